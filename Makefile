@@ -1,0 +1,42 @@
+# dropmill: everything from a fresh clone with Python >= 3.11, make and git.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: run test test-long check format bench clean help
+
+help: ## Say what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dropmill needs Python 3.11 or newer; try make PYTHON=python3.13 $(MAKECMDGOALS)")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[heif,dev]'
+	@touch $@
+
+run: $(STAMP) ## Start the daemon in the foreground on ./var
+	@test -d var || { mkdir -p var/inbox && $(BIN)/python tests/pictures.py samples var/inbox; }
+	@exec $(BIN)/dropmill run --config config/local.toml
+
+test: $(STAMP) ## All tests but the long ones (minutes)
+	$(BIN)/python -m pytest
+
+test-long: $(STAMP) ## The long ones: crash, burst, fuzz
+	$(BIN)/python -m pytest -m long -s
+
+check: $(STAMP) ## Style, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Put the code in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## Figures as ratios within one run; BENCH=--quick for a short one
+	cd tests && ../$(BIN)/python -m bench $(BENCH)
+
+clean: ## Remove the environment and what `make run` made
+	rm -rf $(VENV) var

@@ -1,0 +1,35 @@
+"""All commands, in the order in which a newcomer needs them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dropmill.cli import asking, changing, checking, common, configuring, running, trying, versions
+
+app = typer.Typer(
+    name="dropmill",
+    help="Watches folders and turns every picture dropped there, exactly once, into upright, colour-correct renditions.",
+    epilog="Start with: dropmill config init, then dropmill run. Ask with: dropmill status, dropmill why PATH.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+@app.callback()
+def options(
+    log_level: Annotated[
+        str, typer.Option("--log-level", help="debug also prints where in the program an error came from.")
+    ] = "",
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=versions.tell_and_leave, help="Print the version.")
+    ] = False,
+) -> None:
+    common.set_log_level(log_level)
+
+
+for module in (running, checking, trying, asking, changing, configuring, versions):
+    module.install(app)

@@ -1,0 +1,192 @@
+"""What ``run --once`` shows: bars on a terminal, plain lines elsewhere, and a table at the end."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+from dropmill.cli import tables
+from dropmill.control.describe import counted
+from dropmill.model.file import shown
+from dropmill.model.outcome import EXPLANATIONS, explained_as_ignored
+from dropmill.observe import facts
+from dropmill.observe.facts import Fact
+from dropmill.ports import Clock
+from dropmill.store import owed, queries
+from dropmill.store.catalog import Catalog
+
+# Discarded files that the summary names one by one.
+MOST_NAMED: Final = 20
+
+
+class Tally:
+    """A subscriber that counts what became of the files of this run."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._started = clock.monotonic()
+        self.queued = 0
+        self.outcomes: Counter[str] = Counter()
+        self.discarded: list[facts.Discarded] = []
+        self.ignored = 0
+        self.size_bytes = 0
+        self.renditions = 0
+        self.undone = 0
+        """What is still owed to the file systems, or was given up, at the end."""
+
+    def __call__(self, fact: Fact) -> None:
+        match fact:
+            case facts.Enqueued():
+                self.queued += 1
+            case facts.Completed(outcome=outcome, size_bytes=size_bytes):
+                self.outcomes[outcome] += 1
+                self.size_bytes += size_bytes
+            case facts.Discarded():
+                self.discarded.append(fact)
+            case facts.Interrupted(discarded=True):
+                self.outcomes["discarded after interruptions"] += 1
+            case facts.FileIgnored():
+                self.ignored += 1
+            case facts.RenditionVisible():
+                self.renditions += 1
+            case facts.PublicationFailed():
+                self.undone += 1
+
+    @property
+    def done(self) -> int:
+        return self.outcomes.total() + len(self.discarded)
+
+    @property
+    def seconds(self) -> float:
+        return self._clock.monotonic() - self._started
+
+    async def settle_up(self, catalog: Catalog) -> None:
+        """Count what is still owed; to be called once the work is over."""
+        self.undone += (await catalog.read(owed.counts)).tried_in_vain
+        self.undone += await catalog.read(queries.waiting_in_vain)
+
+    @property
+    def exit_code(self) -> int:
+        """1 where something could not be put into place, 3 where files were discarded."""
+        if self.undone:
+            return 1
+        return 3 if self.discarded or self.outcomes["discarded after interruptions"] else 0
+
+
+class Display:
+    """A subscriber that shows the tally as it grows. ``is_live``: bars that are redrawn, on a terminal."""
+
+    def __init__(self, tally: Tally, roots: Mapping[str, bytes]) -> None:
+        self._tally = tally
+        self._roots = roots
+        self._console: Console = tables.console()
+        self.is_live = self._console.is_terminal and sys.stdout.isatty()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[counts]}"),
+            console=self._console,
+            disable=not self.is_live,
+            refresh_per_second=5,
+        )
+        self._task = self._progress.add_task("looking", total=None, rate="", counts="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, fact: Fact) -> None:
+        line = self._line(fact)
+        if line and (not self.is_live or isinstance(fact, _TROUBLE)):
+            self._console.print(Text(line))
+        if self.is_live and isinstance(fact, _MOVES):
+            self._redraw()
+
+    def _redraw(self) -> None:
+        tally = self._tally
+        rate = tally.done / tally.seconds if tally.seconds > 0 else 0.0
+        counts = ", ".join(f"{count} {name}" for name, count in sorted(tally.outcomes.items()))
+        if tally.discarded:
+            counts += f"{', ' if counts else ''}{len(tally.discarded)} discarded"
+        self._progress.update(
+            self._task,
+            description="files",
+            completed=tally.done,
+            total=max(tally.queued, tally.done),
+            rate=f"{rate:.1f}/s",
+            counts=counts,
+        )
+
+    def _line(self, fact: Fact) -> str:
+        match fact:
+            case facts.Completed(inbox=inbox, path=path, outcome=outcome, seconds=seconds, anchor=anchor):
+                of = f" of {self._path(inbox, anchor)}" if anchor is not None else ""
+                return f"{outcome} {self._path(inbox, path)}{of} ({seconds:.2f} s)"
+            case facts.Discarded(inbox=inbox, path=path, reason=reason):
+                why = EXPLANATIONS[reason]
+                return f"discarded {self._path(inbox, path)}: {reason}: {why.cause}; {why.remedy}"
+            case facts.FileIgnored(inbox=inbox, path=path, reason=reason):
+                return f"ignored {self._path(inbox, path)}: {reason}: {explained_as_ignored(reason).cause}"
+            case facts.OwedLater(what=what, path=path, detail=detail):
+                return f"{what} {shown(path)} could not be done yet: {detail}"
+            case facts.PublicationFailed(path=path, detail=detail):
+                return f"publication {shown(path)} failed: {detail}"
+            case facts.StateTrouble(what=what, detail=detail):
+                return f"trouble with the catalog ({what}): {detail}"
+            case _:
+                return ""
+
+    def _path(self, inbox: str, rel: bytes) -> str:
+        return shown(self._roots[inbox] + b"/" + rel)
+
+    def summary(self) -> None:
+        tally = self._tally
+        made = tables.table("outcome", "files", right=("files",))
+        for name, count in sorted(tally.outcomes.items()):
+            made.add_row(tables.word(name), str(count))
+        for reason, count in sorted(Counter(fact.reason.value for fact in tally.discarded).items()):
+            made.add_row(Text(f"discarded: {reason}", style="red"), str(count))
+        if tally.ignored:
+            made.add_row(Text("ignored"), str(tally.ignored))
+        if not made.row_count:
+            made.add_row(Text("nothing to do"), "0")
+        rate = tally.done / tally.seconds if tally.seconds > 0 else 0.0
+        tables.show(made, self._console)
+        self._console.print(
+            f"{counted(tally.done, 'file')}, {tables.size(tally.size_bytes)} in {tally.seconds:.1f} s ({rate:.1f} files/s), "
+            f"{counted(tally.renditions, 'rendition')}"
+        )
+        if self.is_live:
+            self._name_discarded()
+        if tally.undone:
+            self._console.print(
+                f"{counted(tally.undone, 'thing')} could not be put into place; dropmill status says more"
+            )
+
+    def _name_discarded(self) -> None:
+        for fact in self._tally.discarded[:MOST_NAMED]:
+            self._console.print(Text(f"{fact.reason}: {self._path(fact.inbox, fact.path)}"))
+        more = len(self._tally.discarded) - MOST_NAMED
+        if more > 0:
+            self._console.print(f"and {more} more: dropmill jobs --state discarded")
+
+
+_TROUBLE: Final = (facts.Discarded, facts.OwedLater, facts.PublicationFailed, facts.StateTrouble)
+_MOVES: Final = (facts.Enqueued, facts.Completed, facts.Discarded)

@@ -1,0 +1,194 @@
+"""How a command reaches what it asks: the running daemon by HTTP, or the catalog where none runs."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from dropmill.errors import Conflict, DropmillError, NotFound, NotReachable, StateError
+from dropmill.settings import Settings
+
+BEACON: Final = "daemon.json"
+TIMEOUT_SECONDS: Final = 30.0
+# Adding copies files and retrying puts them back, which may take as long as the disks do.
+SLOW_SECONDS: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Beacon:
+    """What a running daemon tells of itself in its state directory. ``address``: ``http://…/`` or ``unix:/…``."""
+
+    pid: int
+    boot: str
+    address: str
+    started_at: str
+
+
+def write_beacon(state_dir: str, beacon: Beacon) -> None:
+    path = os.path.join(state_dir, BEACON)
+    passing = f"{path}.{beacon.pid}"
+    with open(passing, "w", encoding="utf-8") as file:
+        json.dump(asdict(beacon), file)
+    os.chmod(passing, 0o644)
+    os.replace(passing, path)
+
+
+def remove_beacon(state_dir: str) -> None:
+    try:
+        os.unlink(os.path.join(state_dir, BEACON))
+    except FileNotFoundError:
+        pass  # Somebody tidied up; the lock is what counts.
+
+
+def read_beacon(state_dir: str) -> Beacon | None:
+    """None where there is none that can be understood; it may be one that a killed daemon left (W19)."""
+    try:
+        with open(os.path.join(state_dir, BEACON), encoding="utf-8") as file:
+            told = json.load(file)
+        return Beacon(int(told["pid"]), str(told["boot"]), str(told["address"]), str(told["started_at"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def ask(settings: Settings, method: str, *arguments: Any, change: bool = False) -> Any:
+    """Call a method of the desk, wherever it is. Raises what the desk raises, and ``NotReachable``."""
+    holder = _holder(settings)
+    if holder is not None:
+        return _by_http(settings, holder, method, arguments)
+    return _offline(settings, method, arguments, change)
+
+
+def require_daemon(settings: Settings, method: str, *arguments: Any) -> Any:
+    """As ``ask``, but only a running daemon will do. Raises ``NotReachable``."""
+    holder = _holder(settings)
+    if holder is None:
+        raise NotReachable("no daemon runs", hint="start one: dropmill run")
+    return _by_http(settings, holder, method, arguments)
+
+
+def _holder(settings: Settings) -> str | None:
+    from dropmill.files.roots import state_holder
+
+    try:
+        return state_holder(os.fsencode(settings.state_dir))
+    except OSError as error:
+        raise StateError(
+            f"{settings.state_dir}: the state directory cannot be looked at: {error.strerror}",
+            hint="run this as the daemon's user, or as a member of its group",
+        ) from error
+
+
+def _offline(settings: Settings, method: str, arguments: Sequence[Any], change: bool) -> Any:
+    import anyio
+
+    from dropmill.control import offline
+    from dropmill.observe.clock import SystemClock
+
+    async def call() -> Any:
+        opened = offline.changing if change else offline.reading
+        async with opened(settings, SystemClock(), heif=heif_installed()) as desk:
+            return await getattr(desk, method)(*arguments)
+
+    return anyio.run(call)
+
+
+def heif_installed() -> bool:
+    """Whether the extra is there, without loading it."""
+    return importlib.util.find_spec("pillow_heif") is not None
+
+
+def _by_http(settings: Settings, holder: str, method: str, arguments: Sequence[Any]) -> Any:
+    import httpx
+
+    beacon = read_beacon(settings.state_dir)
+    if beacon is None or (holder and beacon.pid != int(holder)):
+        # The lock of another container shows no pid that could be compared.
+        raise NotReachable(
+            f"the daemon with pid {holder or '?'} does not serve HTTP",
+            hint="it is starting or stopping, or it is a `dropmill run --once`; ask again in a moment",
+        )
+    verb, path, parameters, body = route(method, arguments)
+    try:
+        with _client(settings, beacon.address) as client:
+            slow = method in {"add", "retry", "retry_all", "reprocess"}
+            answer = client.request(
+                verb, path, params=parameters, json=body, timeout=SLOW_SECONDS if slow else TIMEOUT_SECONDS
+            )
+    except httpx.HTTPError as error:
+        raise NotReachable(
+            f"the daemon with pid {beacon.pid} does not answer at {beacon.address}: {error}",
+            hint="look at its log; `dropmill health` may say more later",
+        ) from error
+    if answer.is_success:
+        return answer.json()
+    raise _error_of(answer)
+
+
+def _client(settings: Settings, address: str) -> Any:
+    import httpx
+
+    token = settings.http.read_token()
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    if address.startswith("unix:"):
+        transport = httpx.HTTPTransport(uds=address.removeprefix("unix:"))
+        return httpx.Client(transport=transport, base_url="http://localhost", headers=headers, trust_env=False)
+    return httpx.Client(base_url=_dialable(address), headers=headers, trust_env=False)
+
+
+def _dialable(address: str) -> str:
+    """An address that listens everywhere is asked for on loopback."""
+    for everywhere, here in (("//0.0.0.0:", "//127.0.0.1:"), ("//[::]:", "//[::1]:")):
+        address = address.replace(everywhere, here)
+    return address
+
+
+def route(method: str, arguments: Sequence[Any]) -> tuple[str, str, dict[str, Any] | None, dict[str, Any] | None]:
+    """``(verb, path, query, JSON body)`` of the API for a method of the desk. Paths travel as their bytes, encoded."""
+    api = "/api/v1"
+    match method, *arguments:
+        case "jobs", state, inbox, limit, before:
+            query = {"state": state, "inbox": inbox, "limit": limit, "before": before}
+            return "GET", f"{api}/jobs", {name: value for name, value in query.items() if value is not None}, None
+        case "job", job_id:
+            return "GET", f"{api}/jobs/{job_id}", None, None
+        case "why", target:
+            return "GET", f"{api}/why", {"target_b64": encoded(target)}, None
+        case ("retry_all",):
+            return "POST", f"{api}/jobs/retry", None, None
+        case (("retry" | "cancel"), job_id):
+            return "POST", f"{api}/jobs/{job_id}/{method}", None, None
+        case (("pause" | "resume"), inbox):
+            return "POST", f"{api}/{method}", None, {"inbox": inbox}
+        case "reprocess", target:
+            return "POST", f"{api}/reprocess", None, {"target_b64": encoded(target)}
+        case "add", paths, inbox, priority, label:
+            body = {
+                "paths_b64": [encoded(path) for path in paths],
+                "inbox": inbox,
+                "priority": priority,
+                "label": label,
+            }
+            return "POST", f"{api}/add", None, body
+        case (("status" | "health"),):
+            return "GET", f"{api}/{method}", None, None
+    raise AssertionError(f"no route for {method}")
+
+
+def encoded(target: str | bytes) -> str:
+    return base64.urlsafe_b64encode(target if isinstance(target, bytes) else os.fsencode(target)).decode("ascii")
+
+
+def _error_of(answer: Any) -> DropmillError:
+    """A problem+json as the error that the daemon raised."""
+    try:
+        told = answer.json()
+        detail, hint, reason = str(told["detail"]), str(told.get("hint", "")), str(told.get("reason", ""))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return NotReachable(f"the daemon answered {answer.status_code}", hint="look at its log")
+    make = {404: NotFound, 409: Conflict, 401: NotReachable, 403: NotReachable}.get(answer.status_code, DropmillError)
+    return make(detail, hint=hint, reason=reason)

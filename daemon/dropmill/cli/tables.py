@@ -1,0 +1,183 @@
+"""Tables and stories for a terminal. Every text goes out as it is: names of files are no markup (W18)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+Json = Mapping[str, Any]
+
+_STYLES: Final = {
+    "ok": "green",
+    "running": "green",
+    "published": "green",
+    "unchanged": "green",
+    "moved": "green",
+    "duplicate": "cyan",
+    "degraded": "yellow",
+    "scheduled": "yellow",
+    "starting": "yellow",
+    "draining": "yellow",
+    "failing": "red",
+    "discarded": "red",
+    "stopped": "red",
+}
+# Where output goes into a file or a pipe, lines are not folded at the width of a terminal that is not there.
+_PIPE_COLUMNS: Final = 240
+BLANK: Final = Text("")
+
+
+def console(*, errors: bool = False) -> Console:
+    stream = sys.stderr if errors else sys.stdout
+    width = None if stream.isatty() else _PIPE_COLUMNS
+    return _Printer(stderr=errors, markup=False, highlight=False, emoji=False, width=width)
+
+
+class _Printer(Console):
+    def on_broken_pipe(self) -> None:
+        """Whoever read it has seen enough; the work and its exit code go on."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def show(what: RenderableType, to: Console | None = None) -> None:
+    """Print to standard output; outside a terminal without the blanks that fill the last column of a table."""
+    to = to or console()
+    if to.is_terminal:
+        to.print(what)
+        return
+    with to.capture() as captured:
+        to.print(what)
+    try:
+        for text in captured.get().splitlines():
+            sys.stdout.write(text.rstrip() + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        to.on_broken_pipe()
+
+
+def word(text: str) -> Text:
+    return Text(text, style=_STYLES.get(text, ""))
+
+
+def table(*columns: str, right: Sequence[str] = ()) -> Table:
+    made = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return made
+
+
+def status(told: Json) -> RenderableType:
+    head = Text.assemble(("dropmill ", "bold"), told["version"], "  ", word(told["state"]))
+    if told["pid"]:
+        head.append(f"  pid {told['pid']}, up {duration(told['uptime_seconds'])}")
+    if told["paused"]:
+        head.append("  everything is paused", style="yellow")
+    inboxes = table(
+        "inbox", "folder", "watch", "settling", "waiting", "running", "done", "discarded",
+        right=("settling", "waiting", "running", "done", "discarded"),
+    )  # fmt: skip
+    for inbox in told["inboxes"]:
+        queue = inbox["queue"]
+        watch = "paused" if inbox["paused"] else inbox["watch"]
+        inboxes.add_row(
+            Text(inbox["name"]),
+            Text(f"{inbox['path']} → {inbox['output']}"),
+            Text(watch, style="yellow" if inbox["paused"] or inbox["trouble"] else ""),
+            str(inbox["settling"]),
+            str(queue["available"] + queue["scheduled"]),
+            str(queue["executing"]),
+            str(inbox["completed"]),
+            str(inbox["discarded"]),
+        )
+    return Group(head, BLANK, inboxes, BLANK, _sums(told), *_unwell(told["health"]))
+
+
+def _sums(told: Json) -> Text:
+    queue, workers, owed = told["queue"], told["workers"], told["owed"]
+    outcomes = ", ".join(f"{count} {name}" for name, count in sorted(queue["completed"].items())) or "none yet"
+    oldest = queue["oldest_available_seconds"]
+    waits = f", the oldest for {duration(oldest)}" if oldest is not None else ""
+    lines = [
+        f"queue    {queue['available']} available{waits}, {queue['scheduled']} scheduled, {queue['executing']} executing",
+        f"done     {outcomes}; {queue['discarded']} discarded",
+        f"workers  {workers['busy']} of {workers['size']} busy, {workers['lost_total']} lost",
+    ]
+    owing = {name: count for name, count in owed.items() if count}
+    if owing:
+        lines.append("owed     " + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in owing.items()))
+    return Text("\n".join(lines))
+
+
+def _unwell(told: Json) -> Iterable[RenderableType]:
+    for part in told["parts"]:
+        if part["status"] != "ok":
+            line = Text.assemble(word(part["status"]), f" {part['name']}: {part['detail']}")
+            yield line.append(f"; {part['remedy']}" if part["remedy"] else "")
+
+
+def health(told: Json) -> RenderableType:
+    head = Text.assemble(word(told["status"]), "" if told["ready"] else "  not ready for work")
+    parts = table("part", "status", "detail", "remedy")
+    for part in told["parts"]:
+        parts.add_row(Text(part["name"]), word(part["status"]), Text(part["detail"]), Text(part["remedy"]))
+    return Group(head, parts)
+
+
+def jobs(told: Sequence[Json]) -> RenderableType:
+    if not told:
+        return Text("no jobs")
+    made = table("id", "inbox", "state", "outcome", "source", right=("id",))
+    for job in told:
+        made.add_row(
+            str(job["id"]),
+            Text(job["inbox"]),
+            word(job["state"]),
+            word(job["outcome"] or job["reason"] or ""),
+            Text(job["source"]),
+        )
+    return made
+
+
+def story(told: Json) -> RenderableType:
+    head = Text.assemble((told["target"], "bold"), "\n", word(told["verdict"]))
+    lines = Table(box=None, pad_edge=False, show_header=False)
+    lines.add_column(no_wrap=True)
+    lines.add_column(overflow="fold")
+    for entry in told["story"]:
+        lines.add_row(Text(_moment(entry["at"]), style="dim"), Text(entry["text"]))
+    now = table("now", "")
+    for name, value in told["now"].items():
+        if name == "missing":
+            continue
+        for text in value if isinstance(value, list) else [value]:
+            if text is not None:
+                missing = "  (missing: nothing has this path now)" if text in told["now"].get("missing", ()) else ""
+                now.add_row(Text(name), Text(f"{text}{missing}"))
+    return Group(head, BLANK, lines, BLANK, now)
+
+
+def _moment(at: str | None) -> str:
+    return at.replace("T", " ") if at else ""
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``3 min``, ``5 h``, ``2 d``."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def size(size_bytes: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size_bytes < 1000 or unit == "GB":
+            return f"{size_bytes:.0f} {unit}" if unit == "bytes" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1000
+    raise AssertionError("unreachable")

@@ -1,0 +1,203 @@
+"""Taking files in by hand: those in an inbox are looked at at once, those from elsewhere are copied in."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dropmill.control import places
+from dropmill.control.describe import joined
+from dropmill.control.house import House
+from dropmill.control.places import Place
+from dropmill.errors import Conflict, DropmillError, NotFound
+from dropmill.files.copying import copy_into
+from dropmill.files.inspect import Inspection, Policy, inspect_many
+from dropmill.files.lane import Lane
+from dropmill.model.file import Signature, shown
+from dropmill.model.job import PRIORITY_DEFAULT, FoundBy, NewJob
+from dropmill.model.outcome import Reason, explained_as_ignored
+from dropmill.observe.facts import Enqueued
+from dropmill.pipeline.enqueue import label_of
+from dropmill.settings import Inbox
+from dropmill.store import boot, queue, views
+from dropmill.store.connection import Session
+
+Json = dict[str, Any]
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    inbox: str | None
+    priority: int | None
+    label: str | None
+
+
+async def add(
+    house: House, paths: Sequence[str | bytes], inbox: str | None, priority: int | None, label: str | None
+) -> Json:
+    if priority is not None and not 1 <= priority <= 5:
+        raise Conflict(f"priority {priority} is out of range", hint="1 to 5, 5 is most urgent")
+    if inbox is not None:
+        house.inbox(inbox)
+    wish = Wish(inbox, priority, label)
+    added: list[Json] = []
+    refused: list[Json] = []
+    for target in paths:
+        path = target if isinstance(target, bytes) else os.fsencode(target)
+        try:
+            added.append(await _one(house, path, wish))
+        except DropmillError as error:
+            refused.append({"path": shown(path), "detail": error.public_message, "hint": error.hint})
+        except OSError as error:
+            hint = "check that the file exists and that the daemon's user may read it"
+            refused.append({"path": shown(path), "detail": f"{shown(path)}: {error.strerror or error}", "hint": hint})
+    return {"added": added, "refused": refused}
+
+
+async def _one(house: House, path: bytes, wish: Wish) -> Json:
+    if _URL.match(os.fsdecode(path)):
+        raise Conflict(
+            f"{shown(path)}: URLs are not taken in by this version", hint="download the file and add its path"
+        )
+    if not path.startswith(b"/"):
+        raise NotFound(f"{shown(path)} is no absolute path", hint="give the whole path, from /")
+    path = os.path.normpath(path)
+    roots = [known for known in await places.known_roots(house) if known.kind == "inbox" and known.inbox]
+    found = await house.blocking("*", places.places_of, path, roots)
+    if found:
+        return await _inside(house, path, found[0], wish)
+    return await _outside(house, path, wish)
+
+
+async def _inside(house: House, path: bytes, place: Place, wish: Wish) -> Json:
+    inbox = _inbox_of(place)
+    if wish.inbox not in {None, inbox.name}:
+        raise Conflict(f"{shown(path)} lies in inbox {inbox.name}", hint=f"leave --inbox out, or say {inbox.name}")
+    rule = places.junk_rule(place.rel, inbox.ignore)
+    if rule:
+        raise Conflict(f"{shown(path)} is never a job: {rule}", hint="rename it if it is a picture")
+    seen = await house.blocking(inbox.name, places.look, path)
+    if seen.kind == "nothing":
+        raise NotFound(f"{shown(path)} does not exist", hint="check the path")
+    if seen.kind == "directory":
+        hint = "name the files in it; what is in the inbox is taken in by itself"
+        raise Conflict(f"{shown(path)} is a folder of the inbox", hint=hint)
+    if seen.signature is None:
+        raise Conflict(f"{shown(path)} is no plain file but a {seen.kind}", hint="drop the file itself")
+    await _refuse_known(house, path, place, seen.signature)
+    await _refuse_ignored(house, inbox.name, place.root.path, place.rel, inbox)
+    return await _take_in(house, place.root.path, place.rel, inbox, wish, "it is in the inbox already")
+
+
+def _inbox_of(place: Place) -> Inbox:
+    if place.root.inbox is None:
+        raise AssertionError("only roots of configured inboxes were asked for")
+    return place.root.inbox
+
+
+async def _refuse_known(house: House, path: bytes, place: Place, now: Signature) -> None:
+    if place.root.id is None:
+        return
+    root_id = place.root.id
+    _, source = await house.catalog.read(lambda session: views.at_path(session, root_id, place.rel))
+    if source is None or source["verdict"] != "job" or views.signature_of(source) != now:
+        return
+    job_id = source["job_id"]
+    raise Conflict(
+        f"{shown(path)} has been taken in already, as job {job_id}",
+        hint=f"dropmill why {job_id}; to render it again: dropmill reprocess {job_id}",
+    )
+
+
+async def _outside(house: House, path: bytes, wish: Wish) -> Json:
+    inboxes = house.settings.inboxes
+    if wish.inbox is None and len(inboxes) != 1:
+        known = ", ".join(inbox.name for inbox in inboxes)
+        raise Conflict(f"{shown(path)} lies in no inbox", hint=f"say which one takes it: --inbox N, one of {known}")
+    inbox = house.inbox(wish.inbox) if wish.inbox is not None else inboxes[0]
+    name = path.rpartition(b"/")[2]
+    rule = places.junk_rule(name, inbox.ignore)
+    if rule:
+        raise Conflict(f"{shown(path)} would never be a job: {rule}", hint="rename it if it is a picture")
+    root = os.fsencode(os.path.abspath(inbox.path))
+    seen = await house.blocking("*", places.look, path)
+    if seen.kind == "directory":
+        if path == root:
+            hint = "nothing is to be done: what is in it is taken in by itself"
+            raise Conflict(f"{shown(path)} is the inbox {inbox.name} itself", hint=hint)
+        hint = f"name the files in it, or drop the folder into the inbox {shown(root)}"
+        raise Conflict(f"{shown(path)} is a folder", hint=hint)
+    await _refuse_ignored(house, "*", path.rpartition(b"/")[0] or b"/", name, inbox)
+    # A thread of its own: the copy may be long, and either side may hang.
+    lane = Lane("add")
+    try:
+        rel = await lane.call(copy_into, path, root, name)
+    finally:
+        lane.close()
+    return await _take_in(house, root, rel, inbox, wish, "copied into the inbox")
+
+
+async def _refuse_ignored(house: House, lane: str, root: bytes, rel: bytes, inbox: Inbox) -> None:
+    """Raises ``Conflict`` where the inbox would ignore the file. A companion is let in: it waits for its picture."""
+    (found,) = await house.blocking(lane, inspect_many, root, [(rel, True)], _policy(house, inbox))
+    if found.ignored is not None and found.ignored.reason is not Reason.COMPANION:
+        _judged(joined(root.rstrip(b"/"), rel), found)
+
+
+def _policy(house: House, inbox: Inbox) -> Policy:
+    unsupported = inbox.on_unsupported == "quarantine" and bool(inbox.quarantine)
+    return Policy(inbox.companions, inbox.hard_links, house.heif, unsupported)
+
+
+async def _take_in(house: House, root: bytes, rel: bytes, inbox: Inbox, wish: Wish, note: str) -> Json:
+    if house.live is not None:
+        house.live.enqueuer.wish(inbox.name, rel, wish.priority, wish.label)
+        house.live.watches[inbox.name].look_for([rel], FoundBy.MANUAL)
+        note += f"; it becomes a job once it has stayed as it is for {inbox.settle_seconds:g} s"
+    else:
+        note += f"; queued as job {await _enqueue_now(house, root, rel, inbox, wish)} for the next start"
+    return {"path": joined(root, rel), "inbox": inbox.name, "note": note}
+
+
+async def _enqueue_now(house: House, root: bytes, rel: bytes, inbox: Inbox, wish: Wish) -> int:
+    """No daemon watches: judge the file as settling would, and put it into the queue with what was wished for."""
+    (found,) = await house.blocking(inbox.name, inspect_many, root, [(rel, True)], _policy(house, inbox))
+    signature = _judged(joined(root, rel), found)
+    now_ms = house.clock.now_ms()
+    job = NewJob(
+        inbox=inbox.name,
+        rel=rel,
+        signature=signature,
+        found_by=FoundBy.MANUAL,
+        found_at_ms=now_ms,
+        settled_at_ms=now_ms,
+        priority=wish.priority or inbox.priority or PRIORITY_DEFAULT,
+        label=wish.label if wish.label is not None else inbox.label or label_of(rel),
+    )
+
+    def enqueue(session: Session) -> int | None:
+        root_id = boot.put_root(session, "inbox", inbox.name, root)
+        return queue.enqueue(session, root_id, [job], now_ms)[0]
+
+    job_id = await house.catalog.write(enqueue)
+    if job_id is None:
+        raise Conflict(f"{joined(root, rel)} has been taken in already", hint=f"dropmill why {joined(root, rel)}")
+    house.emit(Enqueued(job_id, inbox.name, rel, FoundBy.MANUAL, signature.size_bytes))
+    return job_id
+
+
+def _judged(path: str, found: Inspection) -> Signature:
+    if found.ignored is not None:
+        why = explained_as_ignored(found.ignored.reason)
+        raise Conflict(
+            f"{path} is not taken in: it would be ignored, {why.cause}", hint=why.remedy, reason=found.ignored.reason
+        )
+    if found.signature is None:
+        raise Conflict(f"{path} cannot be looked at: {found.trouble or 'it is gone'}", hint="check its permissions")
+    if found.writer:
+        raise Conflict(f"{path} is being written to", hint="try again once that has finished", retryable=True)
+    return found.signature

@@ -1,0 +1,112 @@
+"""Rows of the catalog as the plain values that people and programs are shown."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from dropmill.model.file import shown
+from dropmill.model.outcome import EXPLANATIONS, Explanation, Reason
+from dropmill.store.connection import Row
+from dropmill.store.views import ToldJob
+
+Json = dict[str, Any]
+
+
+def iso(at_ms: int | None) -> str | None:
+    """Wall milliseconds as ISO 8601 in UTC, ``2026-01-31T12:00:00.000Z``."""
+    if at_ms is None:
+        return None
+    told = datetime.fromtimestamp(at_ms / 1000, tz=UTC).isoformat(timespec="milliseconds")
+    return told.removesuffix("+00:00") + "Z"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def joined(root: bytes, rel: bytes) -> str:
+    return shown(root + b"/" + rel)
+
+
+def explain(reason: str | None) -> Explanation | None:
+    """Cause and remedy of a reason code; None for none, and for codes of other versions."""
+    return EXPLANATIONS[Reason(reason)] if reason in set(Reason) else None
+
+
+def original_of(row: Row) -> tuple[bytes, bytes] | None:
+    """Where the original of a ``jobs_told`` row is now as far as the catalog knows: (root, path). None: it is no more."""
+    if row["outcome"] == "superseded":
+        return None
+    if row["disposal_state"] == "done" and row["disposal_result"] != "put back":
+        if row["disposal_result"] == "moved" and row["target_path"] is not None:
+            return row["target_path"], row["target_name"]
+        return None
+    if row["read_path"] is not None:
+        return row["read_path"], row["read_rel"]
+    if row["overwritten"]:
+        return None
+    if row["state"] == "completed" and not row["catalogued"]:
+        # Another path of these bytes took over when this one was left.
+        return (row["root_path"], row["moved_to"]) if row["moved_to"] is not None else None
+    return row["root_path"], row["rel"]
+
+
+def rendition(row: Row) -> Json:
+    return {
+        "id": row["id"],
+        "name": row["rendition"],
+        "page": row["page"],
+        "path": joined(row["output_path"], row["final_name"]),
+        "format": row["format"],
+        "width": row["width"],
+        "height": row["height"],
+        "size_bytes": row["size_bytes"],
+    }
+
+
+def job(told: ToldJob) -> Json:
+    row = told.row
+    own = told.own
+    original = original_of(row)
+    why = explain(row["reason"])
+    anchor = own[0] if row["outcome"] == "duplicate" and own else None
+    return {
+        "id": row["id"],
+        "inbox": row["inbox"],
+        "source": joined(row["root_path"], row["rel"]),
+        "state": row["state"],
+        "outcome": row["outcome"],
+        "reason": row["reason"],
+        "detail": row["detail"],
+        "remedy": why.remedy if why else None,
+        "attempts": row["attempts"],
+        "crashes": row["crashes"],
+        "interruptions": row["interruptions"],
+        "found_by": row["found_by"],
+        "priority": row["priority"],
+        "label": row["label"],
+        "size_bytes": row["size_bytes"],
+        "sha256": row["sha256"],
+        "outputs": [joined(one["output_path"], one["final_name"]) for one in own],
+        "renditions": [rendition(one) for one in own],
+        "original": joined(*original) if original else None,
+        "duplicate_of": _anchor(anchor, row["duplicate_tier"]) if anchor else None,
+        "moved_from": joined(row["root_path"], row["moved_from"]) if row["moved_from"] is not None else None,
+        "reprocess_of": row["reprocess_of"],
+        "found_at": iso(row["found_at_ms"]),
+        "settled_at": iso(row["settled_at_ms"]),
+        "enqueued_at": iso(row["enqueued_at_ms"]),
+        "scheduled_at": iso(row["scheduled_at_ms"]),
+        "started_at": iso(row["started_at_ms"]),
+        "finished_at": iso(row["finished_at_ms"]),
+    }
+
+
+def _anchor(shown_by: Row, tier: str | None) -> Json:
+    """The job whose renditions stand for this duplicate's; ``tier``: ``bytes`` or ``coded`` (other metadata)."""
+    source = None
+    if shown_by["source_root"] is not None:
+        source = joined(shown_by["source_root"], shown_by["source_rel"])
+    return {"job": shown_by["job_id"], "source": source, "tier": tier}

@@ -1,0 +1,129 @@
+"""What would become of a file, judged against the catalog as it is; for ``dropmill try``, and nothing is changed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Final
+
+from dropmill.control.house import House
+from dropmill.control.places import Place, known_roots, places_of
+from dropmill.errors import NotFound
+from dropmill.files.naming import name_for
+from dropmill.files.presence import presences
+from dropmill.files.roots import read_identity
+from dropmill.model.file import Signature
+from dropmill.model.inbox import Inbox, Root
+from dropmill.model.job import FoundBy, Job
+from dropmill.model.verdict import Duplicate, Unchanged, Verdict
+from dropmill.model.verdict import Moved as MovedHere
+from dropmill.model.work import Processed
+from dropmill.settings import Inbox as InboxSettings
+from dropmill.settings import resolved
+from dropmill.store import decisions, views
+from dropmill.store.connection import Session
+
+# The id of what the catalog has not met yet; no row has it.
+_UNMET: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A file as a job that never was. ``place`` is None for a file outside the inbox, as if it were dropped into it."""
+
+    inbox: Inbox
+    job: Job
+    root: bytes
+    rel: bytes
+    place: Place | None
+
+
+async def trial(house: House, path: bytes, inbox: str | None, signature: Signature) -> Trial:
+    """Raises ``NotFound`` where it cannot be told which inbox is meant."""
+    roots = [known for known in await known_roots(house) if known.kind == "inbox" and known.inbox]
+    place = next(iter(places_of(path, roots)), None)
+    item = _item(house, place, inbox)
+    ids = {(row["kind"], row["name"]): row["id"] for row in await house.catalog.read(views.roots)}
+    uuid = _identity(item.output)
+    folders = {"inbox": item.path, "output": item.output, "archive": item.archive}
+    folders |= {"duplicates": item.duplicates, "quarantine": item.quarantine}
+    found = {
+        kind: Root(
+            ids.get((kind, uuid if kind == "output" else item.name), _UNMET), os.fsencode(os.path.abspath(folder))
+        )
+        for kind, folder in folders.items()
+        if folder
+    }
+    root, _, name = path.rpartition(b"/")
+    rel = place.rel if place is not None else name
+    job = Job(
+        id=0,
+        epoch=0,
+        inbox=item.name,
+        rel=rel,
+        signature=signature,
+        found_by=FoundBy.MANUAL,
+        label=item.label or os.fsdecode(rel.rpartition(b"/")[0]),
+        attempts=1,
+        crashes=0,
+        interruptions=0,
+        alone=False,
+        reprocess_of=None,
+        read_root_id=None,
+        read_rel=None,
+    )
+    return Trial(resolved(house.settings, item, found, uuid), job, root or b"/", name, place)
+
+
+def _item(house: House, place: Place | None, inbox: str | None) -> InboxSettings:
+    if place is not None and place.root.inbox is not None and inbox in {None, place.root.inbox.name}:
+        return place.root.inbox
+    if inbox is not None:
+        return house.inbox(inbox)
+    if len(house.settings.inboxes) == 1:
+        return house.settings.inboxes[0]
+    known = ", ".join(item.name for item in house.settings.inboxes) or "none is configured"
+    raise NotFound("the file lies in no inbox", hint=f"say as which one's it is to be tried: --inbox N, of {known}")
+
+
+def _identity(output: str) -> str:
+    try:
+        return read_identity(os.fsencode(output)) or ""
+    except OSError:
+        return ""  # An output that is not there yet has no identity; nothing stands in it.
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """``names``: below the output, one for each rendition that would be made. ``other``: path that it would lean on."""
+
+    verdict: Verdict
+    names: tuple[bytes, ...]
+    other: bytes | None
+
+
+async def judge(house: House, tried: Trial, result: Processed) -> Judged:
+    """As the commit would decide."""
+    job, inbox = tried.job, tried.inbox
+    sha256 = result.content.sha256
+    homes = await house.catalog.read(lambda session: decisions.homes_of(session, job, inbox, sha256))
+    known = [(home.rel, home.ino, home.size_bytes, home.mtime_ns) for home in homes]
+    there = presences(inbox.root.path, job.signature.ino, known, sha256)
+
+    def decide(session: Session) -> Judged:
+        verdict = decisions.weigh(session, job, inbox, result.content, there)
+        if isinstance(verdict, (Duplicate, Unchanged)):
+            return Judged(verdict, (), _source(session, verdict.image_id, inbox))
+        if isinstance(verdict, MovedHere):
+            return Judged(verdict, (), inbox.root.path + b"/" + verdict.previous)
+        return Judged(
+            verdict, tuple(decisions.choose_names(session, inbox, result, name_for(job, inbox, result), job.id)), None
+        )
+
+    return await house.catalog.read(decide)
+
+
+def _source(session: Session, image_id: int, inbox: Inbox) -> bytes | None:
+    job_id = views.publisher(session, image_id, inbox.name)
+    found = views.told(session, [job_id]) if job_id is not None else []
+    return found[0].row["root_path"] + b"/" + found[0].row["rel"] if found else None

@@ -1,0 +1,112 @@
+"""What the desk works on: the settings, the catalog, and, where a daemon runs, its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, TypeVar
+
+import anyio
+
+from dropmill.control.watchful import Chronicle, Probes
+from dropmill.errors import Conflict, NotFound
+from dropmill.files.lane import Lane
+from dropmill.model.inbox import Inbox
+from dropmill.observe.facts import Emit
+from dropmill.pipeline.claim import Claimer
+from dropmill.pipeline.enqueue import Enqueuer
+from dropmill.pipeline.settle import Settling
+from dropmill.pipeline.watch import Watch
+from dropmill.ports import Clock, JobEngine, PoolStats
+from dropmill.settings import Inbox as InboxSettings
+from dropmill.settings import Settings
+from dropmill.store.connection import Session
+
+T = TypeVar("T")
+
+# How long a folder may take to answer a question from the desk before it counts as not answering (W40).
+ANSWER_SECONDS: Final = 5.0
+
+
+class Reads(Protocol):
+    """A catalog. ``write`` raises ``Conflict`` where it was opened for reading only."""
+
+    async def read(self, action: Callable[[Session], T]) -> T: ...
+
+    async def write(self, action: Callable[[Session], T]) -> T: ...
+
+
+class Course(Protocol):
+    """How far the supervisor has come."""
+
+    ready: bool
+    stopping: bool
+
+
+class Workers(Protocol):
+    def stats(self) -> PoolStats: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The parts of a running daemon."""
+
+    pid: int
+    boot: str
+    started_at: float
+    """Seconds of the clock that never jumps."""
+    course: Course
+    inboxes: Mapping[str, Inbox]
+    watches: Mapping[str, Watch]
+    settlings: Mapping[str, Settling]
+    lanes: Mapping[bytes, Lane]
+    pool: Workers
+    claimer: Claimer
+    enqueuer: Enqueuer
+    engine: JobEngine
+    chronicle: Chronicle
+    probes: Probes
+
+
+@dataclass(slots=True)
+class House:
+    settings: Settings
+    catalog: Reads
+    clock: Clock
+    emit: Emit
+    heif: bool
+    live: Live | None = None
+    _lanes: dict[str, Lane] = field(default_factory=dict)
+
+    def inbox(self, name: str) -> InboxSettings:
+        """Raises ``NotFound`` naming those that exist."""
+        try:
+            return self.settings.inbox(name)
+        except KeyError:
+            known = ", ".join(inbox.name for inbox in self.settings.inboxes) or "none is configured"
+            raise NotFound(f"there is no inbox {name!r}", hint=f"inboxes: {known}") from None
+
+    async def blocking(self, inbox: str, function: Callable[..., T], *args: Any, patient: bool = False) -> T:
+        """Run a blocking call that touches the folders of one inbox, in a thread of the desk's own for that inbox.
+
+        Raises ``Conflict`` where it has not answered after a while, unless ``patient``; it then runs on unheard.
+        """
+        lane = self._lanes.setdefault(inbox, Lane(f"desk-{inbox}"))
+        if patient:
+            return await lane.call(function, *args)
+        with anyio.move_on_after(ANSWER_SECONDS):
+            return await lane.call(function, *args)
+        raise Conflict(
+            f"the folders of inbox {inbox!r} do not answer",
+            hint="check the disk or mount they are on",
+            reason="unresponsive",
+            retryable=True,
+        )
+
+    def close(self) -> None:
+        for lane in self._lanes.values():
+            lane.close()
+
+
+def names(inboxes: Iterable[InboxSettings]) -> list[str]:
+    return [inbox.name for inbox in inboxes]

@@ -1,0 +1,124 @@
+"""The state of the whole at a glance."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from dropmill import __version__
+from dropmill.control import describe, health
+from dropmill.control.house import House, Live
+from dropmill.model.file import shown
+from dropmill.ports import ALL_INBOXES
+from dropmill.settings import Inbox as InboxSettings
+from dropmill.settings import effective_processes
+from dropmill.store import owed, queue, views
+from dropmill.store.connection import Session
+
+Json = dict[str, Any]
+
+
+async def status(house: House) -> Json:
+    counts, debts, paused = await house.catalog.read(_numbers)
+    live = house.live
+    now_ms = house.clock.now_ms()
+    oldest = counts.oldest_available_ms
+    return {
+        "state": state_of(live),
+        "version": __version__,
+        "pid": live.pid if live else None,
+        "boot": live.boot if live else None,
+        "uptime_seconds": round(house.clock.monotonic() - live.started_at, 3) if live else 0.0,
+        "paused": ALL_INBOXES in paused,
+        "inboxes": [_inbox(house, item, counts, paused) for item in house.settings.inboxes],
+        "queue": {
+            "scheduled": counts.all("scheduled"),
+            "available": counts.all("available"),
+            "executing": counts.all("executing"),
+            "oldest_available_seconds": None if oldest is None else round(max(0, now_ms - oldest) / 1000, 3),
+            "discarded": counts.all("discarded"),
+            "cancelled": counts.all("cancelled"),
+            "completed": dict(counts.outcomes),
+        },
+        "owed": {
+            "publications": debts.publications,
+            "retirements": debts.retirements,
+            "disposals": debts.disposals,
+            "notices": debts.notices,
+            "tried_in_vain": debts.tried_in_vain,
+        },
+        "workers": _workers(house),
+        "health": await health.health(house),
+    }
+
+
+def state_of(live: Live | None) -> str:
+    if live is None:
+        return "stopped"
+    if live.course.stopping:
+        return "draining"
+    return "running" if live.course.ready else "starting"
+
+
+def _numbers(session: Session) -> tuple[views.Counts, owed.Owed, set[str]]:
+    return views.counts(session), owed.counts(session), queue.paused(session)
+
+
+def _inbox(house: House, item: InboxSettings, counts: views.Counts, paused: set[str]) -> Json:
+    counter: Mapping[str, int] = counts.by_inbox.get(item.name, {})
+    live = house.live
+    told: Json = {
+        "name": item.name,
+        "path": shown(os.fsencode(item.path)),
+        "output": shown(os.fsencode(item.output)),
+        "profile": item.profile,
+        "paused": item.name in paused or ALL_INBOXES in paused,
+        "watch": "stopped",
+        "trouble": "",
+        "settling": 0,
+        "queue": {state: counter.get(state, 0) for state in ("scheduled", "available", "executing")},
+        "discarded": counter.get("discarded", 0),
+        "completed": counter.get("completed", 0),
+        "last_scan": None,
+    }
+    if live is not None and item.name in live.watches:
+        watch = live.watches[item.name]
+        told["watch"], told["trouble"] = watch.mode, watch.trouble
+        told["settling"] = live.settlings[item.name].count
+        told["last_scan"] = _last_scan(live, item.name)
+    return told
+
+
+def _last_scan(live: Live, inbox: str) -> Json | None:
+    if inbox not in live.chronicle.scans:
+        return None
+    at_ms, scan = live.chronicle.scans[inbox]
+    return {
+        "at": describe.iso(at_ms),
+        "cause": scan.found_by,
+        "files": scan.files,
+        "new": scan.new,
+        "seconds": round(scan.seconds, 3),
+    }
+
+
+def _workers(house: House) -> Json:
+    if house.live is None:
+        return {
+            "size": effective_processes(house.settings.workers),
+            "busy": 0,
+            "pids": [],
+            "started_total": 0,
+            "lost_total": 0,
+            "trouble": "",
+        }
+    stats = house.live.pool.stats()
+    return {
+        "size": stats.size,
+        "busy": stats.busy,
+        "pids": list(stats.pids),
+        "started_total": stats.started_total,
+        "lost_total": stats.lost_total,
+        "trouble": stats.trouble,
+    }

@@ -1,0 +1,189 @@
+"""The life of one job in sentences, from the catalog alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+from dropmill.control import describe
+from dropmill.control.describe import counted, iso, joined
+from dropmill.model.file import shown
+from dropmill.model.job import FoundBy
+from dropmill.store.connection import Row
+from dropmill.store.views import Life
+
+Json = dict[str, Any]
+
+_FOUND: Final = {
+    FoundBy.EVENT: "found at once: the watcher was told of it",
+    FoundBy.STARTUP: "found by the scan at start",
+    FoundBy.RECONCILE: "found by a regular scan; the watcher had missed it",
+    FoundBy.OVERFLOW: "found by the scan after the system's event queue had overflowed",
+    FoundBy.MANUAL: "added by hand (dropmill add, retry or reprocess)",
+}
+_ORDER_LAST: Final = 1 << 62
+
+
+def story(life: Life) -> list[Json]:
+    """``[{at, text}]`` in order of time; what is still to come has no time and stands last."""
+    told = [*_arrival(life.job.row), *_attempts(life), *_end(life), *_publications(life), *_disposals(life)]
+    told += [(None, text) for text in _notices(life)]
+    told.sort(key=lambda entry: _ORDER_LAST if entry[0] is None else entry[0])
+    return [{"at": iso(at_ms), "text": text} for at_ms, text in told]
+
+
+_Entry = tuple[int | None, str]
+
+
+def _arrival(row: Row) -> Iterator[_Entry]:
+    if row["reprocess_of"] is not None:
+        yield row["enqueued_at_ms"], f"asked for by hand: job {row['reprocess_of']} is processed again"
+    else:
+        yield row["found_at_ms"], _FOUND.get(FoundBy(row["found_by"]), "found")
+        yield (
+            row["settled_at_ms"],
+            f"settled: {counted(row['size_bytes'], 'byte')}, and nothing about it changed any more",
+        )
+    label = f", label {shown(row['label'])}" if row["label"] else ""
+    yield row["enqueued_at_ms"], f"queued as job {row['id']} of inbox {row['inbox']}, priority {row['priority']}{label}"
+
+
+def _attempts(life: Life) -> Iterator[_Entry]:
+    decided = life.job.row["state"] in {"completed", "discarded", "cancelled"}
+    for number, attempt in enumerate(life.attempts, start=1):
+        yield attempt["started_at_ms"], f"attempt {number} began"
+        result = attempt["result"]
+        if result is None and not decided:
+            yield None, "a worker is at it"
+        elif result is not None and (result.startswith("retry") or result in {"released", "interrupted"}):
+            detail = f": {shown(attempt['detail'])}" if attempt["detail"] else ""
+            yield attempt["ended_at_ms"], f"attempt {number} ended, to be tried again ({result}{detail})"
+        elif result is not None and result.startswith("discarded") and number < len(life.attempts):
+            yield attempt["ended_at_ms"], f"attempt {number} ended, {result}; it was retried by hand later"
+
+
+def _end(life: Life) -> Iterator[_Entry]:
+    row = life.job.row
+    at_ms = row["finished_at_ms"]
+    match row["state"]:
+        case "scheduled":
+            yield None, f"waits until {iso(row['scheduled_at_ms'])} to be tried again: {because(row)}"
+        case "available" if life.paused:
+            yield None, f"waits: inbox {row['inbox']} is paused; dropmill resume {row['inbox']}"
+        case "available":
+            yield None, "waits in the queue for a free worker"
+        case "discarded":
+            yield at_ms, f"discarded: {because(row)}"
+        case "cancelled":
+            yield at_ms, "cancelled by hand"
+        case "completed":
+            yield at_ms, _outcome(life)
+
+
+def because(row: Row) -> str:
+    """The reason of a job in words, with its remedy."""
+    why = describe.explain(row["reason"])
+    detail = f" ({shown(row['detail'])})" if row["detail"] else ""
+    if why is None:
+        return f"{row['reason'] or 'no reason is known'}{detail}"
+    return f"{row['reason']}: {why.cause}{detail}; {why.remedy}"
+
+
+def _outcome(life: Life) -> str:
+    row = life.job.row
+    match row["outcome"]:
+        case "published":
+            return f"published: {counted(len(life.publications), 'rendition')} decided"
+        case "duplicate":
+            same = "the same bytes" if row["duplicate_tier"] == "bytes" else "the same picture under other metadata"
+            anchor = life.job.own[0] if life.job.own else None
+            if anchor is None or anchor["source_root"] is None:
+                return f"duplicate: {same} had been published before"
+            source = joined(anchor["source_root"], anchor["source_rel"])
+            return f"duplicate: {same} as {source} (job {anchor['job_id']}), so no renditions were made"
+        case "unchanged":
+            return "unchanged: this path was published with these very bytes before"
+        case "moved":
+            return (
+                f"moved: these bytes were at {joined(row['root_path'], row['moved_from'])} before; its renditions stand"
+            )
+        case _:
+            return "superseded: the version that had settled was gone or changed before it could be read"
+
+
+def _publications(life: Life) -> Iterator[_Entry]:
+    for row in life.publications:
+        path = joined(row["output_path"], row["final_name"])
+        what = f"{row['rendition']} ({row['format']}, {row['width']}x{row['height']}, {row['size_bytes']} bytes)"
+        match row["state"]:
+            case "visible":
+                adopted = "; the same bytes were there already" if row["ownership"] == "adopted" else ""
+                yield row["visible_at_ms"], f"rendition {what} is {path}{adopted}"
+            case "owed":
+                yield None, f"rendition {what} is still to appear as {path}{_tried(row)}"
+            case "failed":
+                yield None, f"rendition {what} could not be put out as {path}: {row['detail']}"
+            case _:
+                yield row["visible_at_ms"], f"rendition {what} was {path}, until a later job replaced or removed it"
+
+
+def _tried(row: Row) -> str:
+    if not row["attempts"]:
+        return ""
+    return f" (tried {counted(row['attempts'], 'time')}: {shown(row['detail'])}; it is tried again by itself)"
+
+
+def _disposals(life: Life) -> Iterator[_Entry]:
+    for row in life.disposals:
+        word = row["disposition"]
+        if row["state"] == "owed":
+            to = "deleted" if word == "delete" else f"moved to {shown(row['target_path'] or b'')}"
+            yield None, f"the original is still to be {to}{_tried(row)}"
+            continue
+        target = joined(row["target_path"], row["target_name"]) if row["target_name"] is not None else ""
+        text = {
+            "moved": f"the original was moved to the {word} folder: {target}",
+            "deleted": "the original was deleted, as the configuration says",
+            "gone": "the original had been taken away by somebody else before it could be moved",
+            "put back": "the original was put back into the inbox for another try",
+        }.get(row["result"], f"the original stayed: {row['result']}")
+        yield row["done_at_ms"], text
+
+
+def _notices(life: Life) -> Iterator[str]:
+    for row in life.notices:
+        if row["state"] == "owed":
+            yield f"its {row['kind']} is still to be written{_tried(row)}"
+
+
+def verdict(life: Life) -> str:
+    """One line."""
+    row = life.job.row
+    match row["state"]:
+        case "completed":
+            anchor = life.job.own[0] if row["outcome"] == "duplicate" and life.job.own else None
+            if anchor is not None and anchor["source_root"] is not None:
+                return f"duplicate of {joined(anchor['source_root'], anchor['source_rel'])}"
+            return f"{row['outcome']}{_unfinished(life)}"
+        case "discarded":
+            return f"discarded: {row['reason']}"
+        case "executing":
+            return "being processed"
+        case "scheduled":
+            return "waits to be tried again"
+        case "available":
+            return f"waits: inbox {row['inbox']} is paused" if life.paused else "waits in the queue"
+        case _:
+            return "cancelled"
+
+
+def _unfinished(life: Life) -> str:
+    """What a decided job's renditions still lack, or nothing."""
+    states = Counter(row["state"] for row in life.publications)
+    whole = len(life.publications)
+    if states["failed"]:
+        return f", but {states['failed']} of {counted(whole, 'rendition')} could not be put out"
+    if states["owed"]:
+        return f", but {states['owed']} of {counted(whole, 'rendition')} still to be put into place"
+    return ""

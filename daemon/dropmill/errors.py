@@ -1,0 +1,71 @@
+"""Errors that carry their own remedy."""
+
+from __future__ import annotations
+
+
+class DropmillError(Exception):
+    """What went wrong, said once, for logs, terminal, API and page alike.
+
+    Attributes:
+        reason: stable code, lower case with hyphens, listed in docs/reasons.md.
+        hint: what the reader can do about it.
+        retryable: whether the same action may succeed later without anyone changing anything.
+        public_message: one line that may be shown to anyone who may use the program.
+    """
+
+    reason = "unexpected"
+    retryable = False
+    exit_code = 1
+
+    def __init__(self, public_message: str, *, hint: str = "", reason: str = "", retryable: bool | None = None) -> None:
+        super().__init__(public_message)
+        self.public_message = public_message
+        self.hint = hint
+        if reason:
+            self.reason = reason
+        if retryable is not None:
+            self.retryable = retryable
+
+    def __str__(self) -> str:
+        return f"{self.public_message} ({self.hint})" if self.hint else self.public_message
+
+
+class ConfigurationError(DropmillError):
+    """The configuration or the environment does not allow a start."""
+
+    reason = "configuration"
+    exit_code = 2
+
+
+class StateError(DropmillError):
+    """The state directory or its catalog cannot be used."""
+
+    reason = "state"
+    exit_code = 2
+
+
+class NotReachable(DropmillError):
+    """No daemon answers."""
+
+    reason = "not-reachable"
+    retryable = True
+    exit_code = 4
+
+
+class NotFound(DropmillError):
+    """The job, path or inbox that was asked for is not known."""
+
+    reason = "not-found"
+
+
+class Conflict(DropmillError):
+    """The request does not fit the state that the thing is in."""
+
+    reason = "conflict"
+
+
+class AlreadyRunning(Conflict):
+    """Another daemon has the state directory or the inbox; starting again would not help."""
+
+    reason = "already-running"
+    exit_code = 2

@@ -1,0 +1,95 @@
+"""One look at a file in an inbox: what it is now, and, once it seems finished, whether it is ours."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from dropmill.files import lease, sniff
+from dropmill.files.access import (
+    NotRegularFile,
+    kind_of,
+    look,
+    open_regular,
+    owner_allowed,
+    parent_of,
+)
+from dropmill.model.extensions import IMAGE_EXTENSIONS
+from dropmill.model.file import Signature
+from dropmill.model.names import is_companion_name, owner_names
+from dropmill.model.outcome import Ignored, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What an inbox takes in. ``take_unsupported``: recognised kinds outside the allow-list become jobs too."""
+
+    companions: tuple[str, ...]
+    hard_links: Literal["own", "any"]
+    heif: bool
+    take_unsupported: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """``signature`` is None where nothing is (or a directory, or behind a symlink). ``trouble``: it could not be seen."""
+
+    rel: bytes
+    signature: Signature | None
+    writer: bool = False
+    ignored: Ignored | None = None
+    trouble: str = ""
+
+
+def inspect_many(root: bytes, looks: Sequence[tuple[bytes, bool]], policy: Policy) -> list[Inspection]:
+    """Look at paths below ``root``; the flag of each says whether it is to be judged too, because it seems finished."""
+    return [_inspect(root, rel, judge, policy) for rel, judge in looks]
+
+
+def _inspect(root: bytes, rel: bytes, judge: bool, policy: Policy) -> Inspection:
+    try:
+        with parent_of(root, rel) as (dir_fd, name):
+            seen = look(dir_fd, name)
+            if seen is None:
+                return Inspection(rel, None)
+            kind = kind_of(seen.st_mode)
+            if kind == "directory":
+                return Inspection(rel, None)
+            signature = Signature.of(seen)
+            if not judge:
+                return Inspection(rel, signature)
+            if kind != "file":
+                reason = Reason.SYMLINK if kind == "symlink" else Reason.NOT_A_FILE
+                return Inspection(rel, signature, ignored=Ignored(reason, kind))
+            if not owner_allowed(seen, os.stat(root), os.geteuid(), policy.hard_links):
+                return Inspection(rel, signature, ignored=Ignored(Reason.FOREIGN_HARD_LINK, f"owner uid {seen.st_uid}"))
+            return _judge(dir_fd, name, rel, signature, policy)
+    except (FileNotFoundError, NotADirectoryError, NotRegularFile):
+        return Inspection(rel, None)  # Gone, or behind a symlink, which is not followed (S01).
+    except OSError as error:
+        return Inspection(rel, None, trouble=error.strerror or str(error))
+
+
+def _judge(dir_fd: int, name: bytes, rel: bytes, signature: Signature, policy: Policy) -> Inspection:
+    if is_companion_name(name, policy.companions) and any(
+        look(dir_fd, owner) is not None for owner in owner_names(name)
+    ):
+        return Inspection(rel, signature, ignored=Ignored(Reason.COMPANION))
+    try:
+        descriptor = open_regular(dir_fd, name)
+    except PermissionError:
+        # By its name it may be a picture: as a job it is retried, and says who may not read it (W38).
+        ours = sniff.extension_of(name) in IMAGE_EXTENSIONS
+        return Inspection(rel, signature, ignored=None if ours else Ignored(Reason.UNREADABLE))
+    try:
+        head = os.read(descriptor, sniff.HEAD_BYTES)
+        writer = lease.hold(descriptor) is lease.Lease.BUSY
+        lease.release(descriptor)
+    finally:
+        os.close(descriptor)
+    ignored = sniff.judge(name, head, signature.size_bytes, policy.heif)
+    if ignored and ignored.reason is Reason.UNSUPPORTED_FORMAT and policy.take_unsupported:
+        ignored = None
+    return Inspection(rel, signature, writer=writer, ignored=ignored)

@@ -1,0 +1,65 @@
+"""A lane: one thread with one outstanding call, so that a disk that hangs holds back only its own callers (W40)."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_Call = tuple[Callable[..., Any], tuple[Any, ...], asyncio.AbstractEventLoop, "asyncio.Future[Any]"]
+
+
+class Lane:
+    """Runs blocking calls in order, each to its end, in a daemon thread that never delays the exit of the process."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Await ``function(*args)`` run in the lane. A cancelled caller leaves at once; the call itself runs on."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._calls.put((function, args, loop, future))
+        return await future
+
+    def close(self) -> None:
+        """Let the thread end once the calls before this one are done."""
+        self._calls.put(None)
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            function, args, loop, future = call
+            if future.cancelled():
+                continue
+            try:
+                result = function(*args)
+            except BaseException as error:  # noqa: BLE001  # The caller, not the thread, is to see it.
+                deliver(loop, future, None, error)
+            else:
+                deliver(loop, future, result, None)
+
+
+def deliver(
+    loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], result: Any, error: BaseException | None
+) -> None:
+    """Settle a future from another thread; quiet where its loop has closed or its caller has left."""
+
+    def settle() -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    try:
+        loop.call_soon_threadsafe(settle)
+    except RuntimeError:
+        return  # The loop is closed: nobody is left to tell.

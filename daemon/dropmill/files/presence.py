@@ -1,0 +1,39 @@
+"""What other paths hold that once held the same bytes: the evidence for "moved" (PROTOCOL 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dropmill.files.access import NotRegularFile, closing, open_beneath, signature
+from dropmill.files.durable import sha256_of
+from dropmill.model.file import Signature
+from dropmill.model.verdict import Presence
+
+Home = tuple[bytes, int, int, int]
+"""(path, inode, size in bytes, mtime in ns) as the ledger remembers it."""
+
+
+def presences(root: bytes, ino: int, homes: Sequence[Home], sha256: str) -> dict[bytes, Presence]:
+    """For each home, whether it still holds the bytes of ``sha256``; ``ino`` is the inode of the file that asks.
+
+    A home whose times changed is hashed, because a restore or a touch is no farewell. Raises OSError where a home
+    cannot be looked at.
+    """
+    return {rel: _presence(root, rel, ino, known, size, mtime, sha256) for rel, known, size, mtime in homes}
+
+
+def _presence(root: bytes, rel: bytes, ino: int, known_ino: int, size: int, mtime_ns: int, sha256: str) -> Presence:
+    seen = signature(root, rel)
+    if not isinstance(seen, Signature):
+        return Presence.GONE
+    if seen.size_bytes != size:
+        return Presence.GONE
+    if seen.ino == ino:
+        return Presence.SAME_FILE
+    if (seen.ino, seen.mtime_ns) == (known_ino, mtime_ns):
+        return Presence.HOLDS
+    try:
+        with closing(open_beneath(root, rel)) as fd:
+            return Presence.HOLDS if sha256_of(fd) == sha256 else Presence.GONE
+    except (FileNotFoundError, NotRegularFile):
+        return Presence.GONE

@@ -1,0 +1,73 @@
+"""After a complete scan: which sources have gone, where the inbox asks for their renditions to go with them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dropmill.files.access import Missing, signature
+from dropmill.files.lane import Lane
+from dropmill.model.inbox import Inbox
+from dropmill.observe.facts import Emit, SourceDeleted
+from dropmill.ports import Clock
+from dropmill.store import deleted
+from dropmill.store.catalog import Catalog
+
+
+@dataclass(slots=True)
+class Reconciler:
+    catalog: Catalog
+    lanes: Mapping[bytes, Lane]
+    clock: Clock
+    emit: Emit
+    wake_owed: Callable[[], None]
+
+    async def after_scan(self, inbox: Inbox) -> None:
+        """To be called after a scan that met no error, so that an unreadable folder is never "everything deleted"."""
+        if inbox.on_source_deleted != "remove":
+            return
+        after = b""
+        lane = self.lanes[inbox.root.path]
+        identity = await lane.call(directory_identity, inbox.root.path)
+        now_ms = self.clock.now_ms()
+        if not await self.catalog.write(lambda session: deleted.identify(session, inbox.root.id, identity, now_ms)):
+            return
+        if await self.catalog.read(lambda session: deleted.is_busy(session, inbox.name)):
+            return
+        while True:
+            start = after
+            page = await self.catalog.read(lambda session, start=start: deleted.page(session, inbox.root.id, start))  # type: ignore[misc]  # The default binds the loop's value.
+            if not page:
+                return
+            after = page[-1].rel
+            gone = await lane.call(missing, inbox.root.path, page)
+            await self._count(inbox, page, gone)
+
+    async def _count(self, inbox: Inbox, page: Sequence[deleted.KnownSource], gone: set[bytes]) -> None:
+        counts = [
+            (known.rel, known.missing_scans + 1 if known.rel in gone else 0)
+            for known in page
+            if known.rel in gone or known.missing_scans
+        ]
+        if not counts:
+            return
+        await self.catalog.write(lambda session: deleted.set_missing(session, inbox.root.id, counts))
+        for rel, missing_scans in counts:
+            if missing_scans >= deleted.SCANS_UNTIL_GONE and await self._forget(inbox, rel):
+                self.emit(SourceDeleted(inbox.name, rel))
+        self.wake_owed()
+
+    async def _forget(self, inbox: Inbox, rel: bytes) -> bool:
+        return await self.catalog.write(lambda session: deleted.forget(session, inbox, rel))
+
+
+def directory_identity(path: bytes) -> str:
+    """Blocking. Which directory is there: device and inode. Raises OSError."""
+    seen = os.stat(path)
+    return f"{seen.st_dev}:{seen.st_ino}"
+
+
+def missing(root: bytes, known: Sequence[deleted.KnownSource]) -> set[bytes]:
+    """Blocking. Those paths below ``root`` where nothing is. Raises OSError if one cannot be looked at."""
+    return {source.rel for source in known if isinstance(signature(root, source.rel), Missing)}

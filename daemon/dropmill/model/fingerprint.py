@@ -1,0 +1,46 @@
+"""What identifies a picture: its bytes, its coded image, and how it looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+# Grows whenever a digest or hash of the same file would come out differently; kept beside each stored hash.
+FINGERPRINT_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Known from the bytes alone, before anything is decoded. Both are SHA-256 in lower-case hex (64 characters)."""
+
+    sha256: str
+    coded_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Perceptual hashes of G (DESIGN, *Fingerprints, exactly*): unsigned 64-bit integers, imagehash's bits in row order.
+
+    ``phash256`` is the 16x16 phash (64 hex characters); ``texture`` is the standard deviation of G's luma in 0..127.5.
+    Flat pictures collide, so near matches are believed above a texture threshold only.
+    """
+
+    phash: int
+    dhash: int
+    ahash: int
+    phash256: str
+    texture: float
+
+
+def to_int64(unsigned: int) -> int:
+    """An unsigned 64-bit hash as the signed integer that SQLite stores."""
+    return unsigned - (1 << 64) if unsigned >= 1 << 63 else unsigned
+
+
+def from_int64(signed: int) -> int:
+    return signed + (1 << 64) if signed < 0 else signed
+
+
+def to_hex(unsigned: int) -> str:
+    """imagehash's own spelling of a 64-bit hash: 16 hex digits."""
+    return f"{unsigned:016x}"

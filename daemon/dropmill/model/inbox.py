@@ -1,0 +1,57 @@
+"""An inbox as the stages see it: settings resolved to folders, their ids in the catalog, and what becomes of files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dropmill.model.image import Limits, Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A named folder: its id in the catalog and where it is at present."""
+
+    id: int
+    path: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    name: str
+    root: Root
+    output: Root
+    output_uuid: str
+    recipe: Recipe
+    recipe_digest: str
+    limits: Limits
+    names: str
+    on_success: Literal["archive", "keep", "delete"]
+    archive: Root | None
+    on_duplicate: Literal["keep", "move", "delete"]
+    duplicates: Root | None
+    quarantine: Root | None
+    on_source_changed: Literal["replace", "version"]
+    on_source_deleted: Literal["keep", "remove"]
+    on_unsupported: Literal["ignore", "quarantine"]
+    dedupe_scope: Literal["output", "inbox", "global"]
+    dedupe_exact: Literal["skip", "off"]
+    settle_seconds: float
+    incomplete_timeout_seconds: float
+    recursive: bool
+    watch: Literal["auto", "events", "poll"]
+    poll_seconds: float
+    reconcile_seconds: float
+    ignore: tuple[str, ...]
+    companions: tuple[str, ...]
+    hard_links: Literal["own", "any"]
+    receipts: bool
+    priority: int
+    label: str
+    mode: int
+    dir_mode: int
+    gid: int
+
+    @property
+    def keeps_originals(self) -> bool:
+        return self.on_success == "keep"

@@ -1,0 +1,111 @@
+"""Duplicate, unchanged, moved or new: decided from evidence alone, inside the commit's transaction (PROTOCOL 2, 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from dropmill.model.outcome import Outcome
+
+
+class Presence(StrEnum):
+    """What another path that once held these bytes holds now."""
+
+    HOLDS = "holds"
+    SAME_FILE = "same file"
+    GONE = "gone"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A path of the same inbox where these bytes were left in place; ``standing``: renditions of them exist."""
+
+    rel: bytes
+    image_id: int
+    standing: bool
+    presence: Presence
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """An image with renditions in scope that has the same bytes, or the same coded image under other metadata."""
+
+    image_id: int
+    tier: Literal["bytes", "coded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    known_here: int | None
+    """Image that this very path is catalogued with under the same SHA-256, if its renditions stand."""
+    homes: Sequence[Home]
+    twins: Sequence[Twin]
+    exact: Literal["skip", "off"]
+    forced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    image_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    image_id: int
+    previous: bytes
+    left: bool
+    """Whether the previous path no longer holds the bytes, so that the catalog forgets it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    image_id: int
+    tier: Literal["bytes", "coded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class LookFirst:
+    """Other paths have to be looked at before anything can be said."""
+
+    paths: tuple[bytes, ...]
+
+
+Verdict = Unchanged | Moved | Duplicate | Publish | LookFirst
+
+
+def decide(evidence: Evidence) -> Verdict:
+    """The same path and bytes are unchanged, vanished homes mean a move; only otherwise is it a duplicate."""
+    if evidence.forced:
+        return Publish()
+    if evidence.known_here is not None:
+        return Unchanged(evidence.known_here)
+    homes = [home for home in evidence.homes if home.standing]
+    for home in homes:
+        if home.presence is Presence.SAME_FILE:  # A hard link: both names stay catalogued.
+            return Moved(home.image_id, home.rel, left=False)
+    unknown = tuple(home.rel for home in homes if home.presence is Presence.UNKNOWN)
+    if unknown:
+        return LookFirst(unknown)
+    if homes and all(home.presence is Presence.GONE for home in homes):
+        return Moved(homes[0].image_id, homes[0].rel, left=True)
+    if evidence.exact == "skip" and evidence.twins:
+        twin = evidence.twins[0]
+        return Duplicate(twin.image_id, twin.tier)
+    return Publish()
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What the commit made of a job. ``anchor`` is the path that published what this one duplicates."""
+
+    outcome: Outcome
+    image_id: int
+    anchor: bytes | None = None

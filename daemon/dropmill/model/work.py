@@ -1,0 +1,283 @@
+"""What crosses the pipe between the daemon and a worker, and its spelling as JSON.
+
+A worker that decodes hostile files may itself be hostile, so nothing here is unpickled: ``result_from_wire`` takes
+plain JSON apart field by field and refuses what does not fit.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any, Final, cast
+
+from dropmill.model.file import Signature
+from dropmill.model.fingerprint import Content, Looks
+from dropmill.model.image import Limits, Picture, Recipe, RenditionSpec
+from dropmill.model.outcome import Reason
+
+Wire = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkRequest:
+    """One attempt. The source is ``rel`` (bytes, relative) under ``root``; renditions go to ``staging``, never elsewhere."""
+
+    job_id: int
+    epoch: int
+    root: bytes
+    rel: bytes
+    signature: Signature
+    staging: bytes
+    recipe: Recipe
+    limits: Limits
+    mode: int = 0o644
+    """Permission bits of each rendition, whatever the umask."""
+    gid: int = -1
+    """Group of each rendition; -1 leaves it to the system."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """Sent once the bytes are hashed and the header is read; the daemon answers whether renditions are wanted."""
+
+    content: Content
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A rendition staged and fsynced as ``<staging>/<staged_name>``. ``page`` is 1 for the first."""
+
+    name: str
+    page: int
+    staged_name: str
+    ino: int
+    sha256: str
+    size_bytes: int
+    width: int
+    height: int
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    content: Content
+    looks: Looks
+    picture: Picture
+    renditions: tuple[Rendered, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """The daemon already knew these bytes or this coded image, so nothing was rendered."""
+
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """The version that settled is gone, or changed while it was read (PROTOCOL 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotOurs:
+    """A recognised kind outside the allow-list, or a link, pipe or device: ignored, not broken."""
+
+    reason: Reason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An image by name or content that cannot become renditions; trying again would not help."""
+
+    reason: Reason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Troubled:
+    """The machine, not the file, stood in the way (EIO, ENOSPC, EACCES, memory): try again later."""
+
+    reason: Reason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLost:
+    """Said by the pool, never by a worker: it died, ran past the deadline or over its memory during this attempt."""
+
+    reason: Reason
+    detail: str = ""
+
+
+WorkResult = Processed | Recognised | Superseded | NotOurs | Rejected | Troubled
+
+_SIMPLE: Final[dict[str, type[Superseded | NotOurs | Rejected | Troubled]]] = {
+    "Superseded": Superseded,
+    "NotOurs": NotOurs,
+    "Rejected": Rejected,
+    "Troubled": Troubled,
+}
+_HEX256 = re.compile(r"[0-9a-f]{64}")
+_STAGED = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
+_MAX_DETAIL: Final = 2_000
+_MAX_TEXT: Final = 500
+
+
+def request_to_wire(request: WorkRequest) -> Wire:
+    """Only to be read: parts of it are shared between calls."""
+    return {
+        "job_id": request.job_id,
+        "epoch": request.epoch,
+        # Latin-1 carries any byte string through JSON unchanged.
+        "root": request.root.decode("latin-1"),
+        "rel": request.rel.decode("latin-1"),
+        "signature": _flat(request.signature),
+        "staging": request.staging.decode("latin-1"),
+        "recipe": _recipe_to_wire(request.recipe),
+        "limits": _flat(request.limits),
+        "mode": request.mode,
+        "gid": request.gid,
+    }
+
+
+@lru_cache(maxsize=256)  # One for each profile, and asdict would take longer than the whole round trip to a worker.
+def _recipe_to_wire(recipe: Recipe) -> Wire:
+    return asdict(recipe)
+
+
+def _flat(part: Signature | Limits) -> Wire:
+    return {name: getattr(part, name) for name in part.__slots__}
+
+
+def request_from_wire(wire: Wire) -> WorkRequest:
+    recipe = dict(wire["recipe"])
+    recipe["renditions"] = tuple(RenditionSpec(**spec) for spec in recipe["renditions"])
+    return WorkRequest(
+        job_id=wire["job_id"],
+        epoch=wire["epoch"],
+        root=wire["root"].encode("latin-1"),
+        rel=wire["rel"].encode("latin-1"),
+        signature=Signature(**wire["signature"]),
+        staging=wire["staging"].encode("latin-1"),
+        recipe=Recipe(**recipe),
+        limits=Limits(**wire["limits"]),
+        mode=wire["mode"],
+        gid=wire["gid"],
+    )
+
+
+def result_to_wire(result: WorkResult | Preview) -> Wire:
+    return {"is": type(result).__name__, **asdict(result)}
+
+
+def result_from_wire(wire: Wire) -> WorkResult | Preview:
+    """Raises ``ValueError`` for anything that a sound worker would not send."""
+    try:
+        return _result(wire)
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"not a worker's message: {error}") from error
+
+
+def check_answer(request: WorkRequest, answer: WorkResult | Preview) -> None:
+    """Raises ``ValueError`` where an answer names what the request did not ask for.
+
+    A worker that a picture has taken over could else have the files of other jobs published as its own: every staged
+    name must be one of this job and epoch (PROTOCOL 4), each once, for a rendition of the recipe.
+    """
+    if not isinstance(answer, Processed):
+        return
+    asked = {spec.name for spec in request.recipe.renditions}
+    own = f"{request.job_id}-{request.epoch}-"
+    seen: set[str] = set()
+    for rendered in answer.renditions:
+        if rendered.name not in asked or rendered.page < 1:
+            raise ValueError("a rendition that was not asked for")
+        if not rendered.staged_name.startswith(own) or rendered.staged_name in seen:
+            raise ValueError("a staged name that is not this job's own")
+        seen.add(rendered.staged_name)
+
+
+def _result(wire: Wire) -> WorkResult | Preview:
+    kind = wire.get("is")
+    if kind in _SIMPLE:
+        if kind == "Superseded":
+            return Superseded()
+        made = _SIMPLE[cast(str, kind)]
+        return made(Reason(wire["reason"]), _text(wire["detail"], _MAX_DETAIL))  # type: ignore[call-arg]  # not Superseded
+    content = Content(_hex256(wire["content"]["sha256"]), _hex256(wire["content"]["coded_sha256"]))
+    if kind == "Recognised":
+        return Recognised(content)
+    if kind == "Preview":
+        return Preview(content, _count(wire["width"]), _count(wire["height"]))
+    if kind == "Processed":
+        return Processed(
+            content, _looks(wire["looks"]), _picture(wire["picture"]), tuple(map(_rendered, wire["renditions"]))
+        )
+    raise ValueError(f"not a worker's message: {kind!r}")
+
+
+def _looks(wire: Wire) -> Looks:
+    return Looks(
+        phash=_uint64(wire["phash"]),
+        dhash=_uint64(wire["dhash"]),
+        ahash=_uint64(wire["ahash"]),
+        phash256=_hex256(wire["phash256"]),
+        texture=_finite(wire["texture"]),
+    )
+
+
+def _picture(wire: Wire) -> Picture:
+    texts = {name: _text(wire[name], _MAX_TEXT) for name in ("format", "mode", "captured_at", "copyright", "camera")}
+    numbers = {name: _count(wire[name]) for name in ("width", "height", "frames", "pages_dropped", "orientation")}
+    if wire["icc"] not in {"none", "srgb", "converted", "broken"}:
+        raise ValueError("icc")
+    return Picture(**texts, **numbers, icc=wire["icc"])  # type: ignore[arg-type]  # str and int by construction
+
+
+def _rendered(wire: Wire) -> Rendered:
+    if not _STAGED.fullmatch(wire["staged_name"]) or wire["format"] not in {"jpeg", "png", "webp", "avif"}:
+        raise ValueError("staged_name or format")
+    numbers = {name: _count(wire[name]) for name in ("page", "size_bytes", "width", "height")}
+    return Rendered(
+        name=_text(wire["name"], _MAX_TEXT),
+        ino=_uint64(wire["ino"]),
+        staged_name=wire["staged_name"],
+        sha256=_hex256(wire["sha256"]),
+        format=wire["format"],
+        **numbers,
+    )
+
+
+def _hex256(value: object) -> str:
+    if isinstance(value, str) and _HEX256.fullmatch(value):
+        return value
+    raise ValueError("not a SHA-256 in hex")
+
+
+def _uint64(value: object) -> int:
+    if type(value) is int and 0 <= value < 1 << 64:  # Not isinstance: JSON's true is no number.
+        return value
+    raise ValueError("not an unsigned 64-bit number")
+
+
+def _count(value: object) -> int:
+    if type(value) is int and 0 <= value < 1 << 63:  # What SQLite can hold.
+        return value
+    raise ValueError("not a count")
+
+
+def _finite(value: object) -> float:
+    if type(value) in {int, float} and math.isfinite(number := float(cast(float, value))):
+        return number
+    raise ValueError("not a finite number")
+
+
+def _text(value: object, limit: int) -> str:
+    if isinstance(value, str):  # Lone surrogates, as from the name of a file, cannot be stored as UTF-8.
+        return value[:limit].encode("utf-8", "replace").decode()
+    raise ValueError("not a text")

@@ -1,0 +1,71 @@
+"""Every metric, as data: the registry is built from this table and docs/metrics.md is held against it.
+
+Labels come from closed sets only: inbox names from the configuration and the words of ``model``. Names of files and
+hosts and texts of errors never become labels (S13).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """``name`` as it is exposed, with ``_total`` for counters."""
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    help: str
+    buckets: tuple[float, ...] = ()
+
+
+_STAGE_SECONDS: Final = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
+_JOB_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0)
+
+METRICS: Final[tuple[Metric, ...]] = (
+    # What comes in.
+    Metric("dropmill_files_found_total", "counter", ("inbox", "found_by"), "Settled files that became jobs."),
+    Metric("dropmill_files_ignored_total", "counter", ("inbox", "reason"), "Files that are not ours, left in place."),
+    Metric("dropmill_source_bytes_total", "counter", ("inbox",), "Size of the originals that were decided."),
+    Metric("dropmill_scans_total", "counter", ("inbox", "found_by"), "Scans of a whole inbox, by what asked for them."),
+    Metric("dropmill_scan_seconds", "histogram", ("inbox",), "How long one scan of an inbox took.", _STAGE_SECONDS),
+    Metric("dropmill_scan_errors_total", "counter", ("inbox",), "Folders that a scan could not read."),
+    Metric("dropmill_events_lost_total", "counter", ("inbox",), "Overflows of the kernel's queue of events."),
+    Metric("dropmill_inbox_up", "gauge", ("inbox",), "1 if the inbox's folder is there."),
+    Metric("dropmill_inbox_paused", "gauge", ("inbox",), "1 if no jobs of the inbox are started, by a person's wish."),
+    Metric("dropmill_inbox_watch_mode", "gauge", ("inbox", "mode"), "1 for the way in which the inbox is watched."),
+    Metric("dropmill_settling_files", "gauge", ("inbox",), "Files that were seen and are not known to be complete."),
+    # The queue.
+    Metric("dropmill_queue_jobs", "gauge", ("inbox", "state"), "Jobs that are not finished."),
+    Metric("dropmill_queue_oldest_seconds", "gauge", (), "Age of the oldest job that could be started; 0 for none."),
+    # What becomes of jobs.
+    Metric("dropmill_jobs_total", "counter", ("inbox", "outcome"), "Jobs that were completed."),
+    Metric("dropmill_jobs_discarded_total", "counter", ("inbox", "reason"), "Jobs that cannot be completed."),
+    Metric("dropmill_job_retries_total", "counter", ("inbox", "reason"), "Failed attempts that will be repeated."),
+    Metric("dropmill_jobs_interrupted_total", "counter", ("inbox",), "Jobs that an earlier run had in hand."),
+    Metric(
+        "dropmill_job_seconds", "histogram", ("inbox",), "From the start of an attempt to the commit.", _JOB_SECONDS
+    ),
+    Metric("dropmill_stage_seconds", "histogram", ("stage",), "Time spent in one passage of a stage.", _STAGE_SECONDS),
+    # What goes out.
+    Metric("dropmill_renditions_total", "counter", ("inbox",), "Renditions that became visible."),
+    Metric("dropmill_rendition_bytes_total", "counter", ("inbox",), "Size of the renditions that became visible."),
+    Metric(
+        "dropmill_originals_moved_total", "counter", ("inbox", "disposition"), "Originals archived, set apart, deleted."
+    ),
+    Metric("dropmill_publications_failed_total", "counter", (), "Renditions that could not be moved into place."),
+    Metric("dropmill_owed", "gauge", ("kind",), "What decided jobs still owe to the file system."),
+    Metric("dropmill_owed_postponed_total", "counter", ("kind",), "What was owed, tried in vain and put off."),
+    # Workers and the daemon itself.
+    Metric("dropmill_workers", "gauge", ("state",), "Worker processes: busy, idle, and how many there may be."),
+    Metric("dropmill_workers_lost_total", "counter", ("reason",), "Workers that ended during a job."),
+    Metric("dropmill_state_errors_total", "counter", ("stage",), "Writes to the catalog that were held up."),
+    Metric("dropmill_log_lines_lost_total", "counter", (), "Lines that the log's destination did not take."),
+    Metric("dropmill_ready", "gauge", (), "1 if the daemon accepts work."),
+    Metric("dropmill_start_time_seconds", "gauge", (), "When the daemon started, in seconds since 1970 UTC."),
+    Metric("dropmill_build_info", "gauge", ("version",), "1, with the version."),
+)

@@ -1,0 +1,257 @@
+"""Everything worth telling, as values. Emitted once; logs, metrics and the progress display word them (ANCHORS 13)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dropmill.model.job import FoundBy
+from dropmill.model.outcome import Outcome, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Started(Fact):
+    version: str
+    pid: int
+    boot: str
+    state_dir: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready(Fact):
+    inboxes: int
+    http: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping(Fact):
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped(Fact):
+    released: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreviousRunDied(Fact):
+    """Found at start: the run before ended without a shutdown. ``in_flight`` counts what it had in hand by stage."""
+
+    boot: str
+    pid: int
+    in_flight: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered(Fact):
+    interrupted: int
+    strays: int
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued(Fact):
+    job_id: int
+    inbox: str
+    path: bytes
+    found_by: FoundBy
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileIgnored(Fact):
+    inbox: str
+    path: bytes
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed(Fact):
+    job_id: int
+    inbox: str
+    path: bytes
+    attempt: int
+    waited_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Completed(Fact):
+    job_id: int
+    inbox: str
+    path: bytes
+    outcome: Outcome
+    seconds: float
+    size_bytes: int
+    anchor: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded(Fact):
+    job_id: int
+    inbox: str
+    path: bytes
+    reason: Reason
+    detail: str
+    moves: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rescheduled(Fact):
+    job_id: int
+    inbox: str
+    path: bytes
+    reason: Reason
+    detail: str
+    after_seconds: float
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted(Fact):
+    """A job that an earlier run had in hand was given back, or discarded after too many such ends."""
+
+    job_id: int
+    inbox: str
+    path: bytes
+    discarded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDied(Fact):
+    job_id: int
+    inbox: str
+    path: bytes
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSaid(Fact):
+    pid: int
+    job_id: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenditionVisible(Fact):
+    job_id: int
+    inbox: str
+    path: bytes
+    size_bytes: int
+    adopted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OriginalDisposed(Fact):
+    job_id: int
+    inbox: str
+    path: bytes
+    disposition: str
+    result: str
+    target: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwedLater(Fact):
+    """A publication, disposal or receipt could not be done yet."""
+
+    what: str
+    job_id: int
+    path: bytes
+    detail: str
+    after_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationFailed(Fact):
+    job_id: int
+    path: bytes
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned(Fact):
+    inbox: str
+    found_by: FoundBy
+    files: int
+    new: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScanTrouble(Fact):
+    inbox: str
+    path: bytes
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventsLost(Fact):
+    """The kernel's event queue overflowed; a full scan follows at once (W15)."""
+
+    inbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchDegraded(Fact):
+    inbox: str
+    detail: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class InboxGone(Fact):
+    inbox: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class InboxBack(Fact):
+    inbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputChanged(Fact):
+    """At start, another folder is where an output was recorded: an unmounted disk, or one that was made anew."""
+
+    inbox: str
+    path: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDeleted(Fact):
+    """A kept original was deleted by its user, and its renditions are removed as the inbox asks."""
+
+    inbox: str
+    path: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Paused(Fact):
+    inbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed(Fact):
+    inbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateTrouble(Fact):
+    what: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimed(Fact):
+    stage: str
+    seconds: float
+
+
+Emit = Callable[[Fact], None]

@@ -1,0 +1,296 @@
+"""What each fact is called in a log: a level, an event in plain words, and fields. Every output format starts from here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeVar
+
+from dropmill.model.file import shown
+from dropmill.model.job import FoundBy
+from dropmill.model.outcome import EXPLANATIONS, Reason, explained_as_ignored
+from dropmill.observe import facts
+from dropmill.observe.facts import Fact
+
+Level = Literal["debug", "info", "warning", "error"]
+Fields = dict[str, Any]
+F = TypeVar("F", bound=Fact)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the log. ``fields`` holds what JSON can say; paths are printable text."""
+
+    level: Level
+    event: str
+    fields: Fields
+
+
+class Wording:
+    """Words facts. ``roots``: the folder of each inbox, so that lines name files by their whole path."""
+
+    def __init__(self, roots: Mapping[str, bytes]) -> None:
+        self._roots = roots
+
+    def __call__(self, fact: Fact) -> Line:
+        """Raises ``KeyError`` for a type of fact that has no words; a test holds the table against facts.py."""
+        word = _WORDS[type(fact)]
+        line = word(fact)
+        for field in ("path", "target", "same_as"):
+            name = line.fields.get(field)
+            if isinstance(name, bytes):
+                line.fields[field] = shown(self._whole(line.fields.get("inbox"), name))
+        return line
+
+    def _whole(self, inbox: str | None, name: bytes) -> bytes:
+        root = self._roots.get(inbox) if inbox is not None else None
+        if root is None or name.startswith(b"/"):
+            return name
+        return root.rstrip(b"/") + b"/" + name if name else root
+
+
+def reason_fields(reason: Reason, detail: str) -> Fields:
+    """Why, in a stable word and in a sentence, and what the reader can do about it."""
+    explanation = EXPLANATIONS[reason]
+    return {"reason": reason.value, "cause": explanation.cause, "detail": detail, "remedy": explanation.remedy}
+
+
+_WORDS: Final[dict[type[Fact], Callable[[Any], Line]]] = {}
+
+
+def _words(fact: type[F]) -> Callable[[Callable[[F], Line]], Callable[[F], Line]]:
+    def put(word: Callable[[F], Line]) -> Callable[[F], Line]:
+        _WORDS[fact] = word
+        return word
+
+    return put
+
+
+def worded() -> frozenset[type[Fact]]:
+    """The types of fact that have words."""
+    return frozenset(_WORDS)
+
+
+# The life of the daemon.
+
+
+@_words(facts.Started)
+def _started(fact: facts.Started) -> Line:
+    return Line(
+        "info",
+        "starting",
+        {"version": fact.version, "pid": fact.pid, "boot": fact.boot, "state_dir": shown(fact.state_dir)},
+    )
+
+
+@_words(facts.Ready)
+def _ready(fact: facts.Ready) -> Line:
+    return Line("info", "ready", {"inboxes": fact.inboxes, "page": fact.http, "seconds": round(fact.seconds, 3)})
+
+
+@_words(facts.Stopping)
+def _stopping(fact: facts.Stopping) -> Line:
+    return Line("info", "stopping", {"cause": fact.cause})
+
+
+@_words(facts.Stopped)
+def _stopped(fact: facts.Stopped) -> Line:
+    return Line("info", "stopped", {"released": fact.released})
+
+
+@_words(facts.PreviousRunDied)
+def _previous_run_died(fact: facts.PreviousRunDied) -> Line:
+    fields: Fields = {"boot": fact.boot, "pid": fact.pid, "in_flight": dict(fact.in_flight)}
+    return Line("warning", "the run before ended without a shutdown", fields)
+
+
+@_words(facts.Recovered)
+def _recovered(fact: facts.Recovered) -> Line:
+    return Line("info", "recovered", {"interrupted": fact.interrupted, "strays": fact.strays})
+
+
+@_words(facts.StateTrouble)
+def _state_trouble(fact: facts.StateTrouble) -> Line:
+    return Line("error", f"{fact.what} is held up", {"detail": fact.detail})
+
+
+# The life of a file.
+
+
+@_words(facts.Enqueued)
+def _enqueued(fact: facts.Enqueued) -> Line:
+    fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path}
+    fields |= {"found_by": fact.found_by.value, "size_bytes": fact.size_bytes}
+    if fact.found_by is FoundBy.RECONCILE:
+        hint = 'the watcher missed it; where the file system tells nobody of changes, set watch = "poll"'
+        return Line("warning", "queued", {**fields, "hint": hint})
+    return Line("info", "queued", fields)
+
+
+@_words(facts.FileIgnored)
+def _file_ignored(fact: facts.FileIgnored) -> Line:
+    level: Level = "warning" if fact.reason is Reason.CODEC_MISSING else "info"
+    why = explained_as_ignored(fact.reason)
+    fields: Fields = {"inbox": fact.inbox, "path": fact.path, **reason_fields(fact.reason, fact.detail)}
+    fields |= {"cause": why.cause, "remedy": why.remedy}
+    return Line(level, "ignored", fields)
+
+
+@_words(facts.Claimed)
+def _claimed(fact: facts.Claimed) -> Line:
+    fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path}
+    waited = round(fact.waited_seconds, 3)
+    return Line("debug", "started", {**fields, "attempt": fact.attempt, "waited_seconds": waited})
+
+
+@_words(facts.Completed)
+def _completed(fact: facts.Completed) -> Line:
+    fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path}
+    if fact.anchor is not None:
+        fields["same_as"] = fact.anchor
+    fields |= {"size_bytes": fact.size_bytes, "seconds": round(fact.seconds, 3)}
+    return Line("info", fact.outcome.value, fields)
+
+
+@_words(facts.Discarded)
+def _discarded(fact: facts.Discarded) -> Line:
+    fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path}
+    fields |= reason_fields(fact.reason, fact.detail) | {"quarantined": fact.moves}
+    return Line("warning", "discarded", fields)
+
+
+@_words(facts.Rescheduled)
+def _rescheduled(fact: facts.Rescheduled) -> Line:
+    fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path}
+    fields |= reason_fields(fact.reason, fact.detail)
+    return Line(
+        "warning", "will be retried", {**fields, "attempt": fact.attempt, "after_seconds": round(fact.after_seconds, 1)}
+    )
+
+
+@_words(facts.Interrupted)
+def _interrupted(fact: facts.Interrupted) -> Line:
+    fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path}
+    if fact.discarded:
+        return Line("warning", "discarded", fields | reason_fields(Reason.INTERRUPTED, ""))
+    return Line("info", "taken up again after an interruption", fields)
+
+
+@_words(facts.RenditionVisible)
+def _rendition_visible(fact: facts.RenditionVisible) -> Line:
+    fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path}
+    event = "rendition was there already" if fact.adopted else "rendition is visible"
+    return Line("debug", event, {**fields, "size_bytes": fact.size_bytes})
+
+
+_TAKEN: Final = {"archive": "archived", "duplicates": "set apart", "quarantine": "quarantined", "delete": "deleted"}
+
+
+@_words(facts.OriginalDisposed)
+def _original_disposed(fact: facts.OriginalDisposed) -> Line:
+    fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path}
+    if fact.target is not None:
+        fields["target"] = fact.target
+    event = _TAKEN.get(fact.disposition, fact.disposition) if fact.result in {"moved", "deleted"} else "left alone"
+    return Line("info", event, {**fields, "disposition": fact.disposition, "result": fact.result})
+
+
+@_words(facts.OwedLater)
+def _owed_later(fact: facts.OwedLater) -> Line:
+    fields: Fields = {"job_id": fact.job_id, "path": fact.path, "detail": fact.detail}
+    return Line("warning", f"{fact.what} has to wait", {**fields, "after_seconds": round(fact.after_seconds, 1)})
+
+
+@_words(facts.PublicationFailed)
+def _publication_failed(fact: facts.PublicationFailed) -> Line:
+    fields: Fields = {"job_id": fact.job_id, "path": fact.path}
+    return Line("error", "publication failed", fields | reason_fields(Reason.PUBLISH_FAILED, fact.detail))
+
+
+@_words(facts.SourceDeleted)
+def _source_deleted(fact: facts.SourceDeleted) -> Line:
+    return Line("info", "renditions removed: the original was deleted", {"inbox": fact.inbox, "path": fact.path})
+
+
+# Workers.
+
+
+@_words(facts.WorkerDied)
+def _worker_died(fact: facts.WorkerDied) -> Line:
+    fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path}
+    return Line("warning", "a worker was lost", {**fields, "reason": fact.reason.value, "detail": fact.detail})
+
+
+@_words(facts.WorkerSaid)
+def _worker_said(fact: facts.WorkerSaid) -> Line:
+    fields: Fields = {} if fact.job_id is None else {"job_id": fact.job_id}
+    return Line("debug", "a worker said", {**fields, "pid": fact.pid, "text": shown(fact.text)})
+
+
+# Inboxes.
+
+
+@_words(facts.Scanned)
+def _scanned(fact: facts.Scanned) -> Line:
+    fields: Fields = {"inbox": fact.inbox, "found_by": fact.found_by.value, "files": fact.files, "new": fact.new}
+    level: Level = "info" if fact.new and fact.found_by is not FoundBy.EVENT else "debug"
+    return Line(level, "scanned", {**fields, "seconds": round(fact.seconds, 3)})
+
+
+@_words(facts.ScanTrouble)
+def _scan_trouble(fact: facts.ScanTrouble) -> Line:
+    remedy = EXPLANATIONS[Reason.IO_ERROR].remedy + ", and that the daemon's user may read it"
+    fields: Fields = {"inbox": fact.inbox, "path": fact.path, "detail": fact.detail, "remedy": remedy}
+    return Line("warning", "a folder could not be read", fields)
+
+
+@_words(facts.EventsLost)
+def _events_lost(fact: facts.EventsLost) -> Line:
+    return Line("warning", "the kernel lost events; the inbox is scanned at once", {"inbox": fact.inbox})
+
+
+@_words(facts.WatchDegraded)
+def _watch_degraded(fact: facts.WatchDegraded) -> Line:
+    fields: Fields = {"inbox": fact.inbox, "detail": fact.detail, "remedy": fact.hint}
+    return Line("warning", "the inbox is polled instead of watched", fields)
+
+
+@_words(facts.InboxGone)
+def _inbox_gone(fact: facts.InboxGone) -> Line:
+    fields: Fields = {"inbox": fact.inbox, "path": b"", "detail": fact.detail}
+    return Line(
+        "error", "inbox is gone", {**fields, "remedy": "mount it or make the folder again; nothing is forgotten"}
+    )
+
+
+@_words(facts.OutputChanged)
+def _output_changed(fact: facts.OutputChanged) -> Line:
+    return Line(
+        "warning",
+        "output is another folder than before",
+        {
+            "inbox": fact.inbox,
+            "path": fact.path,
+            "remedy": "if its disk is not mounted, stop, mount it and start again; what was published stays known",
+        },
+    )
+
+
+@_words(facts.InboxBack)
+def _inbox_back(fact: facts.InboxBack) -> Line:
+    return Line("info", "inbox is back", {"inbox": fact.inbox, "path": b""})
+
+
+@_words(facts.Paused)
+def _paused(fact: facts.Paused) -> Line:
+    return Line("info", "paused", {"inbox": fact.inbox})
+
+
+@_words(facts.Resumed)
+def _resumed(fact: facts.Resumed) -> Line:
+    return Line("info", "resumed", {"inbox": fact.inbox})
+
+
+@_words(facts.StageTimed)
+def _stage_timed(fact: facts.StageTimed) -> Line:
+    return Line("debug", "stage", {"stage": fact.stage, "seconds": round(fact.seconds, 6)})

@@ -1,0 +1,116 @@
+"""A finished attempt becomes a decision: one fenced transaction that records what the job is and what it owes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from dropmill.model.attempt import Dead, Policy, Retry, judge
+from dropmill.model.inbox import Inbox
+from dropmill.model.job import Job
+from dropmill.model.outcome import Outcome, Reason
+from dropmill.model.verdict import LookFirst, Presence
+from dropmill.model.work import Preview, Processed, Recognised, Superseded, WorkerLost, WorkResult
+from dropmill.observe.facts import Completed, Discarded, Emit, Rescheduled, WorkerDied
+from dropmill.ports import Clock, Decisions, JobEngine
+
+# Every round looks at homes that the one before named; new ones can appear only as fast as files are committed.
+MAX_LOOKS: Final = 5
+
+LookAtHomes = Callable[[Job, Inbox, str], Awaitable[Mapping[bytes, Presence]]]
+"""What the other paths of these bytes (SHA-256) hold now."""
+ForgetStaged = Callable[[Job, Inbox], Awaitable[None]]
+"""Removes what an attempt has staged and nobody will publish."""
+
+
+class Committer:
+    """The handler's second half: attempt caps, retries and quarantine live here and nowhere else."""
+
+    def __init__(
+        self,
+        engine: JobEngine,
+        decisions: Decisions,
+        look_at_homes: LookAtHomes,
+        forget_staged: ForgetStaged,
+        policy: Policy,
+        clock: Clock,
+        chance: random.Random,
+        emit: Emit,
+        hint: Callable[[str, bytes], None],
+    ) -> None:
+        self._engine = engine
+        self._decisions = decisions
+        self._look_at_homes = look_at_homes
+        self._forget_staged = forget_staged
+        self._policy = policy
+        self._clock = clock
+        self._chance = chance
+        self._emit = emit
+        self._hint = hint
+
+    async def wanted(self, job: Job, inbox: Inbox, preview: Preview) -> bool:
+        """Whether this content would be published as far as can be told before the commit."""
+        presences = await self._look_at_homes(job, inbox, preview.content.sha256)
+        return await self._decisions.would_publish(job, inbox, preview.content, presences)
+
+    async def abandon(self, job: Job, inbox: Inbox) -> None:
+        """The attempt was cut off and its worker killed: what it had staged is nobody's."""
+        await self._forget_staged(job, inbox)
+
+    async def postpone(self, job: Job, detail: str) -> None:
+        """The commit itself failed for a reason that is not the file's: another attempt, later."""
+        await self._retry(job, Retry(self._policy.retry_cap_seconds, Reason.UNEXPECTED, detail))
+
+    async def conclude(self, job: Job, inbox: Inbox, reply: WorkResult | WorkerLost, started: float) -> None:
+        """Commit what follows from ``reply``. A late or doubled attempt changes nothing and says nothing (Q03)."""
+        if isinstance(reply, WorkerLost):
+            self._emit(WorkerDied(job.id, job.inbox, job.rel, reply.reason, reply.detail))
+            await self._forget_staged(job, inbox)
+        consequence = judge(job, reply, self._policy, self._chance)
+        match consequence:
+            case Retry():
+                await self._retry(job, consequence)
+            case Dead():
+                await self._give_up(job, inbox, consequence)
+            case _ if isinstance(consequence.result, Superseded):
+                if await self._engine.supersede(job):
+                    self._completed(job, Outcome.SUPERSEDED, started, None)
+                # Whatever stands there now has to settle and become a job of its own (PROTOCOL 3).
+                self._hint(job.inbox, job.rel)
+            case _:
+                await self._decide(job, inbox, consequence.result, started)
+
+    async def _decide(self, job: Job, inbox: Inbox, result: Processed | Recognised, started: float) -> None:
+        sha256 = result.content.sha256
+        for _ in range(MAX_LOOKS):
+            presences = await self._look_at_homes(job, inbox, sha256)
+            decided = await self._decisions.conclude(job, inbox, result, presences)
+            if not isinstance(decided, LookFirst):
+                break
+        else:
+            await self._engine.release(job)
+            decided = None
+        if isinstance(result, Processed) and (decided is None or decided.outcome is not Outcome.PUBLISHED):
+            await self._forget_staged(job, inbox)
+        if decided is not None:
+            self._completed(job, decided.outcome, started, decided.anchor)
+
+    async def _retry(self, job: Job, retry: Retry) -> None:
+        if await self._engine.reschedule(
+            job, retry.after_seconds, retry.reason, retry.detail, crashed=retry.crashed, alone=retry.alone
+        ):
+            self._emit(
+                Rescheduled(job.id, job.inbox, job.rel, retry.reason, retry.detail, retry.after_seconds, job.attempts)
+            )
+
+    async def _give_up(self, job: Job, inbox: Inbox, dead: Dead) -> None:
+        move = dead.move or (dead.reason is Reason.UNSUPPORTED_FORMAT and inbox.on_unsupported == "quarantine")
+        if await self._engine.discard(job, inbox, dead.reason, dead.detail, crashed=dead.crashed, move=move):
+            self._emit(
+                Discarded(job.id, job.inbox, job.rel, dead.reason, dead.detail, move and inbox.quarantine is not None)
+            )
+
+    def _completed(self, job: Job, outcome: Outcome, started: float, anchor: bytes | None) -> None:
+        seconds = self._clock.monotonic() - started
+        self._emit(Completed(job.id, job.inbox, job.rel, outcome, seconds, job.signature.size_bytes, anchor))

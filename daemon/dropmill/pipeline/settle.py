@@ -1,0 +1,141 @@
+"""Files settle: carries out what ``model.settling`` asks for, in the inbox's lane, and hands on what is ready."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import anyio
+
+from dropmill.errors import DropmillError
+from dropmill.files.inspect import Inspection, Policy, inspect_many
+from dropmill.files.lane import Lane
+from dropmill.model.inbox import Inbox
+from dropmill.model.settling import Hint, Look, LookAgain, Ready, Rules, Settled, Waiting, settle
+from dropmill.observe.facts import Emit, StateTrouble
+from dropmill.observe.flight import Flight
+from dropmill.ports import Clock
+
+# So many files are looked at in one call, which keeps the lane free for others in between.
+LOT: Final = 500
+IDLE_SECONDS: Final = 3600.0
+
+
+class Settling:
+    """All paths of one inbox that are not finished yet."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        policy: Policy,
+        lane: Lane,
+        clock: Clock,
+        emit: Emit,
+        flight: Flight,
+        enqueue: Callable[[Inbox, list[Ready]], Awaitable[int]],
+    ) -> None:
+        self._inbox = inbox
+        self._policy = policy
+        self._lane = lane
+        self._clock = clock
+        self._emit = emit
+        self._flight = flight
+        self._enqueue = enqueue
+        self._rules = Rules(inbox.settle_seconds, inbox.incomplete_timeout_seconds)
+        self._waiting: dict[bytes, Waiting] = {}
+        self._agenda: list[tuple[float, bytes]] = []
+        self._busy = False
+        self._wake = anyio.Event()
+
+    def hint(self, rel: bytes, hint: Hint) -> None:
+        """Something may be at ``rel``; to be called on the event loop."""
+        now = self._clock.monotonic()
+        waiting, request = settle(self._waiting.get(rel), hint, now, self._rules)
+        if waiting is not None and isinstance(request, LookAgain):
+            self._put(rel, waiting)
+            if self._agenda[0][1] == rel:
+                self._wake.set()
+
+    def waiting(self, rel: bytes) -> Waiting | None:
+        return self._waiting.get(rel)
+
+    @property
+    def count(self) -> int:
+        """Paths that wait, and those just being handed on."""
+        return len(self._waiting) + self._busy
+
+    async def run(self) -> None:
+        while True:
+            self._wake = anyio.Event()
+            due = self._due()
+            if due:
+                await self._look(due)
+                continue
+            delay = self._agenda[0][0] - self._clock.monotonic() if self._agenda else IDLE_SECONDS
+            with anyio.move_on_after(max(0.0, delay)):
+                await self._wake.wait()
+
+    def _put(self, rel: bytes, waiting: Waiting) -> None:
+        """Remember the state; the agenda keeps entries that were overtaken, which ``_due`` passes over."""
+        before = self._waiting.get(rel)
+        self._waiting[rel] = waiting
+        if before is None or before.look_at != waiting.look_at:
+            heapq.heappush(self._agenda, (waiting.look_at, rel))
+
+    def _due(self) -> list[bytes]:
+        now = self._clock.monotonic()
+        due: dict[bytes, None] = {}
+        while self._agenda and self._agenda[0][0] <= now and len(due) < LOT:
+            at, rel = heapq.heappop(self._agenda)
+            waiting = self._waiting.get(rel)
+            if waiting is not None and waiting.look_at == at:
+                due[rel] = None
+        return list(due)
+
+    async def _look(self, due: list[bytes]) -> None:
+        now = self._clock.monotonic()
+        looks = []
+        for rel in due:
+            waiting = self._waiting[rel]
+            seems_finished = waiting.signature is not None and now >= waiting.changed_at + self._rules.settle_seconds
+            looks.append((rel, seems_finished))
+        with self._flight.stage("settle"):
+            inspections = await self._lane.call(inspect_many, self._inbox.root.path, looks, self._policy)
+        ready = [item for inspection in inspections if (item := self._step(inspection, now)) is not None]
+        if ready:
+            await self._hand_on(ready)
+
+    def _step(self, inspection: Inspection, now: float) -> Ready | None:
+        """``now`` is when the look began, so that only what was judged can count as settled."""
+        rel = inspection.rel
+        before = self._waiting.get(rel)
+        if before is None:
+            return None
+        look = Look(inspection.signature, inspection.writer, inspection.ignored is None, inspection.trouble)
+        waiting, request = settle(before, look, now, self._rules)
+        if waiting is not None:
+            self._waiting[rel] = waiting
+            heapq.heappush(self._agenda, (waiting.look_at, rel))
+            return None
+        del self._waiting[rel]
+        if isinstance(request, Settled):
+            waited = now - before.found_at
+            return Ready(rel, request.signature, request.found_by, waited, inspection.ignored)
+        return None
+
+    async def _hand_on(self, ready: list[Ready]) -> None:
+        """Until the queue has them for sure they count as ours; a full disk only means trying again (S12)."""
+        self._busy = True
+        try:
+            while True:
+                try:
+                    with self._flight.stage("enqueue"):
+                        await self._enqueue(self._inbox, ready)
+                except DropmillError as error:
+                    self._emit(StateTrouble("enqueue", str(error)))
+                    await self._clock.sleep(2.0)
+                else:
+                    return
+        finally:
+            self._busy = False

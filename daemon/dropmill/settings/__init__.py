@@ -1,0 +1,52 @@
+"""Configuration: defaults < preset < file < environment < options, checked whole, explained value by value."""
+
+from dropmill.settings.capacity import effective_processes
+from dropmill.settings.explain import Answers, schema, show, starter
+from dropmill.settings.findings import Finding, SettingsError, Wrong
+from dropmill.settings.inboxes import COMPANIONS, Inbox
+from dropmill.settings.load import DEFAULT_PATH, Loaded, load
+from dropmill.settings.presets import PRESETS
+from dropmill.settings.profiles import Profile, Rendition
+from dropmill.settings.resolve import resolved
+from dropmill.settings.sections import (
+    Dedupe,
+    Http,
+    Log,
+    Output,
+    Queue,
+    TcpAddress,
+    UnixAddress,
+    Workers,
+)
+from dropmill.settings.template import Template
+from dropmill.settings.top import Settings
+
+__all__ = [
+    "COMPANIONS",
+    "DEFAULT_PATH",
+    "PRESETS",
+    "Answers",
+    "Dedupe",
+    "Finding",
+    "Http",
+    "Inbox",
+    "Loaded",
+    "Log",
+    "Output",
+    "Profile",
+    "Queue",
+    "Rendition",
+    "Settings",
+    "SettingsError",
+    "TcpAddress",
+    "Template",
+    "UnixAddress",
+    "Workers",
+    "Wrong",
+    "effective_processes",
+    "load",
+    "resolved",
+    "schema",
+    "show",
+    "starter",
+]

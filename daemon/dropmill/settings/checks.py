@@ -1,0 +1,168 @@
+"""What no single key can tell: how the settings fit together. Touches the disk for ``realpath`` and the token only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from dropmill.errors import ConfigurationError
+from dropmill.settings.findings import Finding, suggestion
+from dropmill.settings.inboxes import Inbox
+from dropmill.settings.locate import Key
+from dropmill.settings.sections import TcpAddress
+from dropmill.settings.sources import dotted
+from dropmill.settings.top import Settings
+
+
+@dataclass
+class Report:
+    """Collects findings; what rests on a key that is broken already is left out."""
+
+    where: Callable[[Key], str]
+    broken: list[Key]
+    errors: list[Finding] = field(default_factory=list)
+    warnings: list[Finding] = field(default_factory=list)
+
+    def error(self, key: Key, message: str, hint: str, *also: Key) -> None:
+        if not any(self._is_broken(one) for one in (key, *also)):
+            self.errors.append(Finding(self.where(key), dotted(key), message, hint))
+
+    def warning(self, key: Key, message: str, hint: str) -> None:
+        if not self._is_broken(key):
+            self.warnings.append(Finding(self.where(key), dotted(key), message, hint))
+
+    def _is_broken(self, key: Key) -> bool:
+        return any(key[: len(broken)] == broken or broken[: len(key)] == key for broken in self.broken)
+
+
+def check(settings: Settings, report: Report, *, profile_names: set[str], need_inboxes: bool) -> None:
+    """Everything that does not fit together, as findings in ``report``."""
+    if need_inboxes and not settings.inboxes:
+        report.error(
+            ("inboxes",),
+            "no inbox is configured",
+            "name one in the file under [[inboxes]], or set DROPMILL_INBOX and DROPMILL_OUTPUT",
+        )
+    _http(settings, report)
+    if settings.queue.retry_cap_seconds < settings.queue.retry_base_seconds:
+        report.error(
+            ("queue", "retry_cap_seconds"),
+            "is less than retry_base_seconds",
+            "the cap is the longest wait",
+            ("queue", "retry_base_seconds"),
+        )
+    if settings.workers.min_bytes > settings.workers.max_bytes:
+        report.error(
+            ("workers", "min_bytes"), "is more than max_bytes", "nothing would be taken", ("workers", "max_bytes")
+        )
+    _unique_names(settings, report)
+    for index, inbox in enumerate(settings.inboxes):
+        _folders_named(("inboxes", index), inbox, report)
+        _profile(("inboxes", index), inbox, settings, report, profile_names)
+    _places(settings, report)
+
+
+def _http(settings: Settings, report: Report) -> None:
+    address = settings.http.address
+    if isinstance(address, TcpAddress) and not address.is_loopback and not settings.http.token_file:
+        report.error(
+            ("http", "bind"),
+            f"{settings.http.bind} can be reached from other machines, and no token_file is set",
+            "write a token with `openssl rand -hex 32` into a file and name it, or bind to 127.0.0.1",
+            ("http", "token_file"),
+        )
+    try:
+        settings.http.read_token()
+    except ConfigurationError as error:
+        report.error(("http", "token_file"), error.public_message, error.hint)
+
+
+def _unique_names(settings: Settings, report: Report) -> None:
+    first: dict[str, str] = {}
+    for index, inbox in enumerate(settings.inboxes):
+        key: Key = ("inboxes", index, "name")
+        if inbox.name in first:
+            report.error(key, f"two inboxes are named {inbox.name!r}", f"the other one is at {first[inbox.name]}")
+        else:
+            first[inbox.name] = report.where(key)
+
+
+def _folders_named(key: Key, inbox: Inbox, report: Report) -> None:
+    for choice, word, folder in (
+        ("on_success", "archive", "archive"),
+        ("on_duplicate", "move", "duplicates"),
+        ("on_unsupported", "quarantine", "quarantine"),
+    ):
+        if getattr(inbox, choice) == word and not getattr(inbox, folder):
+            hint = f'name the folder, as in {folder} = "/srv/{folder}": a file is moved only to a folder that is named'
+            report.error((*key, choice), f'is "{word}", and no {folder} folder is named', hint, (*key, folder))
+    for choice, word, folder in (("on_success", "archive", "archive"), ("on_duplicate", "move", "duplicates")):
+        if getattr(inbox, folder) and getattr(inbox, choice) != word:
+            report.warning(
+                (*key, folder), f'is never used: {choice} is "{getattr(inbox, choice)}"', "take one of the two out"
+            )
+
+
+def _profile(key: Key, inbox: Inbox, settings: Settings, report: Report, profile_names: set[str]) -> None:
+    if inbox.profile not in profile_names:
+        report.error(
+            (*key, "profile"), f"there is no profile {inbox.profile!r}", suggestion(inbox.profile, profile_names)
+        )
+        return
+    renditions = settings.profiles[inbox.profile].renditions
+    formats = [rendition.format for rendition in renditions]
+    told_apart = len(set(formats)) == len(formats) and "auto" not in formats
+    if len(renditions) > 1 and "rendition" not in inbox.template.fields and not told_apart:
+        report.error(
+            (*key, "names"),
+            f"gives the {len(renditions)} renditions of profile {inbox.profile!r} one name",
+            "add {rendition} to it",
+            (*key, "profile"),
+            ("profiles", inbox.profile),
+        )
+
+
+def _places(settings: Settings, report: Report) -> None:
+    """W28: nothing that we write may lie inside what we watch, nor the other way round."""
+    inboxes = [(("inboxes", index, "path"), inbox) for index, inbox in enumerate(settings.inboxes)]
+    watched: list[tuple[Key, str, str]] = [(key, inbox.path, os.path.realpath(inbox.path)) for key, inbox in inboxes]
+    for number, (key, shown, real) in enumerate(watched):
+        for other_key, other_shown, other_real in watched[:number]:
+            if real == other_real:
+                report.error(key, f"{shown} and {other_shown} are the same folder", "one folder, one inbox", other_key)
+            elif _inside(real, other_real) or _inside(other_real, real):
+                inner, outer = (shown, other_shown) if _inside(real, other_real) else (other_shown, shown)
+                report.error(
+                    key,
+                    f"inbox {inner} is inside inbox {outer}",
+                    "files would be taken twice; move one away",
+                    other_key,
+                )
+    for place_key, word, shown in _written(settings):
+        real = os.path.realpath(shown)
+        for key, inbox_shown, inbox_real in watched:
+            if real == inbox_real:
+                report.error(
+                    place_key, f"{word} {shown} is the inbox {inbox_shown} itself", "give it a folder of its own", key
+                )
+            elif _inside(real, inbox_real):
+                hint = "move it beside the inbox, not into it"
+                report.error(place_key, f"{word} {shown} is inside inbox {inbox_shown}", hint, key)
+            elif _inside(inbox_real, real):
+                hint = "what is written there would be watched; move one away"
+                report.error(key, f"inbox {inbox_shown} is inside {word} {shown}", hint, place_key)
+
+
+def _written(settings: Settings) -> Iterator[tuple[Key, str, str]]:
+    yield ("state_dir",), "state_dir", settings.state_dir
+    for index, inbox in enumerate(settings.inboxes):
+        for name in ("output", "archive", "duplicates", "quarantine"):
+            if getattr(inbox, name):
+                yield ("inboxes", index, name), name, getattr(inbox, name)
+    if settings.log.file:
+        yield ("log", "file"), "the log file", settings.log.file
+
+
+def _inside(inner: str, outer: str) -> bool:
+    return inner != outer and inner.startswith(outer.rstrip("/") + "/")

@@ -1,0 +1,181 @@
+"""The layers that a configuration is made of, each with names for its places: file, environment, options."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dropmill.settings.findings import Finding, SettingsError
+from dropmill.settings.inboxes import Inbox
+from dropmill.settings.locate import Key, Lines, json_lines, toml_lines
+from dropmill.settings.sections import Http, IsPath, Log, Section
+from dropmill.settings.top import Settings
+
+Data = dict[str, Any]
+EXTENSIONS = (".toml", ".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Data of one source; ``origin`` and ``where`` name the place of a key, short for listings and full for findings."""
+
+    data: Data
+    origin: Callable[[Key], str]
+    where: Callable[[Key], str]
+
+
+def dotted(key: Key) -> str:
+    return ".".join(map(str, key))
+
+
+def file_layer(path: str) -> Layer:
+    """Read a TOML, YAML or JSON file. Raises ``SettingsError`` where it cannot be read or parsed."""
+    extension = os.path.splitext(path)[1].lower()
+    if extension not in EXTENSIONS:
+        hint = "name it .toml, .yaml, .yml or .json after what it holds"
+        raise SettingsError([Finding(path, "", f"the extension {extension or '(none)'} says no format", hint)])
+    text = _text(path)
+    if extension == ".toml":
+        data, lines = _toml(path, text)
+    elif extension == ".json":
+        data, lines = _json(path, text)
+    else:
+        data, lines = _yaml(path, text)
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise SettingsError([Finding(f"{path}:1", "", "the file holds no table of keys", "start with a key")])
+    if lines.twice:
+        raise SettingsError(
+            [Finding(f"{path}:{line}", dotted(key), "is given twice", "keep one") for key, line in lines.twice.items()]
+        )
+    name = os.path.basename(path)
+    folder = os.path.dirname(os.path.abspath(path))
+    return Layer(absolute(data, folder), lambda key: f"{name}:{lines.of(key)}", lambda key: f"{path}:{lines.of(key)}")
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            raw = file.read()
+    except OSError as error:
+        hint = "check the path" if isinstance(error, FileNotFoundError) else "the daemon's user must be able to read it"
+        raise SettingsError([Finding(path, "", f"cannot be read: {error.strerror}", hint)]) from None
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise SettingsError([Finding(f"{path}:{line}", "", "is not UTF-8", "save the file as UTF-8")]) from None
+
+
+def _toml(path: str, text: str) -> tuple[Any, Lines]:
+    try:
+        return tomllib.loads(text), toml_lines(text)
+    except tomllib.TOMLDecodeError as error:
+        message, _, place = str(error).rpartition(" (at ")
+        line = re.match(r"line ([0-9]+)", place)
+        number = line[1] if line else text.count("\n") + 1
+        hint = 'text needs quotes, and Windows paths single ones: path = "/srv/inbox"'
+        raise SettingsError([Finding(f"{path}:{number}", "", f"is not TOML: {message or error}", hint)]) from None
+
+
+def _json(path: str, text: str) -> tuple[Any, Lines]:
+    try:
+        return json.loads(text), json_lines(text)
+    except json.JSONDecodeError as error:
+        hint = "keys and text need double quotes; there are no comments and no comma after the last item"
+        raise SettingsError([Finding(f"{path}:{error.lineno}", "", f"is not JSON: {error.msg}", hint)]) from None
+
+
+def _yaml(path: str, text: str) -> tuple[Any, Lines]:
+    import yaml  # Only loaded where somebody writes YAML: it costs 30 ms.
+
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        lines = Lines()
+        _yaml_lines(node, (), lines)
+        return (None if node is None else loader.construct_document(node)), lines
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else 1
+        message = getattr(error, "problem", None) or str(error).splitlines()[0]
+        hint = "indent with spaces, and quote text that holds ': ' or starts with a sign"
+        raise SettingsError([Finding(f"{path}:{line}", "", f"is not YAML: {message}", hint)]) from None
+
+
+def _yaml_lines(node: Any, key: Key, lines: Lines) -> None:
+    """Note the lines of a node tree; an anchor that holds itself ends at a depth no configuration has."""
+    if len(key) > 12:
+        return
+    if node is not None and node.id == "mapping":
+        for name, value in node.value:
+            inner = (*key, str(name.value))
+            line = name.start_mark.line + 1
+            if inner in lines.by_key and name.value != "<<":
+                lines.twice[inner] = line
+            lines.by_key.setdefault(inner, line)
+            _yaml_lines(value, inner, lines)
+    elif node is not None and node.id == "sequence":
+        for index, value in enumerate(node.value):
+            lines.by_key[(*key, index)] = value.start_mark.line + 1
+            _yaml_lines(value, (*key, index), lines)
+
+
+def option_layer(overrides: Mapping[str, object]) -> Layer:
+    """Options by dotted key (``http.bind``); None means "not given"."""
+    data: Data = {}
+    for name, value in overrides.items():
+        if value is not None:
+            *folders, last = name.split(".")
+            place = data
+            for folder in folders:
+                place = place.setdefault(folder, {})
+            place[last] = value
+
+    def named(key: Key) -> str:
+        return "option --" + dotted(key).replace(".", "-").replace("_", "-")
+
+    return Layer(absolute(data, os.getcwd()), named, named)
+
+
+def path_fields(model: type[Section] | type[Settings]) -> tuple[str, ...]:
+    """The fields of a model that hold paths."""
+    return tuple(
+        name for name, field in model.model_fields.items() if any(isinstance(mark, IsPath) for mark in field.metadata)
+    )
+
+
+def absolute(data: Data, folder: str) -> Data:
+    """A copy in which relative paths are taken from ``folder``. What is no text is left for validation to name."""
+    result = _absolute_fields(data, path_fields(Settings), folder)
+    for section, model in (("http", Http), ("log", Log)):
+        if isinstance(result.get(section), dict):
+            result[section] = _absolute_fields(result[section], path_fields(model), folder)
+    if isinstance(result.get("inboxes"), list):
+        names = path_fields(Inbox)
+        result["inboxes"] = [
+            _absolute_fields(inbox, names, folder) if isinstance(inbox, dict) else inbox for inbox in result["inboxes"]
+        ]
+    return result
+
+
+def _absolute_fields(data: Data, names: tuple[str, ...], folder: str) -> Data:
+    # A key that is no text can only come from YAML; as text it is reported like any other unknown key.
+    result = {str(name): value for name, value in data.items()}
+    for name in names:
+        value = result.get(name)
+        if isinstance(value, str) and value and not value.startswith("~") and "\0" not in value:
+            result[name] = _absolute_path(value, folder)
+    return result
+
+
+def _absolute_path(path: str, folder: str) -> str:
+    joined = os.path.join(folder, path)
+    # `..` behind a symbolic link is not what it looks like, so only the system may resolve it.
+    return os.path.realpath(joined) if ".." in joined.split("/") else os.path.normpath(joined)

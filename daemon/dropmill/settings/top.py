@@ -1,0 +1,115 @@
+"""The whole configuration as one frozen value."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from dropmill.settings.inboxes import Inbox
+from dropmill.settings.presets import PROFILES
+from dropmill.settings.profiles import Profile
+from dropmill.settings.sections import Dedupe, Http, Log, Number, Output, PathText, Queue, Workers
+
+# Given instead of values, these two say "merge those layers, highest first, and tell me the result".
+LAYERS = "_layers_"
+MERGED = "_merged_"
+
+
+class _Layer(PydanticBaseSettingsSource):
+    """One layer of the configuration, already read."""
+
+    def __init__(self, settings_cls: type[BaseSettings], data: Mapping[str, Any]) -> None:
+        super().__init__(settings_cls)
+        self._data = dict(data)
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self._data.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return self._data
+
+
+class _Result(PydanticBaseSettingsSource):
+    """The last source: adds nothing, and copies out what the others made together."""
+
+    def __init__(self, settings_cls: type[BaseSettings], merged: dict[str, Any]) -> None:
+        super().__init__(settings_cls)
+        self._merged = merged
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        self._merged.update(copy.deepcopy(self.current_state))
+        return {}
+
+
+def _shipped_profiles() -> dict[str, Profile]:
+    return {name: Profile.model_validate(profile) for name, profile in PROFILES.items()}
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured. Built by ``load``; built directly, it reads no file and no environment."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", title="dropmill configuration")
+
+    preset: Literal["", "web", "thumbs", "archive", "dataset", "seo", "fast"] = Field(
+        default="", description="Shipped starting point for all inboxes; anything said in the file goes before it."
+    )
+    state_dir: PathText = Field(
+        default="/var/lib/dropmill", min_length=1, description="Folder of the catalog and the queue; local disk only."
+    )
+    shutdown_timeout_seconds: Number = Field(
+        default=25.0,
+        gt=0,
+        le=3600,
+        description="How long running jobs may take to finish when the daemon is asked to stop.",
+    )
+    http: Http = Field(default_factory=Http, description="The status page, the API, health and metrics.")
+    log: Log = Field(default_factory=Log, description="What the daemon says about itself.")
+    output: Output = Field(default_factory=Output, description="Permissions of what appears in output folders.")
+    inboxes: tuple[Inbox, ...] = Field(default=(), description="The watched folders.")
+    profiles: dict[str, Profile] = Field(
+        default_factory=_shipped_profiles,
+        description="Sets of renditions by name; shipped ones can be changed in part.",
+    )
+    workers: Workers = Field(default_factory=Workers, description="The processes that decode and render.")
+    dedupe: Dedupe = Field(default_factory=Dedupe, description="What becomes of a picture that was seen before.")
+    queue: Queue = Field(default_factory=Queue, description="How often and how long jobs are tried.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # The environment comes in as an argument of `load`, read with a name for each value: it is one of the layers.
+        given = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
+        if LAYERS not in given:
+            return (init_settings,)
+        layers = (_Layer(settings_cls, data) for data in given[LAYERS])
+        return (*layers, _Result(settings_cls, given[MERGED]))
+
+    @classmethod
+    def from_layers(cls, layers: Sequence[Mapping[str, Any]], merged: dict[str, Any]) -> Settings:
+        """Merge the layers, highest first, into ``merged`` (filled even where it does not hold) and validate it.
+
+        Raises pydantic's ``ValidationError``.
+        """
+        given: dict[str, Any] = {LAYERS: layers, MERGED: merged}
+        return cls(**given)
+
+    def inbox(self, name: str) -> Inbox:
+        """Raises ``KeyError`` for a name that is not configured."""
+        for inbox in self.inboxes:
+            if inbox.name == name:
+                return inbox
+        raise KeyError(name)

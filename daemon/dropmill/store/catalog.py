@@ -1,0 +1,68 @@
+"""The catalog as a whole: opened once per daemon, written by one thread, read by another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+from dropmill.errors import Conflict
+from dropmill.files.lane import Lane
+from dropmill.store.connection import Reader, Session, Writer, connect, snapshot
+from dropmill.store.migrations import empty, migrate, refuse_foreign, refuse_older
+
+T = TypeVar("T")
+
+CATALOG_NAME = "catalog.db"
+
+
+class Catalog:
+    """``write`` returns after COMMIT; ``read`` sees a consistent snapshot and never waits for a writer."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        refuse_foreign(path)
+        connection = connect(path)
+        self.schema_version = migrate(connection, path)
+        self._writer = Writer(connection)
+        self._reader = Reader(path)
+
+    async def write(self, action: Callable[[Session], T]) -> T:
+        return await self._writer.write(action)
+
+    async def read(self, action: Callable[[Session], T]) -> T:
+        return await self._reader.read(action)
+
+    def close(self) -> None:
+        self._reader.close()
+        self._writer.close()
+
+
+class ReadOnlyCatalog:
+    """The catalog of a daemon that does not run, or runs as another user: nothing is written, not even a lock."""
+
+    def __init__(self, path: str) -> None:
+        """Where there is no file yet, an empty catalog is shown. Raises :class:`StateError` as ``connect``, and where
+        the file was written by another version."""
+        self.path = path
+        self._lane = Lane("catalog-reader")
+        if os.path.exists(path):
+            refuse_foreign(path)
+            connection = connect(path, readonly=True)
+            refuse_older(connection, path)
+        else:
+            connection = empty()
+        self._session = Session(connection)
+
+    async def read(self, action: Callable[[Session], T]) -> T:
+        return await self._lane.call(snapshot, self._session, action)
+
+    async def write(self, action: Callable[[Session], T]) -> T:
+        raise Conflict("the catalog was opened for reading only", hint="this is a defect: please report it")
+
+    def close(self) -> None:
+        self._lane.close()
+
+
+def catalog_path(state_dir: str) -> str:
+    return os.path.join(state_dir, CATALOG_NAME)

@@ -1,0 +1,227 @@
+"""The catalog's connections: one writer thread that commits in groups, and readers that never block it."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, TypeVar
+
+import anyio
+import apsw
+
+from dropmill.errors import StateError
+from dropmill.files.lane import Lane, deliver
+
+T = TypeVar("T")
+Row = dict[str, Any]
+
+BUSY_TIMEOUT_MS: Final = 10_000
+# More writes than this share no transaction, so that the first of them is not kept waiting for the last.
+GROUP_SIZE: Final = 256
+# The WAL is cut back to this size after a checkpoint (Q10).
+JOURNAL_SIZE_LIMIT_BYTES: Final = 64 << 20
+
+
+@cache
+def sql(name: str) -> str:
+    """The text of ``sql/<name>.sql``: one statement, one file."""
+    return (files("dropmill.store") / "sql" / f"{name}.sql").read_text("utf-8")
+
+
+def sqlite_version() -> str:
+    return apsw.sqlite_lib_version()
+
+
+class Session:
+    """Statements by name on one connection. Rows come as dictionaries keyed by column."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self.connection = connection
+
+    def run(self, name: str, /, **values: Any) -> int:
+        """Run a statement and return the number of rows it changed."""
+        self.connection.execute(sql(name), values)
+        return self.connection.changes()
+
+    def all(self, name: str, /, **values: Any) -> list[Row]:
+        cursor = self.connection.execute(sql(name), values)
+        try:
+            columns = [column[0] for column in cursor.get_description()]
+        except apsw.ExecutionCompleteError:
+            return []  # No rows, and the statement has already been finished.
+        return [dict(zip(columns, values_, strict=True)) for values_ in cursor]
+
+    def one(self, name: str, /, **values: Any) -> Row | None:
+        rows = self.all(name, **values)
+        return rows[0] if rows else None
+
+    def value(self, name: str, /, **values: Any) -> Any:
+        """The first column of the first row, or None."""
+        row = self.one(name, **values)
+        return next(iter(row.values())) if row else None
+
+
+def connect(path: str, *, readonly: bool = False) -> apsw.Connection:
+    """Open the catalog with our pragmas. Raises :class:`StateError` with the remedy when it cannot be used (Q11)."""
+    flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    try:
+        connection = apsw.Connection(path, flags=flags)
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        if not readonly:
+            connection.pragma("journal_mode", "wal")
+            connection.pragma("synchronous", "full")
+            connection.pragma("journal_size_limit", JOURNAL_SIZE_LIMIT_BYTES)
+            # The WAL stays after the last close, so that another user can read the catalog without writing to it.
+            _persist_wal(connection)
+        connection.pragma("foreign_keys", "on")
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+    except apsw.Error as error:
+        raise StateError(
+            f"{path}: the catalog cannot be opened: {error}",
+            hint="check permissions and disk; restore the newest catalog.db.v*.bak or a backup if it is damaged",
+        ) from error
+    return connection
+
+
+def _persist_wal(connection: apsw.Connection) -> None:
+    on = ctypes.c_int(1)
+    connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(on))
+
+
+class _Write:
+    __slots__ = ("action", "future", "loop")
+
+    def __init__(
+        self, action: Callable[[Session], Any], loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]
+    ) -> None:
+        self.action = action
+        self.loop = loop
+        self.future = future
+
+
+class Writer:
+    """All writes, in one thread. Those that wait together share one transaction with a savepoint each (PROTOCOL 6)."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._session = Session(connection)
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="catalog-writer", daemon=True)
+        self._thread.start()
+
+    async def write(self, action: Callable[[Session], T]) -> T:
+        """Run ``action`` in a transaction; return its result only after COMMIT.
+
+        An exception from ``action`` undoes that action alone. The caller is shielded from cancellation until the
+        answer is known, because a commit that nobody waits for has happened all the same.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._queue.put(_Write(action, loop, future))
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([future])
+        return future.result()
+
+    def close(self) -> None:
+        """Finish what was queued, then close the connection."""
+        self._queue.put(None)
+        self._thread.join()
+        self._session.connection.close()
+
+    def _work(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch = [first]
+            last = False
+            while len(batch) < GROUP_SIZE:
+                try:
+                    more = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if more is None:
+                    last = True
+                    break
+                batch.append(more)
+            self._commit(batch)
+            if last:
+                return
+
+    def _commit(self, batch: Sequence[_Write]) -> None:
+        answers: list[tuple[_Write, Any, BaseException | None]] = []
+        connection = self._session.connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            answers.extend(self._attempt(write) for write in batch)
+            connection.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001  # Whatever it was, each caller must hear that nothing was committed.
+            if connection.in_transaction:
+                _roll_back(connection)
+            failure = trouble(error) if isinstance(error, apsw.Error) else error
+            answers = [(write, None, failure) for write in batch]
+        for write, result, problem in answers:
+            deliver(write.loop, write.future, result, problem)
+
+    def _attempt(self, write: _Write) -> tuple[_Write, Any, BaseException | None]:
+        connection = self._session.connection
+        connection.execute("SAVEPOINT job")
+        try:
+            result = write.action(self._session)
+        except Exception as error:  # One action's failure is its caller's, not the group's.
+            if not connection.in_transaction:  # SQLite itself rolled everything back (disk full, I/O error).
+                raise
+            connection.execute("ROLLBACK TO job")
+            connection.execute("RELEASE job")
+            return write, None, trouble(error) if isinstance(error, apsw.Error) else error
+        connection.execute("RELEASE job")
+        return write, result, None
+
+
+def _roll_back(connection: apsw.Connection) -> None:
+    try:
+        connection.execute("ROLLBACK")
+    except apsw.Error:
+        return  # A disk that fails this too has ended the transaction; what matters is that the callers hear of it.
+
+
+def trouble(error: apsw.Error) -> StateError:
+    """A database error as one of ours: full disks and I/O errors pass, the rest needs a person."""
+    if isinstance(error, apsw.FullError):
+        return StateError("the state directory's disk is full", hint="free space", reason="disk-full", retryable=True)
+    if isinstance(error, (apsw.IOError, apsw.BusyError)):
+        return StateError(f"the catalog cannot be written: {error}", hint="check the disk", retryable=True)
+    return StateError(f"the catalog refused a statement: {error}", hint="report this with the log")
+
+
+class Reader:
+    """A read-only connection in a lane of its own; each call sees one consistent snapshot."""
+
+    def __init__(self, path: str) -> None:
+        self._lane = Lane("catalog-reader")
+        self._path = path
+        self._session: Session | None = None
+
+    async def read(self, action: Callable[[Session], T]) -> T:
+        return await self._lane.call(self._run, action)
+
+    def _run(self, action: Callable[[Session], T]) -> T:
+        if self._session is None:
+            self._session = Session(connect(self._path, readonly=True))
+        try:
+            return snapshot(self._session, action)
+        except apsw.Error as error:
+            raise trouble(error) from error
+
+    def close(self) -> None:
+        self._lane.close()
+
+
+def snapshot(session: Session, action: Callable[[Session], T]) -> T:
+    """Run reads inside one transaction, so that they agree with each other."""
+    session.connection.execute("BEGIN")
+    try:
+        return action(session)
+    finally:
+        session.connection.execute("COMMIT")

@@ -1,0 +1,60 @@
+"""Sources that their users deleted: noticed after two scans, and only then their renditions may go (PROTOCOL 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dropmill.model.inbox import Inbox
+from dropmill.store.connection import Session
+
+PAGE = 500
+SCANS_UNTIL_GONE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSource:
+    rel: bytes
+    missing_scans: int
+
+
+def identify(session: Session, root_id: int, identity: str, now_ms: int) -> bool:
+    """Record which directory an inbox is; False if it is another one than before, where nothing was deleted yet."""
+    before = session.one("root_get", id=root_id)
+    changed = session.run("root_identify", id=root_id, identity=identity, now_ms=now_ms)
+    return not changed or before is None or before["identity"] == ""
+
+
+def is_busy(session: Session, inbox: str) -> bool:
+    """Whether jobs of the inbox are under way, one of which may say that a missing file has only moved."""
+    return any(row["count"] for row in session.all("active_counts") if row["inbox"] == inbox)
+
+
+def page(session: Session, root_id: int, after: bytes) -> list[KnownSource]:
+    """The next paths of the ledger in order, of those that were seen in the present directory."""
+    rows = session.all("sources_page", root_id=root_id, after=after, limit=PAGE)
+    return [KnownSource(row["rel"], row["missing_scans"]) for row in rows]
+
+
+def set_missing(session: Session, root_id: int, counts: Iterable[tuple[bytes, int]]) -> None:
+    for rel, missing_scans in counts:
+        session.run("source_missing", root_id=root_id, rel=rel, missing_scans=missing_scans)
+
+
+def forget(session: Session, inbox: Inbox, rel: bytes) -> bool:
+    """Retire the renditions of a deleted source that no other path leans on; False while work on it is still owed.
+
+    What our own disposal took away is not deleted: its versions are not ``kept``, and its renditions stay.
+    """
+    if session.value("path_has_work", root_id=inbox.root.id, rel=rel):
+        return False
+    kept = [row for row in session.all("versions_at", root_id=inbox.root.id, rel=rel) if row["kept"]]
+    for version in kept:
+        others = session.value("versions_of_image", image_id=version["image_id"], root_id=inbox.root.id, rel=rel)
+        if not others:
+            for publication in session.all("publications_of_image", image_id=version["image_id"]):
+                if publication["output_id"] == inbox.output.id:
+                    session.run("publication_retire", id=publication["id"], retired_by=None)
+    session.run("versions_forget", root_id=inbox.root.id, rel=rel)
+    session.run("source_forget", root_id=inbox.root.id, rel=rel)
+    return True

@@ -1,0 +1,151 @@
+"""The embedded job engine: ``ports.JobEngine`` and ``ports.Ledger`` on our ledger in SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from dropmill.model.file import Signature
+from dropmill.model.fingerprint import Content
+from dropmill.model.inbox import Inbox
+from dropmill.model.job import Job, NewJob
+from dropmill.model.outcome import Ignored, Reason
+from dropmill.model.verdict import Decided, LookFirst, Presence, Publish
+from dropmill.model.work import Processed, Recognised, Rendered
+from dropmill.ports import ALL_INBOXES, Clock
+from dropmill.store import decisions, queue
+from dropmill.store.catalog import Catalog
+from dropmill.store.connection import Session
+
+
+class EmbeddedEngine:
+    """``owner`` is the id of this boot; ``inboxes`` are those configured: jobs of others wait until theirs is back."""
+
+    def __init__(self, catalog: Catalog, clock: Clock, owner: str, inboxes: Collection[str]) -> None:
+        self._catalog = catalog
+        self._clock = clock
+        self._owner = owner
+        self._inboxes = inboxes
+        self._paused: set[str] | None = None
+
+    async def known(self, root_id: int, seen: Sequence[tuple[bytes, Signature]]) -> set[bytes]:
+        return await self._catalog.read(lambda session: queue.known(session, root_id, seen))
+
+    async def enqueue(
+        self,
+        root_id: int,
+        jobs: Sequence[NewJob],
+        ignored: Sequence[tuple[bytes, Signature, Ignored]],
+        now_ms: int,
+    ) -> tuple[list[int | None], list[bool]]:
+        def action(session: Session) -> tuple[list[int | None], list[bool]]:
+            ids = queue.enqueue(session, root_id, jobs, now_ms)
+            fresh = [queue.ignore(session, root_id, rel, signature, why, now_ms) for rel, signature, why in ignored]
+            return ids, fresh
+
+        return await self._catalog.write(action)
+
+    async def claim(self, limit: int, *, idle: bool) -> list[Job]:
+        paused = await self.paused()
+        if ALL_INBOXES in paused:
+            return []
+        open_inboxes = [name for name in self._inboxes if name not in paused]
+        if not await self._catalog.read(lambda session: queue.any_waiting(session, open_inboxes, self._clock.now_ms())):
+            return []  # Looking is cheap; a transaction for nothing would cost a sync.
+        return await self._catalog.write(
+            lambda session: queue.claim(
+                session, self._owner, open_inboxes, limit, idle=idle, now_ms=self._clock.now_ms()
+            )
+        )
+
+    async def next_due_ms(self) -> int | None:
+        return await self._catalog.read(lambda session: session.value("jobs_next_due"))
+
+    async def release(self, job: Job) -> bool:
+        return await self._catalog.write(lambda session: queue.release(session, job, self._clock.now_ms()))
+
+    async def reschedule(
+        self, job: Job, after_seconds: float, reason: Reason, detail: str, *, crashed: bool, alone: bool
+    ) -> bool:
+        now_ms = self._clock.now_ms()
+        return await self._catalog.write(
+            lambda session: queue.reschedule(
+                session,
+                job,
+                at_ms=now_ms + int(after_seconds * 1000),
+                reason=reason,
+                detail=detail,
+                crashes=job.crashes + crashed,
+                alone=alone,
+                now_ms=now_ms,
+            )
+        )
+
+    async def discard(self, job: Job, inbox: Inbox, reason: Reason, detail: str, *, crashed: bool, move: bool) -> bool:
+        return await self._catalog.write(
+            lambda session: decisions.discard(
+                session,
+                job,
+                inbox,
+                reason,
+                detail,
+                crashes=job.crashes + crashed,
+                move=move,
+                now_ms=self._clock.now_ms(),
+            )
+        )
+
+    async def supersede(self, job: Job) -> bool:
+        return await self._catalog.write(lambda session: decisions.supersede(session, job, self._clock.now_ms()))
+
+    async def paused(self) -> set[str]:
+        known = self._paused
+        if known is None:
+            known = await self._catalog.read(queue.paused)
+            self._paused = known
+        return known
+
+    async def pause(self, inbox: str) -> None:
+        await self._catalog.write(lambda session: session.run("pause_put", inbox=inbox, now_ms=self._clock.now_ms()))
+        self._paused = None
+
+    async def resume(self, inbox: str) -> None:
+        await self._catalog.write(lambda session: session.run("pause_remove", inbox=inbox))
+        self._paused = None
+
+
+class CatalogDecisions:
+    """``ports.Decisions`` on the catalog. ``name_for`` gives final names from the inbox's template."""
+
+    def __init__(
+        self, catalog: Catalog, clock: Clock, name_for: Callable[[Job, Inbox, Processed], decisions.NameFor]
+    ) -> None:
+        self._catalog = catalog
+        self._clock = clock
+        self._name_for = name_for
+
+    async def homes(self, job: Job, inbox: Inbox, sha256: str) -> list[decisions.KnownHome]:
+        """Other paths of these bytes that have to be looked at before the commit."""
+        return await self._catalog.read(lambda session: decisions.homes_of(session, job, inbox, sha256))
+
+    async def would_publish(
+        self, job: Job, inbox: Inbox, content: Content, presences: Mapping[bytes, Presence]
+    ) -> bool:
+        verdict = await self._catalog.read(lambda session: decisions.weigh(session, job, inbox, content, presences))
+        return isinstance(verdict, Publish | LookFirst)
+
+    async def conclude(
+        self,
+        job: Job,
+        inbox: Inbox,
+        result: Processed | Recognised,
+        presences: Mapping[bytes, Presence],
+    ) -> Decided | LookFirst | None:
+        name_for = self._name_for(job, inbox, result) if isinstance(result, Processed) else _no_names
+        now_ms = self._clock.now_ms()
+        return await self._catalog.write(
+            lambda session: decisions.conclude(session, job, inbox, result, presences, name_for, now_ms)
+        )
+
+
+def _no_names(rendered: Rendered, suffix: str) -> bytes:
+    raise AssertionError("a job that rendered nothing publishes nothing")

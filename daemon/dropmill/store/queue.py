@@ -1,0 +1,210 @@
+"""The ledger of jobs: every transition of ``model.job.TRANSITIONS`` as a fenced statement."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from dropmill.model.file import Signature
+from dropmill.model.job import Job, NewJob, rank_ms
+from dropmill.model.outcome import Ignored, Reason
+from dropmill.store.connection import Session
+from dropmill.store.rows import job_of, signature_of, signature_values
+
+PROMOTE_LOT: Final = 1000
+
+
+def enqueue(session: Session, root_id: int, jobs: Iterable[NewJob], now_ms: int) -> list[int | None]:
+    """Add jobs; None stands for a version that is already in the ledger (W21, W22)."""
+    return [_enqueue_one(session, root_id, job, now_ms) for job in jobs]
+
+
+def _enqueue_one(session: Session, root_id: int, job: NewJob, now_ms: int) -> int | None:
+    known = session.one("source_get", root_id=root_id, rel=job.rel)
+    if known and known["verdict"] == "job" and signature_of(known) == job.signature:
+        return None
+    job_id = insert(session, root_id, job, now_ms)
+    if job_id is not None:
+        remember(session, root_id, job.rel, job.signature, job_id, now_ms)
+    return job_id
+
+
+def insert(
+    session: Session,
+    root_id: int,
+    job: NewJob,
+    now_ms: int,
+    *,
+    reprocess_of: int | None = None,
+    read_root_id: int | None = None,
+    read_rel: bytes | None = None,
+) -> int | None:
+    value: int | None = session.value(
+        "job_enqueue",
+        root_id=root_id,
+        inbox=job.inbox,
+        rel=job.rel,
+        priority=job.priority,
+        rank_ms=rank_ms(now_ms, job.priority),
+        label=job.label,
+        found_by=job.found_by,
+        found_at_ms=job.found_at_ms,
+        settled_at_ms=job.settled_at_ms,
+        now_ms=now_ms,
+        reprocess_of=reprocess_of,
+        read_root_id=read_root_id,
+        read_rel=read_rel,
+        **signature_values(job.signature),
+    )
+    return value
+
+
+def remember(session: Session, root_id: int, rel: bytes, signature: Signature, job_id: int | None, now_ms: int) -> None:
+    """Make ``signature`` the latest seen version of a path, so that scans pass over it."""
+    session.run(
+        "source_put",
+        root_id=root_id,
+        rel=rel,
+        verdict="job",
+        reason=None,
+        detail="",
+        job_id=job_id,
+        now_ms=now_ms,
+        **signature_values(signature),
+    )
+
+
+def ignore(session: Session, root_id: int, rel: bytes, signature: Signature, why: Ignored, now_ms: int) -> bool:
+    """Journal a file that is not ours; False if that was done before for this version (W24)."""
+    known = session.one("source_get", root_id=root_id, rel=rel)
+    if known and known["verdict"] == "ignored" and signature_of(known) == signature and known["reason"] == why.reason:
+        return False
+    session.run(
+        "source_put",
+        root_id=root_id,
+        rel=rel,
+        verdict="ignored",
+        reason=why.reason,
+        detail=why.detail,
+        job_id=None,
+        now_ms=now_ms,
+        **signature_values(signature),
+    )
+    return True
+
+
+def known(session: Session, root_id: int, seen: Sequence[tuple[bytes, Signature]]) -> set[bytes]:
+    """Those paths of a scan whose latest version in the ledger is the one that was seen."""
+    rows = session.all("sources_known", root_id=root_id, rels=json.dumps([rel.hex() for rel, _ in seen]))
+    latest = {row["rel"]: signature_of(row) for row in rows}
+    return {rel for rel, signature in seen if latest.get(rel) == signature}
+
+
+def claim(session: Session, owner: str, inboxes: Iterable[str], limit: int, *, idle: bool, now_ms: int) -> list[Job]:
+    """Start up to ``limit`` jobs of the given inboxes, in order of rank over all of them.
+
+    A job that has to run alone is given out only when ``idle`` and then by itself; it holds back those behind it, so
+    that it cannot starve.
+    """
+    session.run("jobs_promote", now_ms=now_ms, limit=PROMOTE_LOT)
+    candidates = [row for inbox in inboxes for row in session.all("jobs_claimable", inbox=inbox, limit=limit)]
+    candidates.sort(key=lambda row: (row["rank_ms"], row["id"]))
+    chosen: list[int] = []
+    for row in candidates[:limit]:
+        if row["alone"]:
+            if idle and not chosen:
+                chosen.append(row["id"])
+            break
+        chosen.append(row["id"])
+    jobs = []
+    for job_id in chosen:
+        claimed = session.one("job_claim", id=job_id, owner=owner, now_ms=now_ms)
+        if claimed is not None:
+            session.run("attempt_begin", job_id=job_id, epoch=claimed["epoch"], boot=owner, now_ms=now_ms)
+            jobs.append(job_of(claimed))
+    return jobs
+
+
+def end_attempt(session: Session, job: Job, result: str, detail: str, now_ms: int) -> None:
+    session.run("attempt_end", job_id=job.id, epoch=job.epoch, result=result, detail=detail, now_ms=now_ms)
+
+
+def reschedule(
+    session: Session, job: Job, *, at_ms: int, reason: Reason, detail: str, crashes: int, alone: bool, now_ms: int
+) -> bool:
+    """Executing to scheduled. False: the job was no longer ours, and nothing was changed (Q03)."""
+    changed = session.run(
+        "job_reschedule",
+        id=job.id,
+        epoch=job.epoch,
+        scheduled_at_ms=at_ms,
+        reason=reason,
+        detail=detail,
+        crashes=crashes,
+        alone=int(alone),
+    )
+    end_attempt(session, job, f"retry: {reason}", detail, now_ms)
+    return changed == 1
+
+
+def release(session: Session, job: Job, now_ms: int) -> bool:
+    """Executing to available, unharmed: at shutdown, or when the ground for skipping the rendering was gone."""
+    changed = session.run("job_release", id=job.id, epoch=job.epoch)
+    end_attempt(session, job, "released", "", now_ms)
+    return changed == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    job_id: int
+    inbox: str
+    rel: bytes
+    discarded: bool
+
+
+def rescue(session: Session, owner: str, max_interruptions: int, now_ms: int) -> list[Rescued]:
+    """Give jobs that earlier boots had in hand back, or discard them after too many interruptions (Q18)."""
+    rescued = []
+    for row in session.all("jobs_orphaned", owner=owner):
+        final = row["interruptions"] + 1 >= max_interruptions
+        if final:
+            session.run(
+                "job_interrupted_for_good",
+                id=row["id"],
+                epoch=row["epoch"],
+                detail=f"interrupted {row['interruptions'] + 1} times",
+                now_ms=now_ms,
+            )
+        else:
+            session.run("job_interrupted", id=row["id"], epoch=row["epoch"])
+        end_attempt(session, job_of(row), "interrupted", "the daemon went down", now_ms)
+        rescued.append(Rescued(row["id"], row["inbox"], row["rel"], final))
+    return rescued
+
+
+def any_waiting(session: Session, inboxes: Iterable[str], now_ms: int) -> bool:
+    """Whether a claim would find anything."""
+    due = session.value("jobs_next_due")
+    if due is not None and due <= now_ms:
+        return True
+    return any(session.one("jobs_claimable", inbox=inbox, limit=1) for inbox in inboxes)
+
+
+def paused(session: Session) -> set[str]:
+    """Names of paused inboxes; ``*`` stands for all."""
+    return {row["inbox"] for row in session.all("pauses_all")}
+
+
+def pause(session: Session, inbox: str, now_ms: int) -> None:
+    session.run("pause_put", inbox=inbox, now_ms=now_ms)
+
+
+def resume(session: Session, inbox: str) -> None:
+    session.run("pause_remove", inbox=inbox)
+
+
+def prune(session: Session, before_ms: int, limit: int) -> int:
+    """Forget jobs that ended before then and owe nothing; returns how many."""
+    return session.run("jobs_prune", before_ms=before_ms, limit=limit)

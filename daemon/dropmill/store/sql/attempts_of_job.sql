@@ -1,0 +1,1 @@
+SELECT * FROM attempts WHERE job_id = :job_id ORDER BY epoch;

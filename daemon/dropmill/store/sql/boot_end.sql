@@ -1,0 +1,1 @@
+UPDATE boots SET ended_at_ms = :now_ms WHERE id = :id;

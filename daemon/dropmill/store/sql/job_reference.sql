@@ -1,0 +1,1 @@
+SELECT inbox, rel FROM jobs WHERE id = :id;

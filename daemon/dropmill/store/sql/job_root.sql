@@ -1,0 +1,1 @@
+SELECT root_id FROM jobs WHERE id = :id;

@@ -1,0 +1,1 @@
+SELECT min(scheduled_at_ms) FROM jobs WHERE state = 'scheduled';

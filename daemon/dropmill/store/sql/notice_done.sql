@@ -1,0 +1,1 @@
+UPDATE notices SET state = 'done', detail = '' WHERE id = :id;

@@ -1,0 +1,1 @@
+UPDATE notices SET attempts = attempts + 1, next_attempt_at_ms = :next_attempt_at_ms, detail = :detail WHERE id = :id;

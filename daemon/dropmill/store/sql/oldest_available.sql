@@ -1,0 +1,1 @@
+SELECT min(enqueued_at_ms) FROM jobs WHERE state = 'available';

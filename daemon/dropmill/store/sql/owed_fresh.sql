@@ -1,0 +1,19 @@
+-- Whether anything owed to the configured folders could be done now and has not been tried yet.
+SELECT EXISTS (
+  SELECT 1 FROM publications AS p
+  WHERE p.state = 'owed' AND p.attempts = 0 AND p.output_id IN (SELECT value FROM json_each(:outputs))
+) OR EXISTS (
+  SELECT 1 FROM publications AS p
+  WHERE p.state = 'retiring' AND p.attempts = 0 AND p.output_id IN (SELECT value FROM json_each(:outputs))
+    AND NOT EXISTS (SELECT 1 FROM publications AS n WHERE n.job_id = p.retired_by AND n.state IN ('owed', 'failed'))
+) OR EXISTS (
+  SELECT 1 FROM disposals AS d JOIN jobs AS j ON j.id = d.job_id
+  WHERE d.state = 'owed' AND d.attempts = 0 AND j.inbox IN (SELECT value FROM json_each(:inboxes))
+    AND NOT EXISTS (SELECT 1 FROM publications AS p WHERE p.job_id = d.job_id AND p.state IN ('owed', 'failed'))
+    AND (d.anchor_image_id IS NULL OR NOT EXISTS (
+      SELECT 1 FROM publications AS p WHERE p.image_id = d.anchor_image_id AND p.state = 'owed'))
+) OR EXISTS (
+  SELECT 1 FROM notices AS n JOIN jobs AS j ON j.id = n.job_id
+  WHERE n.state = 'owed' AND n.attempts = 0 AND j.inbox IN (SELECT value FROM json_each(:inboxes))
+    AND NOT EXISTS (SELECT 1 FROM publications AS p WHERE p.job_id = n.job_id AND p.state = 'owed')
+) AS fresh;

@@ -1,0 +1,1 @@
+INSERT INTO pauses (inbox, since_ms) VALUES (:inbox, :now_ms) ON CONFLICT DO NOTHING;

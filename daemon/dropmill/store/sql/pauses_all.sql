@@ -1,0 +1,1 @@
+SELECT inbox, since_ms FROM pauses ORDER BY inbox;

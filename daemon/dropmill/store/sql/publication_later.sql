@@ -1,0 +1,2 @@
+UPDATE publications SET attempts = attempts + 1, next_attempt_at_ms = :next_attempt_at_ms, detail = :detail
+WHERE id = :id AND state IN ('owed', 'retiring');

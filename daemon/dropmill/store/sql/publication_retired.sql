@@ -1,0 +1,1 @@
+UPDATE publications SET state = 'retired' WHERE id = :id AND state = 'retiring';

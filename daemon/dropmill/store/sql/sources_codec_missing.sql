@@ -1,0 +1,1 @@
+DELETE FROM sources WHERE root_id = :root_id AND verdict = 'ignored' AND reason = 'codec-missing';

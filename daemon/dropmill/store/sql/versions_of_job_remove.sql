@@ -1,0 +1,1 @@
+DELETE FROM versions WHERE job_id = :job_id;

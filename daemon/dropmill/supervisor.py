@@ -1,0 +1,222 @@
+"""The order of life: start, serve, drain, stop. Shutdown order is indentation: web ⊃ work ⊃ ingest."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Final
+
+import anyio
+from anyio.abc import TaskGroup
+
+from dropmill.errors import DropmillError
+from dropmill.maintenance.prune import Pruner
+from dropmill.maintenance.recover import Recovery
+from dropmill.model.inbox import Inbox
+from dropmill.model.job import Job
+from dropmill.model.outcome import Reason
+from dropmill.model.work import Troubled, WorkerLost, WorkResult
+from dropmill.observe.facts import Emit, Ready, StateTrouble, Stopped, Stopping, WatchDegraded
+from dropmill.observe.flight import Flight
+from dropmill.pipeline.claim import Claimer
+from dropmill.pipeline.commit import Committer
+from dropmill.pipeline.process import Processor
+from dropmill.pipeline.settle import Settling
+from dropmill.pipeline.watch import Watch
+from dropmill.ports import Clock
+
+# What is owed but was tried in vain is looked at again this often; everything else comes by a wake-up.
+OWED_SECONDS: Final = 1.0
+# Commits that may wait for the writer before workers have to wait for them.
+MOST_COMMITS: Final = 64
+ONCE_POLL_SECONDS: Final = 0.05
+# Even where the running jobs used up the time to stop, what they gave is committed and published.
+LEAST_FINISH_SECONDS: Final = 3.0
+ABANDON_SECONDS: Final = 1.0
+
+Drain = Callable[[], Awaitable[bool]]
+
+
+@dataclass(slots=True)
+class Parts:
+    """What ``assembly`` puts together for one run."""
+
+    inboxes: Mapping[str, Inbox]
+    watches: Sequence[Watch]
+    settlings: Mapping[str, Settling]
+    claimer: Claimer
+    processor: Processor
+    committer: Committer
+    drains: Sequence[Drain]
+    recovery: Recovery
+    pruner: Pruner
+    pool: AbstractAsyncContextManager[object]
+    locate: Callable[[Job, Inbox], Awaitable[tuple[bytes, bytes]]]
+    serve: Callable[[], AbstractAsyncContextManager[str]]
+    finished: Callable[[], Awaitable[bool]]
+    clock: Clock
+    emit: Emit
+    flight: Flight
+    started_at: float
+    shutdown_timeout_seconds: float
+
+
+@dataclass(slots=True)
+class Supervisor:
+    parts: Parts
+    once: bool = False
+    ready: bool = False
+    stopping: bool = False
+    _work: TaskGroup = field(init=False)
+    _stop: anyio.Event = field(default_factory=anyio.Event)
+    _owed: anyio.Event = field(default_factory=anyio.Event)
+    _commits: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(MOST_COMMITS))
+    _committing: int = 0
+
+    async def run(self) -> None:
+        """Until a signal, :meth:`stop`, or, with ``once``, until nothing is left to do."""
+        parts = self.parts
+        async with anyio.create_task_group() as outer:
+            outer.start_soon(self._listen_for_signals)
+            async with parts.serve() as address, parts.pool:
+                await parts.recovery.run()
+                async with anyio.create_task_group() as work:
+                    self._work = work
+                    work.start_soon(self._drain_owed)
+                    work.start_soon(parts.claimer.run)
+                    work.start_soon(parts.pruner.run)
+                    async with anyio.create_task_group() as ingest:
+                        for settling in parts.settlings.values():
+                            ingest.start_soon(settling.run)
+                        for watch in parts.watches:
+                            ingest.start_soon(self._keep_watching, watch)
+                        self.ready = True
+                        seconds = parts.clock.monotonic() - parts.started_at
+                        parts.emit(Ready(len(parts.inboxes), address, seconds))
+                        if self.once:
+                            ingest.start_soon(self._stop_when_finished)
+                        await self._stop.wait()
+                        self.stopping = True
+                        ingest.cancel_scope.cancel()
+                    deadline = parts.clock.monotonic() + parts.shutdown_timeout_seconds
+                    released = await parts.claimer.close(parts.shutdown_timeout_seconds)
+                    await self._finish_owed(max(deadline - parts.clock.monotonic(), LEAST_FINISH_SECONDS))
+                    work.cancel_scope.cancel()
+                parts.emit(Stopped(released))
+            outer.cancel_scope.cancel()
+
+    def stop(self, cause: str) -> None:
+        if not self._stop.is_set():
+            self.parts.emit(Stopping(cause))
+            self._stop.set()
+
+    def wake_owed(self) -> None:
+        """Something was committed that is owed to the file system now."""
+        self._owed.set()
+
+    async def handle(self, job: Job) -> None:
+        """One job from a free slot on; the commit goes on after the slot is free again, unless too many wait."""
+        parts = self.parts
+        inbox = parts.inboxes[job.inbox]
+        started = parts.clock.monotonic()
+        with parts.flight.stage("process"):
+            try:
+                root, rel = await parts.locate(job, inbox)
+                reply = await parts.processor.process(job, inbox, root, rel)
+            except anyio.get_cancelled_exc_class():
+                # An output that does not answer must not hold back the shutdown (W40); the next start sweeps it too.
+                with anyio.move_on_after(ABANDON_SECONDS, shield=True):
+                    await parts.committer.abandon(job, inbox)
+                raise
+            except Exception as error:  # noqa: BLE001  # A defect costs this attempt, not the daemon.
+                reply = Troubled(Reason.UNEXPECTED, f"{type(error).__name__}: {error}")
+        with anyio.CancelScope(shield=True):
+            await self._commits.acquire_on_behalf_of(job)
+            self._committing += 1
+            self._work.start_soon(self._commit, job, inbox, reply, started)
+
+    async def _keep_watching(self, watch: Watch) -> None:
+        """A watch that fails is armed and scanned anew: its failure must not look like a quiet folder (W17)."""
+        while True:
+            try:
+                await watch.run()
+            except Exception as error:  # noqa: BLE001  # Whatever it was, nobody else would look after the folder.
+                watch.close()
+                self.parts.emit(
+                    WatchDegraded(watch.inbox.name, f"{type(error).__name__}: {error}", "it is started again")
+                )
+                await self.parts.clock.sleep(1.0)
+
+    async def _commit(self, job: Job, inbox: Inbox, reply: WorkResult | WorkerLost, started: float) -> None:
+        parts = self.parts
+        try:
+            while not await self._conclude(job, inbox, reply, started):
+                await parts.clock.sleep(1.0)
+        finally:
+            self._committing -= 1
+            self._commits.release_on_behalf_of(job)
+            self.wake_owed()
+
+    async def _conclude(self, job: Job, inbox: Inbox, reply: WorkResult | WorkerLost, started: float) -> bool:
+        """Commit once; False asks for another try. The result is staged and durable meanwhile (S12)."""
+        parts = self.parts
+        try:
+            with parts.flight.stage("commit"):
+                await parts.committer.conclude(job, inbox, reply, started)
+        except Exception as error:  # noqa: BLE001  # Whatever it was, one job's commit must not end the daemon.
+            parts.emit(StateTrouble("commit", f"job {job.id}: {error}"))
+            if self.stopping:
+                return True
+            passing = isinstance(error, OSError) or (isinstance(error, DropmillError) and error.retryable)
+            if not passing:
+                await self._postpone(job, str(error))
+            return not passing
+        return True
+
+    async def _postpone(self, job: Job, detail: str) -> None:
+        try:
+            await self.parts.committer.postpone(job, detail)
+        except DropmillError as error:
+            self.parts.emit(StateTrouble("commit", str(error)))  # The next start gives the job back.
+
+    async def _drain_owed(self) -> None:
+        while True:
+            self._owed = anyio.Event()
+            if not await self._drain_once():
+                with anyio.move_on_after(OWED_SECONDS):
+                    await self._owed.wait()
+
+    async def _drain_once(self) -> bool:
+        done = False
+        for drain in self.parts.drains:
+            try:
+                done = await drain() or done
+            except Exception as error:  # noqa: BLE001  # What is owed stays owed; the others go on.
+                self.parts.emit(StateTrouble("publish", f"{type(error).__name__}: {error}"))
+                await self.parts.clock.sleep(1.0)
+        return done
+
+    async def _finish_owed(self, seconds: float) -> None:
+        """Wait for the commits in hand and publish what they owe, so that a restart finds little to do."""
+        with anyio.move_on_after(seconds):
+            while self._committing:
+                await self.parts.clock.sleep(0.01)
+            while await self._drain_once():
+                pass
+
+    async def _stop_when_finished(self) -> None:
+        parts = self.parts
+        while True:
+            quiet = all(watch.quiet for watch in parts.watches)
+            settled = not any(settling.count for settling in parts.settlings.values())
+            if quiet and settled and not parts.claimer.in_hand and not self._committing and await parts.finished():
+                self.stop("everything is done")
+                return
+            await parts.clock.sleep(ONCE_POLL_SECONDS)
+
+    async def _listen_for_signals(self) -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for received in signals:
+                self.stop(received.name)

@@ -1,0 +1,62 @@
+"""Whether it lives, whether it takes work, how every part is, and the metrics: open to everybody, without paths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from dropmill.control.desk import Desk
+from dropmill.observe.metrics import CONTENT_TYPE, Gauges, Metrics
+
+Json = dict[str, Any]
+
+
+def install(app: FastAPI, desk: Desk, metrics: Metrics) -> None:
+    async def livez(_request: Request) -> Response:
+        # Answering at all is the proof: the event loop, which does all the work, is responsive.
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(_request: Request) -> Response:
+        told = await desk.health()
+        ready = bool(told["ready"])
+        return JSONResponse({"status": "ok" if ready else "not ready"}, 200 if ready else 503)
+
+    async def healthz(_request: Request) -> Response:
+        told = await desk.health()
+        return JSONResponse(told, 503 if told["status"] == "failing" else 200)
+
+    async def exposition(_request: Request) -> Response:
+        async def gauges() -> Gauges:
+            return gauges_of(await desk.status())
+
+        return Response(await metrics.render(gauges), media_type=CONTENT_TYPE)
+
+    for path, endpoint in (
+        ("/livez", livez),
+        ("/readyz", readyz),
+        ("/healthz", healthz),
+        ("/metrics", exposition),
+    ):
+        app.add_route(path, endpoint, methods=["GET"], include_in_schema=False)
+
+
+def gauges_of(status: Json) -> Gauges:
+    """The numbers of ``Desk.status`` as gauges."""
+    inboxes, workers, owed = status["inboxes"], status["workers"], status["owed"]
+    return Gauges(
+        ready=bool(status["health"]["ready"]),
+        queue={(inbox["name"], state): count for inbox in inboxes for state, count in inbox["queue"].items()},
+        oldest_seconds=status["queue"]["oldest_available_seconds"] or 0.0,
+        settling={inbox["name"]: inbox["settling"] for inbox in inboxes},
+        paused={inbox["name"]: inbox["paused"] for inbox in inboxes},
+        watch_modes={inbox["name"]: inbox["watch"] for inbox in inboxes},
+        workers={
+            "busy": workers["busy"],
+            "idle": max(0, len(workers["pids"]) - workers["busy"]),
+            "limit": workers["size"],
+        },
+        owed={kind: owed[kind] for kind in ("publications", "retirements", "disposals", "notices")},
+    )

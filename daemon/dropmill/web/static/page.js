@@ -1,0 +1,69 @@
+// Keeps the page fresh: asks for the same HTML that the server renders, and exchanges only what differs.
+const live = document.getElementById("live");
+const EVERY_MS = 2000;
+let failures = 0;
+
+function localTimes(root) {
+  for (const time of root.querySelectorAll("time")) {
+    const at = new Date(time.dateTime);
+    time.textContent = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    time.title = at.toLocaleString();
+  }
+}
+
+// Children with ids are kept where nothing about them changed, so that pictures neither flicker nor load again.
+function exchange(before, after) {
+  const kept = new Map([...before.children].filter((child) => child.id).map((child) => [child.id, child]));
+  const wanted = [...after.children].map((child) => {
+    const old = kept.get(child.id);
+    if (!old) return child;
+    if (old.isEqualNode(child)) return old;
+    if (old.tagName === child.tagName && child.querySelector(":scope > ul.tiles") && old.querySelector(":scope > ul.tiles")) {
+      exchange(old.querySelector(":scope > ul.tiles"), child.querySelector(":scope > ul.tiles"));
+      const head = old.querySelector(":scope > .heading"), newHead = child.querySelector(":scope > .heading");
+      if (head && newHead && !head.isEqualNode(newHead)) head.replaceWith(newHead);
+      old.querySelector(":scope > .quiet")?.remove();
+      return old;
+    }
+    return child;
+  });
+  wanted.forEach((child, at) => {
+    if (before.children[at] !== child) before.insertBefore(child, before.children[at] ?? null);
+  });
+  while (before.children.length > wanted.length) before.lastElementChild.remove();
+}
+
+function show(html) {
+  const page = new DOMParser().parseFromString(html, "text/html");
+  const fresh = page.getElementById("live") ?? page.body;
+  localTimes(fresh);
+  const focused = document.activeElement?.id;
+  exchange(live, fresh);
+  if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus({ preventScroll: true });
+}
+
+async function refresh() {
+  try {
+    const answer = await fetch(live.dataset.fragment, { cache: "no-store" });
+    if (answer.status === 401) return location.reload();
+    if (!answer.ok) throw new Error(answer.statusText);
+    show(await answer.text());
+    failures = 0;
+  } catch {
+    failures += 1;
+    if (failures > 1) live.querySelector(".state [role=status]").textContent = "No answer from the daemon";
+  }
+}
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (form.action.endsWith("/logout")) return;
+  event.preventDefault();
+  const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) }).catch(() => null);
+  if (!answer || answer.status === 401) return location.reload();
+  show(await answer.text());
+});
+
+localTimes(live);
+setInterval(() => { if (!document.hidden) refresh(); }, EVERY_MS);
+document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });

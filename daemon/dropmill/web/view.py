@@ -1,0 +1,139 @@
+"""What the page shows, made from what the desk says: pure, plain values for the templates."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Any, Final
+
+from dropmill.model.outcome import EXPLANATIONS, Reason
+
+Json = dict[str, Any]
+
+# A thumbnail cell is at most about this wide on a dense display.
+THUMBNAIL_PIXELS: Final = 400
+_STATES: Final = {
+    "starting": "Starting",
+    "running": "Running",
+    "draining": "Stopping: jobs in hand finish",
+    "stopped": "Not running",
+}
+_OUTCOMES: Final = {
+    "published": ("check", "Published"),
+    "duplicate": ("same", "Duplicate"),
+    "unchanged": ("same", "Unchanged"),
+    "moved": ("arrow", "Moved"),
+    "superseded": ("arrow", "Superseded"),
+    "discarded": ("cross", "Discarded"),
+    "cancelled": ("stop", "Cancelled"),
+}
+
+
+def page(status: Json, jobs: list[Json]) -> Json:
+    """``status`` as from ``Desk.status``; ``jobs`` finished ones as from ``Desk.jobs``, in any order."""
+    queue, health = status["queue"], status["health"]
+    finished = sorted(jobs, key=lambda job: (job["finished_at"] or "", job["id"]), reverse=True)
+    several = len(status["inboxes"]) > 1
+    return {
+        "state": "Paused" if status["paused"] and status["state"] == "running" else _STATES[status["state"]],
+        "paused": status["paused"],
+        "workers": f"{status['workers']['busy']} of {status['workers']['size']} workers busy"
+        if status["state"] != "stopped"
+        else "",
+        "figures": _figures(status),
+        "problems": [part for part in health["parts"] if part["status"] != "ok"],
+        "failing": health["status"] == "failing",
+        "inboxes": [_inbox(inbox) for inbox in status["inboxes"]],
+        "tiles": [tile(job, several) for job in finished],
+        "discarded": queue["discarded"],
+        "untouched": not finished and not any(queue[state] for state in ("scheduled", "available", "executing")),
+    }
+
+
+def _figures(status: Json) -> list[Json]:
+    """The numbers at the top, with what they count."""
+    queue = status["queue"]
+    completed = queue["completed"]
+    settling = sum(inbox["settling"] for inbox in status["inboxes"])
+    others = sum(count for outcome, count in completed.items() if outcome not in {"published", "duplicate"})
+    figures = [
+        (settling, "settling", "seen, not known to be complete"),
+        (queue["available"], "waiting", "ready to be processed"),
+        (queue["scheduled"], "to be retried", "failed for a passing reason"),
+        (queue["executing"], "in work", "claimed, or being rendered"),
+        (completed.get("published", 0), "published", "renditions were made"),
+        (completed.get("duplicate", 0), "duplicates", "seen before"),
+        (others, "unchanged", "known, moved or overtaken by a newer version"),
+        (queue["discarded"], "discarded", "cannot be processed"),
+    ]
+    always = {"waiting", "in work", "published", "duplicates", "discarded"}
+    return [
+        {"count": number(count), "word": word, "title": title, "attention": word == "discarded" and count > 0}
+        for count, word, title in figures
+        if count or word in always
+    ]
+
+
+def _inbox(inbox: Json) -> Json:
+    waiting = inbox["queue"]["available"] + inbox["queue"]["scheduled"] + inbox["queue"]["executing"]
+    watch = {"events": "watched", "poll": "polled", "starting": "starting", "stopped": "not watched"}
+    return {
+        "name": inbox["name"],
+        "path": inbox["path"],
+        "output": inbox["output"],
+        "profile": inbox["profile"],
+        "paused": inbox["paused"],
+        "watch": watch.get(inbox["watch"], inbox["watch"]),
+        "trouble": inbox["trouble"],
+        "waiting": number(waiting + inbox["settling"]),
+        "completed": number(inbox["completed"]),
+        "discarded": number(inbox["discarded"]),
+    }
+
+
+def tile(job: Json, several_inboxes: bool) -> Json:
+    """One finished job: its picture if it has one, what became of it, and why."""
+    outcome = job["outcome"] or job["state"]
+    icon, word = _OUTCOMES[outcome]
+    picture, full = _pictures(job["renditions"])
+    reason = job["reason"] or ""
+    notes = [_origin(job), job["remedy"] or "", f"inbox {job['inbox']}" if several_inboxes else ""]
+    return {
+        "id": job["id"],
+        "name": posixpath.basename(job["source"]),
+        "source": job["source"],
+        "outcome": outcome,
+        "icon": icon,
+        "word": word,
+        "reason": reason,
+        "cause": EXPLANATIONS[Reason(reason)].cause if reason in set(Reason) else job["detail"],
+        "notes": [note for note in notes if note],
+        "picture": picture,
+        "full": full,
+        "finished_at": job["finished_at"],
+        "clock": (job["finished_at"] or "")[11:16],
+    }
+
+
+def _origin(job: Json) -> str:
+    """What a picture without renditions of its own goes back to."""
+    twin = job["duplicate_of"]
+    if twin:
+        of = posixpath.basename(twin["source"]) if twin["source"] else f"job {twin['job']}"
+        return f"of {of}" + (" (other metadata)" if twin["tier"] == "coded" else "")
+    if job["outcome"] == "moved" and job["moved_from"]:
+        return f"from {posixpath.basename(job['moved_from'])}"
+    return ""
+
+
+def _pictures(renditions: list[Json]) -> tuple[Json | None, Json | None]:
+    """The smallest rendition that fills a thumbnail, else the largest there is; and the largest, to look at."""
+    if not renditions:
+        return None, None
+    by_size = sorted(renditions, key=lambda one: one["width"] * one["height"])
+    large_enough = [one for one in by_size if max(one["width"], one["height"]) >= THUMBNAIL_PIXELS]
+    return (large_enough or by_size[-1:])[0], by_size[-1]
+
+
+def number(count: int) -> str:
+    """With thin spaces between thousands, which tabular figures keep aligned."""
+    return f"{count:,}".replace(",", "\u202f")

@@ -1,0 +1,137 @@
+"""One worker as the daemon sees it: its socket, its output, and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import socket
+from collections.abc import Awaitable, Callable
+
+import anyio
+
+from dropmill.model.work import (
+    Preview,
+    WorkRequest,
+    WorkResult,
+    check_answer,
+    request_to_wire,
+    result_from_wire,
+)
+from dropmill.workers.channel import Channel
+from dropmill.workers.ending import Ended
+from dropmill.workers.frames import Breach, Closed, Frame, Unread
+from dropmill.workers.nursery import ForkRefused, Nursery
+from dropmill.workers.output import Drain, WorkerOutput
+
+
+class NotTaken(Exception):
+    """The worker ended before it could be given the job; nothing of the attempt has begun."""
+
+
+class DeadlinePassed(Exception):
+    """The worker has given no result in time, and may still be at it."""
+
+
+class Member:
+    """Made by ``born``. ``ended`` is set by the pool when the zygote reports the end."""
+
+    def __init__(
+        self, nursery: Nursery, sock: socket.socket, output_fd: int, sink: Callable[[WorkerOutput], None]
+    ) -> None:
+        self.nursery = nursery
+        self.pid = 0
+        self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        self.leaving = False
+        """It said that it ends after its last result."""
+        self.idle_since = 0.0
+        self.channel = Channel(sock)
+        self.drain = Drain(output_fd, sink)
+
+    @classmethod
+    async def born(cls, nursery: Nursery, sink: Callable[[WorkerOutput], None]) -> Member:
+        """Have a worker forked. Raises ``ZygoteLost``, or ``ForkRefused`` where the system gives no process."""
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise ForkRefused(str(error)) from error
+        try:
+            read_fd, write_fd = os.pipe()
+        except OSError as error:
+            ours.close()
+            theirs.close()
+            raise ForkRefused(str(error)) from error
+        member = cls(nursery, ours, read_fd, sink)
+        try:
+            member.pid = member.drain.pid = await nursery.fork(theirs, write_fd)
+        except BaseException:
+            member.close()
+            raise
+        finally:
+            theirs.close()
+            os.close(write_fd)
+        return member
+
+    async def greet(self) -> None:
+        """Wait until the worker has set its limits and is ready. Raises ``Closed`` or ``Breach`` where it fails to."""
+        frame = await self.channel.receive()
+        if frame != Frame(0, 0, {"hello": self.pid}):
+            raise Breach("not a greeting")
+
+    def fit_for_work(self) -> bool:
+        return not self.leaving and not self.ended.done() and self.channel.usable()
+
+    async def exchange(
+        self,
+        request: WorkRequest,
+        timeout_seconds: float,
+        wanted: Callable[[Preview], Awaitable[bool]],
+        allowance_seconds: Callable[[Preview], float],
+    ) -> WorkResult:
+        """One attempt. Raises ``NotTaken``, ``Closed``, ``Breach``, ``DeadlinePassed``, or what ``wanted`` raises."""
+        if not self.fit_for_work():
+            raise NotTaken
+        self.drain.begin(request.job_id, request.epoch)
+        try:
+            await self._send(request, {"request": request_to_wire(request)})
+        except Closed as error:
+            raise NotTaken from error
+        with anyio.move_on_after(timeout_seconds) as deadline:
+            try:
+                answer = await self._receive(request)
+            except Unread as error:
+                raise NotTaken from error
+            if isinstance(answer, Preview):
+                # The daemon's own time for its answer, however long the store takes, is not the worker's fault.
+                left_seconds = deadline.deadline - anyio.current_time()
+                deadline.deadline = math.inf
+                verdict = await wanted(answer)
+                deadline.deadline = anyio.current_time() + left_seconds + allowance_seconds(answer)
+                await self._send(request, {"wanted": verdict})
+                answer = await self._receive(request)
+            if isinstance(answer, Preview):
+                raise Breach("a second preview")
+            return answer
+        raise DeadlinePassed
+
+    async def _send(self, request: WorkRequest, body: dict[str, object]) -> None:
+        await self.channel.send(Frame(request.job_id, request.epoch, body))
+
+    async def _receive(self, request: WorkRequest) -> WorkResult | Preview:
+        frame = await self.channel.receive()
+        if (frame.job_id, frame.epoch) != (request.job_id, request.epoch):
+            raise Breach(
+                f"an answer for job {frame.job_id}, epoch {frame.epoch},"
+                f" where job {request.job_id}, epoch {request.epoch} was asked"
+            )
+        try:
+            answer = result_from_wire(frame.body)
+            check_answer(request, answer)
+        except ValueError as error:
+            raise Breach(str(error)) from error
+        self.leaving = self.leaving or frame.last
+        return answer
+
+    def close(self) -> None:
+        self.channel.close()
+        self.drain.close()

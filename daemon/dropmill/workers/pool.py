@@ -1,0 +1,343 @@
+"""The worker pool: at most ``size`` processes, each lost at the cost of one attempt and no more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Final, Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from dropmill.model.outcome import Reason
+from dropmill.model.work import Preview, WorkerLost, WorkRequest, WorkResult
+from dropmill.ports import Clock, PoolStats
+from dropmill.workers.ending import EXIT_NOT_STARTED, Ended, cause, how
+from dropmill.workers.frames import Breach, Closed
+from dropmill.workers.member import DeadlinePassed, Member, NotTaken
+from dropmill.workers.nursery import ForkRefused, Nursery, ZygoteLost
+from dropmill.workers.output import WorkerOutput
+
+# A worker that is not gone this long after SIGKILL waits in the kernel, on a dead disk or share, and cannot be helped.
+_KILL_SECONDS: Final = 10.0
+_RETRY_FIRST_SECONDS: Final = 0.1
+_RETRY_LAST_SECONDS: Final = 30.0
+
+
+class ProcessPool:
+    """``ports.WorkerPool`` by processes of our own, forked from a zygote that has loaded the imaging modules.
+
+    Entered once, in the thread that outlives it (the kernel ties the zygote's life to that thread). Entering starts the
+    zygote and waits for nothing; workers start as jobs come and go after ``idle_seconds`` without one.
+    ``memory_budget_mb`` is what a worker may map beyond the loaded modules. ``load`` names the module whose
+    ``process(request, wanted)`` does the work, and whose ``preload()``, if there is one, is called in the zygote.
+    ``on_output`` is told, on the loop, each line that a process of the pool prints.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        memory_budget_mb: int,
+        idle_seconds: float,
+        clock: Clock,
+        load: str,
+        on_output: Callable[[WorkerOutput], None],
+    ) -> None:
+        self._size = size
+        self._budget_bytes = memory_budget_mb << 20
+        self._idle_seconds = idle_seconds
+        self._clock = clock
+        self._load = load
+        self._on_output = on_output
+        self._members: dict[int, Member] = {}
+        self._idle: list[Member] = []
+        self._busy = 0
+        self._unborn = 0
+        self._undead: set[Member] = set()
+        self._waiting: deque[asyncio.Future[Member]] = deque()
+        self._started_total = 0
+        self._lost_total = 0
+        self._retry_seconds = _RETRY_FIRST_SECONDS
+        self._trouble = ""
+        self._nursery: Nursery | None = None
+        self._open = False
+        self._tasks: TaskGroup
+
+    async def __aenter__(self) -> Self:
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        self._open = True
+        self._bear_zygote()
+        self._tasks.start_soon(self._keep_zygote)
+        self._tasks.start_soon(self._release_idle)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        self._open = False
+        self._tasks.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            if self._nursery is not None:
+                await self._nursery.close()
+            self._mourn_all(self._nursery)
+            for turn in self._waiting:
+                if not turn.done():
+                    turn.set_exception(RuntimeError("the worker pool was closed"))
+            self._waiting.clear()
+        return await self._tasks.__aexit__(kind, error, trace)
+
+    @property
+    def zygote_pid(self) -> int:
+        """0 while there is none."""
+        return self._nursery.pid if self._nursery is not None else 0
+
+    def stats(self) -> PoolStats:
+        return PoolStats(
+            size=self._size,
+            busy=self._busy,
+            pids=tuple(self._members),
+            started_total=self._started_total,
+            lost_total=self._lost_total,
+            trouble=self._trouble,
+        )
+
+    async def run(
+        self,
+        request: WorkRequest,
+        *,
+        timeout_seconds: float,
+        wanted: Callable[[Preview], Awaitable[bool]],
+        allowance_seconds: Callable[[Preview], float],
+    ) -> WorkResult | WorkerLost:
+        """As the port says. What ``wanted`` raises comes out of here, once the worker has been killed."""
+        while True:
+            member = await self._lease()
+            try:
+                result = await member.exchange(request, timeout_seconds, wanted, allowance_seconds)
+            except NotTaken:
+                self._busy -= 1
+                self._tasks.start_soon(self._settle_unasked, member)
+                continue
+            except DeadlinePassed:
+                lost = WorkerLost(Reason.TIMEOUT, "no result by the deadline; the worker was killed")
+                return await self._kill(member, lost)
+            except Breach as breach:
+                lost = WorkerLost(Reason.WORKER_CRASHED, f"the worker broke the protocol and was killed: {breach}")
+                return await self._kill(member, lost)
+            except Closed:
+                return await self._settle(member)
+            except BaseException:
+                await self._kill(member, None)
+                raise
+            self._give_back(member)
+            return result
+
+    # Leasing.
+
+    async def _lease(self) -> Member:
+        if not self._open:
+            raise RuntimeError("the worker pool is closed")
+        if self._idle:  # The one that worked last, so that those not needed grow old.
+            self._busy += 1
+            return self._idle.pop()
+        turn: asyncio.Future[Member] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        self._refill()
+        try:
+            return await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                self._give_back(turn.result())
+            elif turn in self._waiting:
+                self._waiting.remove(turn)
+            raise
+
+    def _give_back(self, member: Member) -> None:
+        """After a sound attempt: to the next in line, or to the idle ones."""
+        self._busy -= 1
+        member.drain.end()
+        if member.fit_for_work():
+            self._offer(member)
+        else:
+            self._tasks.start_soon(self._settle_unasked, member)
+
+    def _offer(self, member: Member) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self._busy += 1
+                turn.set_result(member)
+                return
+        member.idle_since = self._clock.monotonic()
+        self._idle.append(member)
+
+    def _refill(self) -> None:
+        """Start what the waiting jobs need, as far as there is room."""
+        if self._nursery is None or not self._nursery.is_alive:
+            return  # The next zygote's start comes back to this.
+        # As many processes as the pool's size may hang in the kernel before they count against it: a share that has
+        # died must hold back its own jobs only, and yet not collect processes without end.
+        room = self._size - len(self._members) - self._unborn - max(0, len(self._undead) - self._size)
+        for _ in range(min(room, len(self._waiting) - self._unborn)):
+            self._unborn += 1
+            self._tasks.start_soon(self._bear)
+
+    async def _bear(self) -> None:
+        """One more worker, for whoever waits. A failure is told and leads to another try after a while."""
+        member: Member | None = None
+        try:
+            if self._nursery is None:
+                raise ZygoteLost
+            member = await Member.born(self._nursery, self._on_output)
+            self._members[member.pid] = member
+            self._started_total += 1
+            await member.greet()
+        except ZygoteLost:
+            return  # The next zygote refills.
+        except ForkRefused as refusal:
+            self._trouble = f"no further worker process can be started: {refusal}"
+            await self._pause()
+        except (Breach, Closed) as failure:
+            if member is not None:
+                ended = await self._bury(member, kill=isinstance(failure, Breach))
+                if ended is not None and not ended.zygote_lost:
+                    self._trouble = f"a new worker {_at_start(ended)}"
+            await self._pause()
+        else:
+            self._trouble = ""
+            self._retry_seconds = _RETRY_FIRST_SECONDS
+            self._offer(member)
+        finally:
+            self._unborn -= 1
+            if self._open:
+                self._refill()
+
+    async def _pause(self) -> None:
+        seconds, self._retry_seconds = self._retry_seconds, min(self._retry_seconds * 2, _RETRY_LAST_SECONDS)
+        await self._clock.sleep(seconds)
+
+    # Ends.
+
+    async def _kill(self, member: Member, lost: WorkerLost | None) -> WorkerLost:
+        """After an attempt that went wrong. Not to be cancelled: when it returns, nothing of the attempt goes on."""
+        self._busy -= 1
+        self._lost_total += 1
+        with anyio.CancelScope(shield=True):
+            ended = await self._bury(member, kill=True)
+        if ended is not None and ended.zygote_lost:
+            # The zygote's end came first; whatever the worker seemed to do, it was innocent.
+            return _lost(ended, self._budget_bytes, b"")
+        return lost or WorkerLost(Reason.WORKER_CRASHED, "killed")
+
+    async def _settle(self, member: Member) -> WorkerLost:
+        """After an attempt whose worker ended by itself."""
+        self._busy -= 1
+        self._lost_total += 1
+        with anyio.CancelScope(shield=True):
+            words = member.drain.latest_words()
+            ended = await self._bury(member, kill=False)
+        if ended is None:
+            return WorkerLost(Reason.WORKER_CRASHED, "the worker closed its socket and could not be killed")
+        return _lost(ended, self._budget_bytes, words)
+
+    async def _settle_unasked(self, member: Member) -> None:
+        """An idle worker that ended, said something unasked, or is leaving."""
+        if not member.leaving:
+            self._lost_total += 1
+        with anyio.CancelScope(shield=True):
+            await self._bury(member, kill=not member.leaving)
+
+    async def _bury(self, member: Member, *, kill: bool) -> Ended | None:
+        """Wait for the end, after SIGKILL where asked or where a moment's patience is not enough; None: it would not."""
+        patience = 0.0 if kill else 1.0
+        await asyncio.wait([member.ended], timeout=patience)
+        if not member.ended.done():
+            try:
+                await member.nursery.kill(member.pid)
+            except ZygoteLost:
+                pass  # Its end takes the worker with it, and the keeper says so.
+            await asyncio.wait([member.ended], timeout=_KILL_SECONDS)
+        self._forget(member)
+        if not member.ended.done():
+            self._undead.add(member)
+            member.ended.add_done_callback(lambda _: self._undead.discard(member))
+            return None
+        return member.ended.result()
+
+    def _forget(self, member: Member) -> None:
+        if self._members.get(member.pid) is member:
+            del self._members[member.pid]
+        if member in self._idle:
+            self._idle.remove(member)
+        member.close()
+        if self._open:
+            self._refill()
+
+    def _ended(self, pid: int, ended: Ended) -> None:
+        """Told by the zygote. Whoever has the worker in hand reads its last words first, and then buries it."""
+        member = self._members.get(pid) or next((one for one in self._undead if one.pid == pid), None)
+        if member is None:
+            return
+        if not member.ended.done():
+            member.ended.set_result(ended)
+        if member in self._idle:
+            self._lost_total += 1
+            self._forget(member)
+
+    # Background.
+
+    def _bear_zygote(self) -> None:
+        nursery = Nursery(self._clock, self._ended, self._on_output)
+        try:
+            nursery.start(self._load, self._budget_bytes)
+        except OSError as error:
+            self._trouble = f"the worker pool cannot be started: {error}"
+            self._nursery = None
+        else:
+            self._nursery = nursery
+
+    async def _keep_zygote(self) -> None:
+        while True:
+            nursery = self._nursery
+            if nursery is not None:
+                if await nursery.loaded():
+                    self._trouble = ""
+                await nursery.lost()
+                self._trouble = nursery.trouble or "the worker pool's zygote ended and is started again"
+                self._nursery = None
+                self._mourn_all(nursery)
+                if nursery.is_ready:  # One that cannot even load is tried less and less often.
+                    self._retry_seconds = _RETRY_FIRST_SECONDS
+            await self._pause()
+            self._bear_zygote()
+            self._refill()
+
+    def _mourn_all(self, nursery: Nursery | None) -> None:
+        for member in [*self._members.values(), *self._undead]:
+            if member.nursery is nursery:
+                if not member.ended.done():
+                    member.ended.set_result(Ended(0, zygote_lost=True))
+                if member in self._idle:
+                    self._forget(member)
+
+    async def _release_idle(self) -> None:
+        while True:
+            await self._clock.sleep(min(max(self._idle_seconds / 4, 0.02), 15.0))
+            now = self._clock.monotonic()
+            for member in [one for one in self._idle if now - one.idle_since >= self._idle_seconds]:
+                self._idle.remove(member)
+                member.leaving = True
+                member.channel.close()  # It ends when it sees that.
+                self._tasks.start_soon(self._settle_unasked, member)
+
+
+def _lost(ended: Ended, budget_bytes: int, last_words: bytes) -> WorkerLost:
+    return WorkerLost(*cause(ended, budget_bytes=budget_bytes, last_words=last_words))
+
+
+def _at_start(ended: Ended) -> str:
+    told = how(ended.status)
+    return f"{told} before its first job" + (" (see its output)" if str(EXIT_NOT_STARTED) in told else "")

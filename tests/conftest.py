@@ -1,0 +1,26 @@
+"""Daemons that a failing test leaves behind are ended with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness import Mill
+
+
+@pytest.fixture(autouse=True)
+def no_daemon_outlives_its_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    mills: list[Mill] = []
+    start = Mill.start
+
+    def remember(mill: Mill) -> None:
+        mills.append(mill)
+        start(mill)
+
+    monkeypatch.setattr(Mill, "start", remember)
+    yield
+    for mill in mills:
+        if mill.process is not None:
+            mill.process.kill()
+            mill.process.wait()

@@ -1,0 +1,182 @@
+"""Parts of docs/ that follow from the code. `python tests/generated_docs.py` rewrites them; test_docs.py compares.
+
+A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; the text around it is written by hand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from dropmill.model.job import TERMINAL, TRANSITIONS
+from dropmill.model.outcome import EXPLANATIONS, Reason, explained_as_ignored
+from dropmill.settings import PRESETS, schema
+from dropmill.settings.environment import SHORTHANDS
+
+DOCS = Path(__file__).parents[1] / "docs"
+_PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+DISCARDED = (
+    Reason.EMPTY,
+    Reason.NOT_AN_IMAGE,
+    Reason.TRUNCATED,
+    Reason.CORRUPT,
+    Reason.TOO_LARGE,
+    Reason.TOO_SMALL,
+    Reason.TOO_MANY_FRAMES,
+    Reason.UNSUPPORTED_FORMAT,
+    Reason.TIMEOUT,
+    Reason.WORKER_CRASHED,
+    Reason.MEMORY_LIMIT,
+    Reason.INTERRUPTED,
+)
+RETRIED = (
+    Reason.UNREADABLE,
+    Reason.DISK_FULL,
+    Reason.OUTPUT_UNAVAILABLE,
+    Reason.IO_ERROR,
+    Reason.UNEXPECTED,
+    Reason.PUBLISH_FAILED,
+)
+IGNORED = (
+    Reason.JUNK_NAME,
+    Reason.COMPANION,
+    Reason.SYMLINK,
+    Reason.NOT_A_FILE,
+    Reason.FOREIGN_HARD_LINK,
+    Reason.CODEC_MISSING,
+)
+
+
+def job_states() -> str:
+    """The life of a job as a Mermaid state diagram, one arrow per pair of states."""
+    arrows: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for (state, event), target in TRANSITIONS.items():
+        arrows[state.value if state else "[*]", target.value].append(event.value)
+    lines = [f"    {state} --> {target}: {', '.join(events)}" for (state, target), events in arrows.items()]
+    lines += [f"    {state} --> [*]" for state in sorted(TERMINAL)]
+    return "\n".join(["```mermaid", "stateDiagram-v2", *lines, "```"])
+
+
+def reasons(group: tuple[Reason, ...]) -> str:
+    rows = [(f"`{reason}`", EXPLANATIONS[reason].cause, EXPLANATIONS[reason].remedy) for reason in group]
+    return _table(("code", "what it means", "what to do"), rows)
+
+
+def reasons_ignored() -> str:
+    """Those of ignored files only, and those that say something else of an ignored file than of a discarded one."""
+    group = (*IGNORED, *(reason for reason in Reason if explained_as_ignored(reason) != EXPLANATIONS[reason]))
+    rows = [
+        (f"`{reason}`", explained_as_ignored(reason).cause, explained_as_ignored(reason).remedy) for reason in group
+    ]
+    return _table(("code", "what it means", "what to do"), rows)
+
+
+def presets() -> str:
+    return _table(("preset", "what it makes"), [(f"`{name}`", preset.description) for name, preset in PRESETS.items()])
+
+
+def shorthands() -> str:
+    return _table(("variable", "setting"), [(f"`{name}`", f"`inboxes[0].{key}`") for name, key in SHORTHANDS.items()])
+
+
+def settings() -> str:
+    """Every setting by section, from the JSON Schema that editors get."""
+    whole = schema()
+    return "\n\n".join(_sections(whole, whole, "", "DROPMILL_"))
+
+
+def _sections(whole: dict[str, Any], part: dict[str, Any], header: str, variable: str) -> Iterator[str]:
+    rows, inner = [], []
+    for name, field in part["properties"].items():
+        section = _section_of(whole, field)
+        if section is None:
+            rows.append((f"`{name}`", _default(field, name in part.get("required", ())), _text(field)))
+        else:
+            inner.append((name, field, section))
+    title = f"## `{header}`" if header else "## At the top of the file"
+    about = part["description"].split("\n\n")[0].replace("\n", " ")
+    if variable:
+        about += f" By variable: `{variable}{rows[0][0].strip('`').upper()}` and so on."
+    yield f"{title}\n\n{about}\n\n" + _table(("key", "default", "meaning"), rows)
+    for name, field, section in inner:
+        path = f"{header.strip('[]')}.{name}" if header else name
+        if field.get("type") == "array":
+            yield from _sections(whole, section, f"[[{path}]]", "")
+        elif "additionalProperties" in field:
+            yield from _sections(whole, section, f"[{path}.NAME]", "")
+        else:
+            yield from _sections(whole, section, f"[{path}]", f"DROPMILL_{name.upper()}__")
+
+
+def _section_of(whole: dict[str, Any], field: dict[str, Any]) -> dict[str, Any] | None:
+    for holder in (field, field.get("items", {}), field.get("additionalProperties", {})):
+        if isinstance(holder, dict) and "$ref" in holder:
+            found: dict[str, Any] = whole["$defs"][holder["$ref"].rpartition("/")[2]]
+            return found
+    return None
+
+
+def _default(field: dict[str, Any], required: bool) -> str:
+    if required:
+        return "required"
+    value = field.get("default")
+    if isinstance(value, list) and len(value) > 6:
+        return "see below"
+    return "" if value is None else f"`{_toml(value)}`"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _text(field: dict[str, Any]) -> str:
+    words = [field.get("description", "").replace("<", "\\<")]
+    choices = field.get("enum")
+    if choices and not all(str(choice) in words[0] for choice in choices if choice):
+        words.append("One of " + ", ".join(f"`{choice}`" for choice in choices if choice) + ".")
+    if isinstance(field.get("default"), list) and len(field["default"]) > 6:
+        words.append("By default " + ", ".join(field["default"]) + ".")
+    return " ".join(words)
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "job-states": job_states,
+    "reasons-discarded": lambda: reasons(DISCARDED),
+    "reasons-retried": lambda: reasons(RETRIED),
+    "reasons-ignored": reasons_ignored,
+    "presets": presets,
+    "shorthands": shorthands,
+    "settings": settings,
+}
+
+
+def brought_up_to_date(text: str) -> str:
+    """The page with every generated part as the code has it now. Raises KeyError for a part that is not known."""
+    return _PART.sub(lambda match: f"{match[1]}{PARTS[match[2]]()}\n{match[3]}", text)
+
+
+def parts_of(text: str) -> list[str]:
+    return [match[2] for match in _PART.finditer(text)]
+
+
+if __name__ == "__main__":
+    for page in sorted(DOCS.rglob("*.md")):
+        before = page.read_text("utf-8")
+        after = brought_up_to_date(before)
+        if after != before:
+            page.write_text(after, "utf-8")
+            print(f"rewritten: {page.relative_to(DOCS.parent)}")

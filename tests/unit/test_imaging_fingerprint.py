@@ -1,0 +1,121 @@
+"""Hashes bit for bit against imagehash of a G that is built here, apart from the code; the coded-image digest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import imagehash
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+import pictures
+from dropmill.model.fingerprint import Looks
+from dropmill.model.image import Recipe, RenditionSpec
+from imaging_help import WEB, Bench
+
+TINY = Recipe((RenditionSpec("tiny", "fit", 64, 64),))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def expected(picture: Image.Image) -> Looks:
+    """From an upright, opaque, 8-bit sRGB picture at the job's scale."""
+    width, height = picture.size
+    if max(width, height) > 512:
+        factor = 512 / max(width, height)
+        picture = picture.resize((round(width * factor), round(height * factor)), Image.Resampling.BICUBIC)
+    luma = picture.convert("L")
+    bits = [imagehash.phash(luma), imagehash.dhash(luma), imagehash.average_hash(luma)]
+    packed = [int.from_bytes(np.packbits(one.hash.flatten()).tobytes(), "big") for one in bits]
+    return Looks(*packed, phash256=str(imagehash.phash(luma, 16)).zfill(64), texture=float(np.std(np.asarray(luma))))
+
+
+@pytest.mark.parametrize(("recipe", "divisor"), [(WEB, 1), (TINY, 2)])
+def test_hashes_of_a_jpeg_are_imagehash_of_g(bench: Bench, recipe: Recipe, divisor: int) -> None:
+    """1920 pixels: the web profile needs all of them; the tiny one half, because 1/4 would leave less than 512."""
+    data = pictures.jpeg(pictures.photo(1920, 1280, 4))
+    (bench.folder / "x.jpg").write_bytes(data)
+    with Image.open(bench.folder / "x.jpg") as picture:
+        picture.draft(None, (1920 // divisor, 1280 // divisor))
+        picture.load()
+        assert picture.size == (1920 // divisor, 1280 // divisor)
+        assert bench.good(data, recipe).looks == expected(picture)
+
+
+def test_hashes_of_a_turned_jpeg_are_those_of_the_upright_picture(bench: Bench) -> None:
+    data = pictures.jpeg(pictures.photo(600, 400), exif=pictures.exif({274: 6}))
+    (bench.folder / "x.jpg").write_bytes(data)
+    with Image.open(bench.folder / "x.jpg") as picture:
+        assert bench.good(data).looks == expected(ImageOps.exif_transpose(picture))
+
+
+def test_hashes_of_a_transparent_picture_see_it_on_white(bench: Bench) -> None:
+    picture = pictures.transparent()
+    white = Image.new("RGB", picture.size, "white")
+    white.paste(picture, mask=picture.getchannel("A"))
+    assert bench.good(pictures.png(picture)).looks == expected(white)
+
+
+def test_hashes_of_small_and_of_flat_pictures(bench: Bench) -> None:
+    small = pictures.photo(40, 30)
+    assert bench.good(pictures.png(small)).looks == expected(small)
+    flat = bench.good(pictures.png(Image.new("RGB", (300, 200), "#808080"))).looks
+    assert flat.texture == 0.0
+
+
+def test_hashes_hardly_move_with_the_scale_of_decoding(bench: Bench) -> None:
+    data = pictures.jpeg(pictures.photo(2400, 1600, 6))
+    one, other = bench.good(data, WEB).looks, bench.good(data, TINY).looks
+    assert (one.phash ^ other.phash).bit_count() <= 2
+    assert (one.dhash ^ other.dhash).bit_count() <= 3
+
+
+def test_copies_that_differ_in_metadata_only_share_the_coded_digest(bench: Bench) -> None:
+    photo = pictures.photo(200, 150)
+    plain, rich = pictures.jpeg(photo), pictures.jpeg(photo, exif=pictures.exif({315: "A"}, gps=True), comment=b"hi")
+    ends = rich + b"appended by some program"
+    digests = {bench.good(data).content.coded_sha256 for data in (plain, rich, ends)}
+    assert len(digests) == 1
+    assert len({bench.good(data).content.sha256 for data in (plain, rich, ends)}) == 3
+
+
+def test_png_and_webp_copies_share_the_coded_digest(bench: Bench) -> None:
+    photo = pictures.photo(64, 48)
+    png = pictures.png(photo)
+    text = png[:33] + pictures.chunk(b"tEXt", b"Title\0x") + png[33:]
+    assert bench.good(png).content.coded_sha256 == bench.good(text).content.coded_sha256
+    plain = pictures.encoded(photo, "WEBP", quality=80)
+    rich = pictures.encoded(photo, "WEBP", quality=80, exif=pictures.exif({315: "A"}), xmp=b"<x/>")
+    assert bench.good(plain).content.coded_sha256 == bench.good(rich).content.coded_sha256
+
+
+def test_pixels_orientation_and_profile_are_part_of_the_coded_digest(bench: Bench) -> None:
+    photo = pictures.photo(200, 150)
+    variants = [
+        pictures.jpeg(photo),
+        pictures.jpeg(photo, quality=91),
+        pictures.jpeg(photo, progressive=True),
+        pictures.jpeg(photo, exif=pictures.exif({274: 3})),
+        pictures.jpeg(photo, icc_profile=pictures.icc("p3")),
+        pictures.jpeg(pictures.photo(200, 150, 2)),
+    ]
+    assert len({bench.good(data).content.coded_sha256 for data in variants}) == len(variants)
+    invalid = pictures.jpeg(photo, exif=pictures.raw_orientation(3, b"\x09\0"))
+    assert bench.good(invalid).content.coded_sha256 == bench.good(variants[0]).content.coded_sha256
+
+
+def test_animations_that_begin_alike_are_different(bench: Bench) -> None:
+    for name in ("PNG", "WEBP", "GIF"):
+        long, short = pictures.animation(name, 4), pictures.animation(name, 3)
+        assert bench.good(long).content.coded_sha256 != bench.good(short).content.coded_sha256
+
+
+def test_where_segments_cannot_be_followed_the_whole_file_is_the_coded_image(bench: Bench) -> None:
+    data = pictures.jpeg(pictures.photo(64, 48))
+    junk = data[:20] + b"\0\0\0" + data[20:]  # Decoders skip bytes between segments.
+    one, other = bench.of(junk), bench.of(junk + b"x")
+    assert one.content.coded_sha256 != other.content.coded_sha256  # type: ignore[union-attr]  # Both are decodable.

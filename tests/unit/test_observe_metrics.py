@@ -1,0 +1,132 @@
+"""Metrics: what facts add up to, what the exposition looks like, and that nothing of a user's gets into a label."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import anyio
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from dropmill.model.job import FoundBy
+from dropmill.model.outcome import Outcome, Reason
+from dropmill.observe import facts
+from dropmill.observe.catalogue import METRICS
+from dropmill.observe.metrics import Gauges, Metrics
+
+SECRET = "secret-name"
+
+TOLD: list[facts.Fact] = [
+    facts.Enqueued(1, "camera", SECRET.encode(), FoundBy.EVENT, 100),
+    facts.FileIgnored("camera", SECRET.encode(), Reason.JUNK_NAME, SECRET),
+    facts.Completed(1, "camera", SECRET.encode(), Outcome.PUBLISHED, 0.2, 100, SECRET.encode()),
+    facts.Completed(2, "camera", SECRET.encode(), Outcome.DUPLICATE, 0.1, 50),
+    facts.Discarded(3, "camera", SECRET.encode(), Reason.TRUNCATED, SECRET, True),
+    facts.Rescheduled(4, "camera", SECRET.encode(), Reason.IO_ERROR, SECRET, 2.0, 1),
+    facts.Interrupted(5, "camera", SECRET.encode(), True),
+    facts.WorkerDied(6, "camera", SECRET.encode(), Reason.WORKER_CRASHED, SECRET),
+    facts.WorkerSaid(7, 1, SECRET),
+    facts.RenditionVisible(1, "camera", SECRET.encode(), 40, False),
+    facts.OriginalDisposed(1, "camera", SECRET.encode(), "archive", "moved", SECRET.encode()),
+    facts.OwedLater("publication", 1, SECRET.encode(), SECRET, 2.0),
+    facts.OwedLater(SECRET, 1, SECRET.encode(), SECRET, 2.0),
+    facts.PublicationFailed(1, SECRET.encode(), SECRET),
+    facts.Scanned("camera", FoundBy.RECONCILE, 10, 2, 0.1),
+    facts.ScanTrouble("camera", SECRET.encode(), SECRET),
+    facts.EventsLost("camera"),
+    facts.InboxGone("camera", SECRET),
+    facts.OutputChanged("camera", SECRET.encode()),
+    facts.StateTrouble(SECRET, SECRET),
+    facts.StateTrouble("commit", SECRET),
+    facts.StageTimed("process", 0.2),
+]
+
+
+def exposed(gauges: Gauges | None = None, told: list[facts.Fact] = TOLD) -> str:
+    metrics = Metrics("1.2.3", 1.7e9)
+    for fact in told:
+        metrics(fact)
+
+    async def now() -> Gauges:
+        return gauges or Gauges(
+            ready=True,
+            queue={("camera", "available"): 3},
+            oldest_seconds=4.5,
+            settling={"camera": 1},
+            paused={"camera": False},
+            watch_modes={"camera": "events"},
+            workers={"busy": 1, "idle": 1, "limit": 4},
+            owed={"publications": 2},
+        )
+
+    return anyio.run(metrics.render, now).decode()
+
+
+def value(text: str, name: str, **labels: str) -> float:
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == name and sample.labels == labels:
+                return sample.value
+    raise AssertionError(f"{name}{labels} is not exposed")
+
+
+def test_facts_add_up() -> None:
+    text = exposed()
+    assert value(text, "dropmill_files_found_total", inbox="camera", found_by="event") == 1
+    assert value(text, "dropmill_jobs_total", inbox="camera", outcome="published") == 1
+    assert value(text, "dropmill_jobs_total", inbox="camera", outcome="duplicate") == 1
+    assert value(text, "dropmill_jobs_discarded_total", inbox="camera", reason="truncated") == 1
+    assert value(text, "dropmill_jobs_discarded_total", inbox="camera", reason="interrupted") == 1
+    assert value(text, "dropmill_source_bytes_total", inbox="camera") == 150
+    assert value(text, "dropmill_rendition_bytes_total", inbox="camera") == 40
+    assert value(text, "dropmill_job_seconds_count", inbox="camera") == 2
+    assert value(text, "dropmill_stage_seconds_sum", stage="process") == pytest.approx(0.2)
+    assert value(text, "dropmill_workers_lost_total", reason="worker-crashed") == 1
+    assert value(text, "dropmill_queue_jobs", inbox="camera", state="available") == 3
+    assert value(text, "dropmill_inbox_up", inbox="camera") == 0
+    assert value(text, "dropmill_inbox_watch_mode", inbox="camera", mode="events") == 1
+    assert value(text, "dropmill_workers", state="limit") == 4
+    assert value(text, "dropmill_build_info", version="1.2.3") == 1
+    assert value(text, "dropmill_ready") == 1
+
+
+def test_an_inbox_that_came_back_is_up() -> None:
+    text = exposed(told=[facts.InboxGone("camera", ""), facts.InboxBack("camera")])
+    assert value(text, "dropmill_inbox_up", inbox="camera") == 1
+
+
+def test_s13_names_and_errors_never_become_labels() -> None:
+    assert SECRET not in exposed()
+
+
+def test_every_metric_is_exposed_under_its_name_and_type() -> None:
+    text = exposed()
+    for metric in METRICS:
+        assert f"# TYPE {metric.name} {metric.kind}\n" in text
+        assert f"# HELP {metric.name} {metric.help}\n" in text
+        assert metric.name.endswith("_total") == (metric.kind == "counter")
+
+
+def test_promtool_accepts_the_exposition() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        if os.environ.get("DROPMILL_REQUIRE_ALL") == "1":
+            pytest.fail("promtool is not installed")
+        pytest.skip("promtool is not installed (apt-get install prometheus)")
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=exposed(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+def test_the_documentation_lists_exactly_these_metrics() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    documented = re.findall(r"^\| `(dropmill_\w+)` \| (\w+) \| (.*?) \| (.*) \|$", text, re.MULTILINE)
+    expected = [
+        (one.name, one.kind, ", ".join(f"`{label}`" for label in one.labels) or "–", one.help) for one in METRICS
+    ]
+    assert documented == expected
