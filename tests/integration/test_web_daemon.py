@@ -30,7 +30,8 @@ class Running:
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.folder / "log").read_text().splitlines()]
+        whole = (self.folder / "log").read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in whole if line.endswith("\n")]
 
     def jobs(self) -> dict[str, dict[str, Any]]:
         """By file name."""
@@ -94,8 +95,8 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         process = start(folder, f"{folder}/log")
         try:
             assert b"READY=1" in notify.recv(1000)
-            log = [json.loads(line) for line in (folder / "log").read_text().splitlines()]
-            address = next(line["page"] for line in log if line["event"] == "ready")
+            # The log has a thread of its own, so its line may come after the service manager was told.
+            address = until(lambda: page_in(folder / "log"))
             with httpx.Client(base_url=address) as client:
                 running = Running(process, folder, notify, client)
                 fill(running)
@@ -103,6 +104,12 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
+
+
+def page_in(log: Path) -> str | None:
+    """Where the page is, once the log says that the daemon is ready."""
+    whole = [json.loads(line) for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    return next((line["page"] for line in whole if line["event"] == "ready"), None)
 
 
 def fill(running: Running) -> None:
