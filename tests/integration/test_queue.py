@@ -59,7 +59,7 @@ async def claim(
 
 async def states(catalog: Catalog) -> dict[int, str]:
     rows = await catalog.read(
-        lambda session: session.all("jobs_page", state=None, inbox=None, before=1 << 40, limit=10**6)
+        lambda session: session.all("jobs_page", before=1 << 40, limit=10**6)
     )
     return {row["id"]: row["state"] for row in rows}
 

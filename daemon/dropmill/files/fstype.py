@@ -42,8 +42,26 @@ CEPH: Final = 0x00C36400
 VBOXSF: Final = 0x786F4256
 SMB: Final = 0x517B
 AFS: Final = 0x5346414F
-# inotify tells of changes made on this machine only; these are changed from elsewhere too. virtiofs shows as FUSE.
-SILENT: Final = frozenset({NFS, CIFS, SMB, SMB2, FUSE, NINE_P, CEPH, VBOXSF, AFS})
+KAFS: Final = 0x6B414653
+CODA: Final = 0x73757245
+LUSTRE: Final = 0x0BD00BD0
+GPFS: Final = 0x47504653
+BEEGFS: Final = 0x19830326
+ORANGEFS: Final = 0x20030528
+PANFS: Final = 0xAAD7AAEA
+SNFS: Final = 0xBEEFDEAD
+NCP: Final = 0x564C
+GFS2: Final = 0x01161970
+OCFS2: Final = 0x7461636F
+VMHGFS: Final = 0xBACBACBC
+PRLFS: Final = 0x7C7C6673
+# Remote kinds after linux/magic.h and coreutils' stat.c. inotify tells of changes made on this machine only; these are
+# changed from elsewhere too: shares, disks that several machines have mounted, and folders of a virtual machine's host.
+# sshfs, glusterfs, ntfs-3g (fuseblk), rclone and virtiofs all show as FUSE.
+NETWORK: Final = frozenset(
+    {NFS, CIFS, SMB, SMB2, CEPH, AFS, KAFS, CODA, LUSTRE, GPFS, BEEGFS, ORANGEFS, PANFS, SNFS, NCP, GFS2, OCFS2}
+)
+SILENT: Final = NETWORK | {FUSE, NINE_P, VBOXSF, VMHGFS, PRLFS}
 
 
 def delivers_no_events(path: bytes) -> bool:

@@ -8,7 +8,9 @@ metadata, and whether the container ends too early. All walkers bear garbage: wh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
+
+from dropmill.files.completeness_boxes import ZERO_TAIL_BYTES
 
 MAX_ICC_BYTES: Final = 4 << 20
 """Larger colour profiles are not worth their memory; the largest in use (CMYK with fine tables) are about 3 MB."""
@@ -39,12 +41,13 @@ class Anatomy:
     """The tail of a pre-allocated file that was never written (W06)."""
     bomb: str = ""
     """What would expand beyond reason, or empty."""
+    scan: Literal["one", "first-of-many", "several"] = "several"
+    """Of a JPEG with Huffman codes: all of it in one scan, or a progressive one that ends after its first, or neither."""
+    coded_end: int = 0
+    """Where the EOI of a JPEG stands, in bytes; 0 where there is none."""
     without_metadata: bytes | None = None
     """The same coded image without metadata that its decoder would refuse; None where that is not needed."""
 
 
-ZEROS_BYTES: Final = 4096
-
-
 def ends_in_zeros(data: bytes) -> bool:
-    return len(data) >= ZEROS_BYTES and data.endswith(bytes(ZEROS_BYTES))
+    return len(data) >= ZERO_TAIL_BYTES and data.endswith(bytes(ZERO_TAIL_BYTES))

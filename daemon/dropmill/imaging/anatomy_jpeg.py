@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Final
+from typing import Final, Literal
 
 from dropmill.imaging.anatomy import MAX_ICC_BYTES, MAX_METADATA_BYTES, Anatomy, ends_in_zeros
 
@@ -12,6 +12,7 @@ from dropmill.imaging.anatomy import MAX_ICC_BYTES, MAX_METADATA_BYTES, Anatomy,
 _END_OF_SCAN: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _SOF: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _EOI, _SOS, _APP1, _APP2, _APP13, _APP14, _COM = 0xD9, 0xDA, 0xE1, 0xE2, 0xED, 0xEE, 0xFE
+_BASELINE, _EXTENDED, _PROGRESSIVE = 0xC0, 0xC1, 0xC2
 _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
@@ -32,6 +33,7 @@ class _Walk:
         self.exif = self.xmp = self.iptc = b""
         self.icc_parts: dict[int, bytes] = {}
         self.icc_count = 0
+        self.frame = self.scans = self.coded_end = 0
 
     def result(self) -> Anatomy:
         whole, truncated = self.segments()
@@ -45,6 +47,8 @@ class _Walk:
             icc=icc,
             icc_broken=icc_broken,
             truncated=truncated,
+            scan=self.scan(),
+            coded_end=self.coded_end,
             zeros_at_end=not whole and ends_in_zeros(self.data),
         )
 
@@ -62,6 +66,7 @@ class _Walk:
                 return False, False
             at += 1
             if marker == _EOI:
+                self.coded_end = start
                 return True, False
             if marker in _STANDALONE:
                 continue
@@ -82,12 +87,19 @@ class _Walk:
         if marker in _SOF and end - start >= 8:
             height, width = (int.from_bytes(self.data[at : at + 2], "big") for at in (start + 3, start + 5))
             self.size = (max(width, (self.size or (0, 0))[0]), max(height, (self.size or (0, 0))[1]))
+            self.frame = marker
         if marker == _SOS:
+            self.scans += 1
             found = _END_OF_SCAN.search(self.data, end)
             end = found.start() if found else -1
         self.digest.update(bytes((0xFF, marker)))
         self.digest.update(self.view[start : end if end >= 0 else len(self.data)])
         return end
+
+    def scan(self) -> Literal["one", "first-of-many", "several"]:
+        if self.scans == 1 and self.frame in {_BASELINE, _EXTENDED}:
+            return "one"
+        return "first-of-many" if self.scans == 1 and self.frame == _PROGRESSIVE else "several"
 
     def metadata(self, marker: int, payload: bytes) -> None:
         if marker == _APP1 and payload.startswith(b"Exif\0") and not self.exif:

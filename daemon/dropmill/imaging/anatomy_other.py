@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from dropmill.files import ifd
-from dropmill.imaging.anatomy import Anatomy, ends_in_zeros
+from dropmill.files.byte_source import ByteSource
+from dropmill.files.completeness_boxes import ZEROS, iso
+from dropmill.imaging.anatomy import Anatomy
 
 _MAX_GIF_FRAMES: Final = 1_000_000
 _MAX_TIFF_PAGES: Final = 100_000
@@ -69,16 +71,14 @@ def dissect_iso(data: bytes) -> Anatomy:
     """AVIF and HEIF (ISO/IEC 23008-12): the largest ``ispe`` property is the size that a decoder would allocate."""
     sizes: list[tuple[int, int]] = []
     truncated = False
-    padding = False
     for kind, start, end in _boxes(data, 0, len(data)):
         truncated = end > len(data)
-        padding = kind in {b"free", b"skip"}
         if kind == b"meta":
             sizes.extend(_ispe(data, start + 4, min(end, len(data))))
     return Anatomy(
         size=(max(width for width, _ in sizes), max(height for _, height in sizes)) if sizes else None,
         truncated=truncated,
-        zeros_at_end=ends_in_zeros(data) and not padding,
+        zeros_at_end=iso(ByteSource.of(data)) == ZEROS,
     )
 
 

@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import Iterator
 from typing import Final
 
-from dropmill.imaging.anatomy import MAX_ICC_BYTES, MAX_METADATA_BYTES, Anatomy, ends_in_zeros
+from dropmill.files.byte_source import ByteSource
+from dropmill.files.completeness_boxes import ZEROS, riff
+from dropmill.imaging.anatomy import MAX_ICC_BYTES, MAX_METADATA_BYTES, Anatomy
 
 # VP8X only says which other chunks there are, metadata among them, and repeats the size; the loop count and
 # background of ANIM and whole frames of ANMF are the picture of an animation.
@@ -56,7 +58,7 @@ def dissect(data: bytes) -> Anatomy:
         icc=found.get(b"ICCP"),
         icc_broken=icc_broken,
         truncated=truncated,
-        zeros_at_end=ends_in_zeros(data),
+        zeros_at_end=riff(ByteSource.of(data)) == ZEROS,
     )
 
 

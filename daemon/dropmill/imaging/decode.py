@@ -8,6 +8,7 @@ from typing import Final
 from PIL import Image
 
 from dropmill.files.sniff import Kind
+from dropmill.imaging import jpeg_end
 from dropmill.imaging.attempt import Attempt, Frame, decoding, reject
 from dropmill.imaging.fingerprint import SIDE as FINGERPRINT_SIDE
 from dropmill.imaging.sizes import target
@@ -31,6 +32,8 @@ def _still(attempt: Attempt) -> Iterator[Frame]:
             _draft(attempt)
         _check(attempt, image)
         image.load()
+        if not index:
+            jpeg_end.check(attempt, image)
         icc = image.info.get("icc_profile") if index else attempt.icc
     yield Frame(image, icc=icc if isinstance(icc, bytes) else None)
 

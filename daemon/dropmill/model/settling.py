@@ -7,19 +7,42 @@ seconds of a clock that never jumps; a file's own mtime is never believed (W07).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 from dropmill.model.file import Signature
 from dropmill.model.job import FoundBy
 from dropmill.model.outcome import Ignored
 
 # After a hint the file is looked at this soon, so that the clock starts from what it was then; hints in between coalesce.
-PEEK_SECONDS = 0.05
+PEEK_SECONDS: Final = 0.05
+# Between looks at what does not change, the pause grows with the wait up to this; changes are told or scanned for.
+LONGEST_PAUSE_SECONDS: Final = 30.0
+WAITS_FOR_DONE_FILE: Final = "waiting for its done-file"
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
+    """``settle_seconds`` is what holds at the moment, see ``model.pace``."""
+
     settle_seconds: float
     incomplete_timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """Whether a file reaches the end that its own format declares; ``detail`` says what is missing of it."""
+
+    state: Literal["complete", "incomplete", "unknown"]
+    detail: str = ""
+
+
+COMPLETE: Final = Completeness("complete")
+UNKNOWN: Final = Completeness("unknown")
+"""The format does not tell, or it would take too long to find out; the decoder decides."""
+
+
+def incomplete(detail: str) -> Completeness:
+    return Completeness("incomplete", detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +56,10 @@ class Waiting:
     signature: Signature | None = None
     note: str = ""
     """Why it still waits, for people who ask."""
+    idle: bool = False
+    """Only its user can bring it on: nothing but a done-file is missing."""
+    troubled_at: float | None = None
+    """Since when it cannot be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +68,11 @@ class Hint:
 
     found_by: FoundBy
     signature: Signature | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Nudge:
+    """Something that the path may wait for has come. The path itself did not change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +87,9 @@ class Look:
     writer: bool = False
     ours: bool = True
     trouble: str = ""
+    complete: Completeness = UNKNOWN
+    released: bool = True
+    """Whether its done-file is there, or none is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +115,15 @@ Request = LookAgain | Settled | Forget
 
 
 def settle(
-    waiting: Waiting | None, observation: Hint | Look, now: float, rules: Rules
+    waiting: Waiting | None, observation: Hint | Nudge | Look, now: float, rules: Rules
 ) -> tuple[Waiting | None, Request]:
     """One step of one path. A result without ``Waiting`` ends the wait."""
     if isinstance(observation, Hint):
         return _hinted(waiting, observation, now, rules)
     if waiting is None:
         return None, Forget()
+    if isinstance(observation, Nudge):
+        return _nudged(waiting, now, rules)
     return _looked(waiting, observation, now, rules)
 
 
@@ -105,9 +142,17 @@ def _hinted(waiting: Waiting | None, hint: Hint, now: float, rules: Rules) -> tu
     return replace(waiting, found_by=found_by, changed_at=now, look_at=look_at), LookAgain(look_at, probe=False)
 
 
+def _nudged(waiting: Waiting, now: float, rules: Rules) -> tuple[Waiting, Request]:
+    look_at = max(now, min(waiting.look_at, waiting.changed_at + rules.settle_seconds))
+    return replace(waiting, look_at=look_at), LookAgain(look_at, probe=True)
+
+
 def _looked(waiting: Waiting, look: Look, now: float, rules: Rules) -> tuple[Waiting | None, Request]:
     if look.trouble:
-        return _again(waiting, now + max(rules.settle_seconds, 1.0), look.trouble)
+        since = now if waiting.troubled_at is None else waiting.troubled_at
+        pause = _pause(now - since, max(rules.settle_seconds, 1.0))
+        return _again(replace(waiting, troubled_at=since), now + pause, look.trouble)
+    waiting = replace(waiting, troubled_at=None)
     if look.signature is None:
         if waiting.changed_at > now:  # Something happened there after the look began: its answer is an old one.
             return _again(waiting, waiting.changed_at, "")
@@ -118,19 +163,40 @@ def _looked(waiting: Waiting, look: Look, now: float, rules: Rules) -> tuple[Wai
     due = waiting.changed_at + rules.settle_seconds
     if now < due:
         return _again(waiting, due, "waiting for it to stay as it is")
+    again = _reason_to_wait(waiting, look, now, rules)
+    return again if again is not None else (None, Settled(look.signature, waiting.found_by))
+
+
+def _reason_to_wait(waiting: Waiting, look: Look, now: float, rules: Rules) -> tuple[Waiting, Request] | None:
+    """For a version that stayed as it is; None where nothing speaks against taking it."""
+    if not look.ours:
+        return None
+    waited = now - waiting.changed_at
+    shortest = max(rules.settle_seconds, PEEK_SECONDS)
+    if not look.released:
+        return _again(waiting, now + _pause(waited, shortest), WAITS_FOR_DONE_FILE, idle=True)
     # Incompleteness only delays: at the deadline the decoder decides.
     deadline = waiting.changed_at + max(rules.incomplete_timeout_seconds, rules.settle_seconds)
-    if look.ours and now < deadline:
-        pause = max(rules.settle_seconds, PEEK_SECONDS)
-        if look.writer:
-            return _again(waiting, min(now + pause, deadline), "somebody has it open for writing")
-        if look.signature.size_bytes == 0:
-            return _again(waiting, min(now + pause, deadline), "empty so far")
-    return None, Settled(look.signature, waiting.found_by)
+    if now >= deadline:
+        return None
+    if look.writer:
+        return _again(waiting, min(now + shortest, deadline), "somebody has it open for writing")
+    if look.signature is not None and look.signature.size_bytes == 0:
+        return _again(waiting, min(now + shortest, deadline), "empty so far")
+    if look.complete.state == "incomplete":
+        # A change is told or scanned for, so these looks are for files whose times do not tell of writes.
+        pause = _pause(waited, shortest)
+        return _again(waiting, min(now + pause, deadline), f"not complete yet: {look.complete.detail}")
+    return None
 
 
-def _again(waiting: Waiting, at: float, note: str) -> tuple[Waiting, Request]:
-    return replace(waiting, look_at=at, note=note), LookAgain(at, probe=True)
+def _pause(waited_seconds: float, shortest: float) -> float:
+    """Half of what was waited already, so that looks get rarer while the answer comes late by half at most."""
+    return max(shortest, min(waited_seconds / 2, LONGEST_PAUSE_SECONDS))
+
+
+def _again(waiting: Waiting, at: float, note: str, *, idle: bool = False) -> tuple[Waiting, Request]:
+    return replace(waiting, look_at=at, note=note, idle=idle), LookAgain(at, probe=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,12 @@ import os
 from collections.abc import Callable
 from typing import TypeVar
 
+import apsw
+
 from dropmill.errors import Conflict
 from dropmill.files.lane import Lane
-from dropmill.store.connection import Reader, Session, Writer, connect, snapshot
+from dropmill.store import integrity
+from dropmill.store.connection import BUSY_TIMEOUT_MS, Reader, Session, Writer, connect, snapshot
 from dropmill.store.migrations import empty, migrate, refuse_foreign, refuse_older
 
 T = TypeVar("T")
@@ -20,10 +23,18 @@ class Catalog:
     """``write`` returns after COMMIT; ``read`` sees a consistent snapshot and never waits for a writer."""
 
     def __init__(self, path: str) -> None:
+        """Raises :class:`StateError` with the remedy where the file cannot be used; it is then as it was (Q11)."""
         self.path = path
+        integrity.refuse_missing(path)
+        integrity.refuse_foreign_wal(path)
         refuse_foreign(path)
+        integrity.check(path)
         connection = connect(path)
-        self.schema_version = migrate(connection, path)
+        try:
+            self.schema_version = migrate(connection, path)
+        except BaseException:
+            connection.close()
+            raise
         self._writer = Writer(connection)
         self._reader = Reader(path)
 
@@ -33,9 +44,30 @@ class Catalog:
     async def read(self, action: Callable[[Session], T]) -> T:
         return await self._reader.read(action)
 
+    def wal_bytes(self) -> int:
+        """The size of the log beside the catalog, which grows while a reader keeps it from being written back."""
+        try:
+            return os.path.getsize(f"{self.path}-wal")
+        except OSError:
+            return 0  # Not made yet, or its folder is gone, of which writing tells.
+
+    async def write_back(self) -> None:
+        """Bring the log into the catalog and cut it, as far as nobody reads what it holds; waits for nobody (Q10)."""
+        await self._writer.write_alone(_write_back)
+
     def close(self) -> None:
         self._reader.close()
         self._writer.close()
+
+
+def _write_back(session: Session) -> None:
+    session.connection.set_busy_timeout(0)
+    try:
+        session.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    except apsw.BusyError:
+        return  # A reader is in the way; what could be written back has been.
+    finally:
+        session.connection.set_busy_timeout(BUSY_TIMEOUT_MS)
 
 
 class ReadOnlyCatalog:

@@ -25,6 +25,10 @@ BUSY_TIMEOUT_MS: Final = 10_000
 GROUP_SIZE: Final = 256
 # The WAL is cut back to this size after a checkpoint (Q10).
 JOURNAL_SIZE_LIMIT_BYTES: Final = 64 << 20
+DAMAGED: Final = (
+    "restore a backup (docs/operations.md); without one, `sqlite3 catalog.db .recover` saves what can be read. "
+    "The file is left as it is"
+)
 
 
 @cache
@@ -69,10 +73,13 @@ class Session:
 def connect(path: str, *, readonly: bool = False) -> apsw.Connection:
     """Open the catalog with our pragmas. Raises :class:`StateError` with the remedy when it cannot be used (Q11)."""
     flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    connection: apsw.Connection | None = None
     try:
         connection = apsw.Connection(path, flags=flags)
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         if not readonly:
+            if connection.readonly("main"):  # SQLite falls back to that in silence.
+                raise apsw.ReadOnlyError("it may not be written")
             connection.pragma("journal_mode", "wal")
             connection.pragma("synchronous", "full")
             connection.pragma("journal_size_limit", JOURNAL_SIZE_LIMIT_BYTES)
@@ -81,11 +88,24 @@ def connect(path: str, *, readonly: bool = False) -> apsw.Connection:
         connection.pragma("foreign_keys", "on")
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
     except apsw.Error as error:
-        raise StateError(
-            f"{path}: the catalog cannot be opened: {error}",
-            hint="check permissions and disk; restore the newest catalog.db.v*.bak or a backup if it is damaged",
-        ) from error
+        if connection is not None:
+            connection.close()
+        raise StateError(f"{path}: the catalog cannot be opened: {error}", hint=_remedy(error, path)) from error
     return connection
+
+
+def _remedy(error: apsw.Error, path: str) -> str:
+    match error:
+        case apsw.NotADBError() | apsw.CorruptError():
+            return DAMAGED
+        case apsw.ReadOnlyError() | apsw.CantOpenError() | apsw.PermissionsError() | apsw.AuthError():
+            return f"give the daemon's user the right to write {path} and its folder, on a disk that is mounted for writing"
+        case apsw.FullError():
+            return "free space on its disk"
+        case apsw.BusyError() | apsw.LockedError():
+            return "end the other program that holds it open: fuser -v names it"
+        case _:
+            return "check the disk (dmesg) and its mount; if the file is damaged, restore a backup (docs/operations.md)"
 
 
 def _persist_wal(connection: apsw.Connection) -> None:
@@ -94,14 +114,21 @@ def _persist_wal(connection: apsw.Connection) -> None:
 
 
 class _Write:
-    __slots__ = ("action", "future", "loop")
+    """``alone``: outside any transaction."""
+
+    __slots__ = ("action", "alone", "future", "loop")
 
     def __init__(
-        self, action: Callable[[Session], Any], loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]
+        self,
+        action: Callable[[Session], Any],
+        loop: asyncio.AbstractEventLoop,
+        future: asyncio.Future[Any],
+        alone: bool,
     ) -> None:
         self.action = action
         self.loop = loop
         self.future = future
+        self.alone = alone
 
 
 class Writer:
@@ -119,9 +146,16 @@ class Writer:
         An exception from ``action`` undoes that action alone. The caller is shielded from cancellation until the
         answer is known, because a commit that nobody waits for has happened all the same.
         """
+        return await self._submit(action, alone=False)
+
+    async def write_alone(self, action: Callable[[Session], T]) -> T:
+        """As ``write``, but outside any transaction, as a checkpoint has to be."""
+        return await self._submit(action, alone=True)
+
+    async def _submit(self, action: Callable[[Session], T], *, alone: bool) -> T:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._queue.put(_Write(action, loop, future))
+        self._queue.put(_Write(action, loop, future, alone))
         with anyio.CancelScope(shield=True):
             await asyncio.wait([future])
         return future.result()
@@ -133,7 +167,12 @@ class Writer:
         self._session.connection.close()
 
     def _work(self) -> None:
-        while (first := self._queue.get()) is not None:
+        following: _Write | None = None
+        while (first := following or self._queue.get()) is not None:
+            following = None
+            if first.alone:
+                self._run_alone(first)
+                continue
             batch = [first]
             last = False
             while len(batch) < GROUP_SIZE:
@@ -144,10 +183,20 @@ class Writer:
                 if more is None:
                     last = True
                     break
+                if more.alone:
+                    following = more
+                    break
                 batch.append(more)
             self._commit(batch)
             if last:
                 return
+
+    def _run_alone(self, write: _Write) -> None:
+        try:
+            result, problem = write.action(self._session), None
+        except Exception as error:  # noqa: BLE001  # The caller hears of it, whatever it was.
+            result, problem = None, trouble(error) if isinstance(error, apsw.Error) else error
+        deliver(write.loop, write.future, result, problem)
 
     def _commit(self, batch: Sequence[_Write]) -> None:
         answers: list[tuple[_Write, Any, BaseException | None]] = []
@@ -192,6 +241,8 @@ def trouble(error: apsw.Error) -> StateError:
         return StateError("the state directory's disk is full", hint="free space", reason="disk-full", retryable=True)
     if isinstance(error, (apsw.IOError, apsw.BusyError)):
         return StateError(f"the catalog cannot be written: {error}", hint="check the disk", retryable=True)
+    if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
+        return StateError(f"the catalog is damaged: {error}", hint=f"stop the daemon; {DAMAGED}")
     return StateError(f"the catalog refused a statement: {error}", hint="report this with the log")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dropmill.model.inbox import Inbox
+from dropmill.model.job import ACTIVE
 from dropmill.store.connection import Session
 
 PAGE = 500
@@ -27,7 +28,7 @@ def identify(session: Session, root_id: int, identity: str, now_ms: int) -> bool
 
 def is_busy(session: Session, inbox: str) -> bool:
     """Whether jobs of the inbox are under way, one of which may say that a missing file has only moved."""
-    return any(row["count"] for row in session.all("active_counts") if row["inbox"] == inbox)
+    return any(row["inbox"] == inbox and row["state"] in ACTIVE for row in session.all("job_counts"))
 
 
 def page(session: Session, root_id: int, after: bytes) -> list[KnownSource]:

@@ -48,17 +48,28 @@ def refuse_foreign(path: str) -> None:
 
 
 def migrate(connection: apsw.Connection, path: str) -> int:
-    """Bring the catalog to our version, after saving a copy of the old one, and return the version."""
+    """Bring the catalog to our version, after saving a copy of the old one, and return the version.
+
+    All steps are one transaction: a start that is cut off leaves the old catalog as it was. Raises
+    :class:`StateError` where copy or migration cannot be written, with nothing changed.
+    """
     wanted = migrations()
     have = int(connection.pragma("user_version"))
-    if have and have < wanted[-1][0]:
-        _save_copy(connection, f"{path}.v{have}.bak")
-    for version, text in wanted:
-        if version > have:
-            with connection:
-                connection.execute(text)
-                connection.pragma("application_id", APPLICATION_ID)
-                connection.pragma("user_version", version)
+    try:
+        if have and have < wanted[-1][0]:
+            _save_copy(connection, f"{path}.v{have}.bak")
+        with connection:
+            for version, text in wanted:
+                if version > have:
+                    connection.execute(text)
+                    connection.pragma("application_id", APPLICATION_ID)
+                    connection.pragma("user_version", version)
+    except (apsw.Error, OSError) as error:
+        raise StateError(
+            f"{path}: the catalog cannot be brought from schema {have} to {wanted[-1][0]}: {error}",
+            hint="nothing was changed; an upgrade needs free space for a second copy beside the catalog, and as much "
+            "again while it works",
+        ) from error
     return wanted[-1][0]
 
 
@@ -82,9 +93,17 @@ def empty() -> apsw.Connection:
 def _save_copy(connection: apsw.Connection, target: str) -> None:
     """A consistent copy made by SQLite itself, on disk before the migration begins."""
     partial = f"{target}.part"
-    if os.path.exists(partial):
-        os.unlink(partial)
-    connection.execute("VACUUM INTO ?", (partial,))
-    fsync_path(os.fsencode(partial))
-    os.replace(partial, target)
+    _remove(partial)
+    try:
+        connection.execute("VACUUM INTO ?", (partial,))
+        fsync_path(os.fsencode(partial))
+        os.replace(partial, target)
+    except BaseException:
+        _remove(partial)
+        raise
     fsync_directory(os.path.dirname(os.fsencode(target)) or b".")
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)

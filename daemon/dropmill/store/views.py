@@ -16,9 +16,22 @@ LAST_ID: Final = (1 << 63) - 1
 
 
 def page(session: Session, state: str | None, inbox: str | None, limit: int, before: int | None) -> list[int]:
-    """Ids of jobs, newest first."""
-    rows = session.all("jobs_page", state=state, inbox=inbox, limit=limit, before=LAST_ID if before is None else before)
-    return [row["id"] for row in rows]
+    """Ids of jobs, newest first.
+
+    With a filter, the newest of each kind (inbox, state, outcome) that there is are merged, so that no row is visited
+    that is not wanted.
+    """
+    bounds = {"limit": limit, "before": LAST_ID if before is None else before}
+    if state is None and inbox is None:
+        return [row["id"] for row in session.all("jobs_page", **bounds)]
+    found: list[int] = []
+    for kind in session.all("job_counts"):
+        if state in {None, kind["state"]} and inbox in {None, kind["inbox"]}:
+            rows = session.all(
+                "jobs_page_of", inbox=kind["inbox"], state=kind["state"], outcome=kind["outcome"] or None, **bounds
+            )
+            found += [row["id"] for row in rows]
+    return sorted(found, reverse=True)[:limit]
 
 
 @dataclass(frozen=True, slots=True)

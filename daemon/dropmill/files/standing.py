@@ -1,0 +1,86 @@
+"""Which directory stands at an inbox's path, on which mount, and whether it is the one that was known (W26)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from dropmill.files.fstype import magic_of
+
+# The machine, not the folder, is what fails then.
+EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_MOUNTS: Final = "/proc/self/mountinfo"
+_ESCAPED: Final = re.compile(rb"\\([0-7]{3})")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """``dev`` and ``ino`` tell a directory from another while the system is up; ``identity`` outlives a remount.
+
+    ``mount`` is the mount point that the directory lies under.
+    """
+
+    dev: int
+    ino: int
+    identity: str
+    mount: bytes
+
+    def same(self, other: Standing | None) -> bool:
+        return other is not None and (self.dev, self.ino) == (other.dev, other.ino)
+
+
+def standing(path: bytes) -> Standing | None:
+    """Blocking. What stands at ``path``; None where no directory is, or none can be reached.
+
+    Raises OSError where files can be opened nowhere (EMFILE, ENFILE, ENOMEM), which says nothing about the path.
+    """
+    try:
+        fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            seen = os.fstat(fd)
+            # The id of a file system is made from its uuid where it has one (statfs(2)), so it is that of its next mount.
+            file_system = f"{magic_of(fd):x}:{os.statvfs(fd).f_fsid:x}"
+        finally:
+            os.close(fd)
+        mount = _mount_of(path)
+    except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise
+        return None
+    return Standing(seen.st_dev, seen.st_ino, f"{file_system}:{seen.st_ino}@{quote_from_bytes(mount)}", mount)
+
+
+def disk_is_missing(recorded: str, seen: Standing, *, empty: bool) -> bool:
+    """Whether an empty folder is only the place where the recorded one's disk is mounted: it lay on a deeper mount.
+
+    ``recorded``: the ``identity`` of an earlier standing of the same path, or anything else, which tells nothing.
+    """
+    _, at, quoted = recorded.partition("@")
+    # Mount points above one path are beginnings of each other, so the longer one is the deeper one.
+    return bool(at) and empty and len(unquote_to_bytes(quoted)) > len(seen.mount)
+
+
+def mount_recorded(recorded: str) -> bytes:
+    """The mount point in an ``identity``; empty where it has none."""
+    return unquote_to_bytes(recorded.partition("@")[2])
+
+
+def holds_nothing(path: bytes) -> bool:
+    """Blocking. Whether a directory has no entries but dotfiles, which systems leave in a mount point. Raises OSError."""
+    with os.scandir(path) as found:
+        return all(entry.name.startswith(b".") for entry in found)
+
+
+def _mount_of(path: bytes) -> bytes:
+    whole = os.path.realpath(path)
+    deepest = b"/"
+    with open(_MOUNTS, "rb") as mounts:
+        for line in mounts:
+            point = _ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), line.split(b" ", 5)[4])
+            if len(point) > len(deepest) and (whole + b"/").startswith(point + b"/"):
+                deepest = point
+    return deepest

@@ -1,0 +1,1 @@
+"""The protocol as a model to be searched, and the real code under simulated faults."""
