@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test test-long check format bench clean help
+.PHONY: run test test-long ledger check format bench clean help
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -24,6 +24,9 @@ test: $(STAMP) ## All tests but the long ones (minutes)
 
 test-long: $(STAMP) ## The long ones: crash, burst, fuzz
 	$(BIN)/python -m pytest -m long -s
+
+ledger: $(STAMP) ## Each row of docs/ledger.md, its tests, and how they last ended
+	@cd tests && ../$(BIN)/python -m ledger $(LEDGER)
 
 check: $(STAMP) ## Style, types, layers
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Daemons that a failing test leaves behind are ended with it."""
+"""Daemons that a failing test leaves behind are ended with it; results of the ledger's tests are kept for `make ledger`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from harness import Mill
+from ledger import pytest_runtest_logreport, pytest_sessionfinish
+
+__all__ = ["pytest_runtest_logreport", "pytest_sessionfinish"]
 
 
 @pytest.fixture(autouse=True)

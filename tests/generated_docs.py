@@ -44,6 +44,7 @@ RETRIED = (
 IGNORED = (
     Reason.JUNK_NAME,
     Reason.COMPANION,
+    Reason.DONE_FILE,
     Reason.SYMLINK,
     Reason.NOT_A_FILE,
     Reason.FOREIGN_HARD_LINK,

@@ -32,6 +32,9 @@ class Mill:
         self.config = root / "dropmill.toml"
         self.log = root / "log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.wrapper: list[str] = []
+        """What the daemon is started with, such as ``["unshare", "-m"]``; it has to exec, so that the pid stays."""
+        self.environment: dict[str, str] = {}
         self._options = options
         self.inbox.mkdir(parents=True, exist_ok=True)
         for folder in _PER_INBOX_FOLDERS:
@@ -113,12 +116,12 @@ class Mill:
         (self.root / "state" / "daemon.json").unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [PROGRAM, "run", "--config", str(self.config)],
+                [*self.wrapper, PROGRAM, "run", "--config", str(self.config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=self.root,
-                env=clean_environment(),
+                env=clean_environment() | self.environment,
             )
         self.wait_for(self.ready)
 

@@ -87,6 +87,7 @@ class FakeDesk:
                 "cancelled": 0,
                 "completed": {one: sum(told["outcome"] == one for told in completed) for one in outcomes},
             },
+            "catalog": {"bytes": 4096, "wal_bytes": 0},
             "owed": {"publications": 0, "retirements": 0, "disposals": 0, "notices": 0, "tried_in_vain": 0},
             "workers": {"size": 4, "busy": 1, "pids": [11, 12], "started_total": 2, "lost_total": 0, "trouble": ""},
             "health": await self.health(),

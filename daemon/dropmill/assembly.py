@@ -6,43 +6,50 @@ import asyncio
 import os
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
-from watchdog.observers.inotify_c import InotifyFD
 
 from dropmill import __version__
 from dropmill.files import roots
+from dropmill.files.events import EventReader
 from dropmill.files.inspect import Policy as IntakePolicy
 from dropmill.files.lane import Lane
 from dropmill.files.naming import name_for
 from dropmill.files.presence import presences
+from dropmill.maintenance.drain import Drain
 from dropmill.maintenance.prepare import prepare_inbox
 from dropmill.maintenance.prune import Pruner
 from dropmill.maintenance.reconcile import Reconciler
 from dropmill.maintenance.recover import Recovery, put_back_strays
+from dropmill.maintenance.state import take_state
+from dropmill.maintenance.surroundings import Surroundings
+from dropmill.maintenance.timekeeper import Timekeeper
+from dropmill.maintenance.writeback import WriteBack
 from dropmill.model.attempt import Policy as AttemptPolicy
 from dropmill.model.inbox import Inbox
 from dropmill.model.job import FoundBy, Job
 from dropmill.model.verdict import Presence
-from dropmill.observe.clock import SystemClock
-from dropmill.observe.facts import Emit, Fact, PreviousRunDied, Started, WorkerSaid
+from dropmill.observe.clock import SteadyClock
+from dropmill.observe.facts import Emit, Enqueued, Fact, PreviousRunDied, Started, WorkerSaid
 from dropmill.observe.flight import Flight, last_flight
 from dropmill.pipeline.claim import Claimer
 from dropmill.pipeline.commit import Committer
 from dropmill.pipeline.dispose import Disposer
 from dropmill.pipeline.enqueue import Enqueuer
 from dropmill.pipeline.notify import Notifier
+from dropmill.pipeline.pressure import HighWater
 from dropmill.pipeline.process import Deadline, Processor
 from dropmill.pipeline.publish import Publisher
 from dropmill.pipeline.settle import Settling
 from dropmill.pipeline.watch import Watch
 from dropmill.ports import ALL_INBOXES
-from dropmill.settings import Settings, effective_processes
+from dropmill.settings import Settings, effective_processes, memory_room_bytes
 from dropmill.store import boot as boots
-from dropmill.store import queries
+from dropmill.store import owed, queries
 from dropmill.store.catalog import Catalog, catalog_path
 from dropmill.store.engine import CatalogDecisions, EmbeddedEngine
 from dropmill.supervisor import Parts, Supervisor
@@ -51,6 +58,8 @@ from dropmill.workers.pool import ProcessPool
 
 WORKER_MODULE = "dropmill.imaging.recipe"
 FLIGHT_NAME = "flight"
+# What an attempt left staged is removed at once or, where its disk is slow to answer, by the next start.
+FORGET_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -81,7 +90,7 @@ class Daemon:
     enqueuer: Enqueuer
     bus: Bus
     boot: str
-    clock: SystemClock
+    clock: SteadyClock
     resources: ExitStack
 
     async def run(self) -> None:
@@ -101,9 +110,15 @@ async def assemble(
     once: bool,
     heif: bool,
     serve: Callable[[Daemon], AbstractAsyncContextManager[str]],
+    state_lock: roots.DirectoryLock | None = None,
 ) -> Daemon:
-    """Lock, open and wire everything. Raises :class:`DropmillError` with nothing left behind where that fails."""
+    """Lock, open and wire everything. Raises :class:`DropmillError` with nothing left behind where that fails.
+
+    ``state_lock``: the lock of the state directory where the caller holds it, and keeps it.
+    """
     with ExitStack() as resources:
+        if state_lock is None:
+            resources.callback(take_state(settings.state_dir).release)
         daemon = await _assemble(settings, bus, resources, once=once, heif=heif, serve=serve)
         daemon.resources = resources.pop_all()
         return daemon
@@ -118,34 +133,45 @@ async def _assemble(
     heif: bool,
     serve: Callable[[Daemon], AbstractAsyncContextManager[str]],
 ) -> Daemon:
-    clock = SystemClock()
+    clock = SteadyClock()
     started_at = clock.monotonic()
     chance = random.Random()  # noqa: S311  # Spreads retries and scans; nothing secret hangs on it.
     emit = bus.emit
     boot = uuid.uuid4().hex
-    os.makedirs(settings.state_dir, mode=0o750, exist_ok=True)
-    lock = roots.lock_state(os.fsencode(settings.state_dir), os.getpid())
-    resources.callback(lock.release)
     catalog = Catalog(catalog_path(settings.state_dir))
     resources.callback(catalog.close)
     emit(Started(__version__, os.getpid(), boot, settings.state_dir))
     # Before this boot is recorded, so that a start that is refused is not mourned as a crash.
-    inboxes = {item.name: await prepare_inbox(catalog, settings, item, resources, emit) for item in settings.inboxes}
+    locks = {item.name: roots.InboxLock(os.fsencode(item.path)) for item in settings.inboxes}
+    for inbox_lock in locks.values():
+        resources.callback(inbox_lock.release)
+    lanes = _lanes(settings, resources)
+    inboxes = {
+        item.name: await prepare_inbox(catalog, settings, item, locks[item.name], lanes, emit)
+        for item in settings.inboxes
+    }
     flight = await _begin(catalog, settings, boot, clock, emit)
     resources.callback(flight.close)
 
-    lanes = _lanes(inboxes, resources)
     if heif:
         for inbox in inboxes.values():
             root_id = inbox.root.id
             await catalog.write(lambda session, root_id=root_id: boots.forget_missing_codecs(session, root_id))  # type: ignore[misc]  # A default argument binds the loop's value.
 
-    engine = EmbeddedEngine(catalog, clock, boot, list(inboxes))
+    engine = EmbeddedEngine(
+        catalog, clock, boot, list(inboxes), lambda: surroundings.held.keys() | recovery.waiting
+    )
     decisions = CatalogDecisions(catalog, clock, name_for)
     workers = settings.workers
     processes = effective_processes(workers)
     pool = ProcessPool(
-        processes, workers.memory_limit_mb, workers.idle_seconds, clock, WORKER_MODULE, lambda line: _said(emit, line)
+        processes,
+        workers.memory_limit_mb,
+        memory_room_bytes(workers),
+        workers.idle_seconds,
+        clock,
+        WORKER_MODULE,
+        lambda line: _said(emit, line),
     )
     loop = asyncio.get_running_loop()
 
@@ -162,7 +188,9 @@ async def _assemble(
 
     async def forget_staged(job: Job, inbox: Inbox) -> None:
         try:
-            await lanes[inbox.output.path].call(roots.forget_attempt, inbox.output.path, job.id, job.epoch)
+            await lanes[inbox.output.path].call_within(
+                FORGET_SECONDS, roots.forget_attempt, inbox.output.path, job.id, job.epoch
+            )
         except OSError:
             return  # The sweep of the next start finds what is left.
 
@@ -177,7 +205,12 @@ async def _assemble(
         decisions,
         look_at_homes,
         forget_staged,
-        AttemptPolicy(settings.queue.max_attempts, settings.queue.retry_base_seconds, settings.queue.retry_cap_seconds),
+        AttemptPolicy(
+            settings.queue.max_attempts,
+            settings.queue.retry_base_seconds,
+            settings.queue.retry_cap_seconds,
+            settings.queue.max_interruptions,
+        ),
         clock,
         chance,
         emit,
@@ -188,8 +221,31 @@ async def _assemble(
     )
     processor = Processor(pool, deadline, committer.wanted)
     claimer = Claimer(engine, lambda job: supervisor.handle(job), processes, clock, emit, flight)
-    enqueuer = Enqueuer(engine, clock, emit, claimer.wake)
-    reader = _LazyReader(resources)
+
+    async def on_held(inbox: str, silent: bool) -> None:
+        await (claimer.take_back(inbox) if silent else claimer.give_back(inbox))
+
+    async def on_well(well: Collection[str]) -> None:
+        outputs = {inboxes[name].output.id for name in well}
+        await catalog.write(lambda session: owed.hurry(session, well, outputs, clock.now_ms()))
+        claimer.wake()
+        supervisor.wake_owed(well)
+
+    surroundings = Surroundings(
+        inboxes,
+        os.fsencode(settings.state_dir),
+        lanes,
+        settings.min_free_mb << 20,
+        clock,
+        emit,
+        on_held,
+        on_well,
+    )
+    resources.callback(surroundings.close)
+    bus.subscribers.append(surroundings)
+    enqueuer = Enqueuer(engine, clock, emit, claimer.wake, surroundings.intake)
+    reader = EventReader()
+    resources.callback(reader.stop)
     settlings = {
         name: Settling(
             inbox,
@@ -198,6 +254,7 @@ async def _assemble(
                 inbox.hard_links,
                 heif,
                 inbox.on_unsupported == "quarantine" and inbox.quarantine is not None,
+                inbox.done_suffix,
             ),
             lanes[inbox.root.path],
             clock,
@@ -212,13 +269,16 @@ async def _assemble(
         name: Watch(
             inbox,
             lanes[inbox.root.path],
-            reader.get,
+            locks[name],
+            reader,
             engine,
+            HighWater(lambda name=name: settlings[name].count, engine.queue_holds, settings.queue.high_water_jobs, clock),  # type: ignore[misc]  # A default argument binds the loop's value.
             clock,
             chance,
             emit,
             settlings[name].hint,
             lambda wake: _from_thread(wake, loop),
+            reconciler.recognise,
             reconciler.after_scan,
             put_back_strays(catalog, lanes, hint),
         )
@@ -226,12 +286,23 @@ async def _assemble(
     }
     for watch in watches.values():
         resources.callback(watch.close)
+
+    def missed(fact: Fact) -> None:
+        if isinstance(fact, Enqueued) and fact.found_by is FoundBy.RECONCILE:
+            watches[fact.inbox].missed(fact.path, fact.job_id)
+
+    bus.subscribers.append(missed)
     drains = _drains(catalog, inboxes, lanes, clock, chance, emit, flight, hint, claimer.wake)
+
+    recovery = Recovery(
+        catalog, boot, settings.queue.max_interruptions, inboxes, lanes, drains, clock, emit, claimer.wake
+    )
 
     async def finished() -> bool:
         paused = await engine.paused()
-        open_inboxes = {name for name in inboxes if name not in paused} if ALL_INBOXES not in paused else set()
-        outputs = {inbox.output.id for inbox in inboxes.values()}
+        closed = paused | surroundings.held.keys()
+        open_inboxes = {name for name in inboxes if name not in closed} if ALL_INBOXES not in paused else set()
+        outputs = {inbox.output.id for inbox in inboxes.values() if inbox.name not in surroundings.held}
         return await catalog.read(lambda session: queries.nothing_left(session, open_inboxes, outputs))
 
     parts = Parts(
@@ -242,8 +313,14 @@ async def _assemble(
         processor=processor,
         committer=committer,
         drains=drains,
-        pruner=Pruner(catalog, settings.queue.retention_days, clock, emit),
-        recovery=Recovery(catalog, boot, settings.queue.max_interruptions, inboxes, lanes, drains, clock, emit),
+        upkeep=(
+            surroundings.run,
+            Timekeeper(catalog, clock, settings.queue.retry_cap_seconds, emit).run,
+            WriteBack(catalog, clock, emit).run,
+            Pruner(catalog, settings.queue.retention_days, clock, emit).run,
+        ),
+        recovery=recovery,
+        surroundings=surroundings,
         pool=pool,
         locate=locate,
         serve=lambda: serve(daemon),
@@ -279,22 +356,30 @@ def _drains(
     catalog: Catalog,
     inboxes: Mapping[str, Inbox],
     lanes: Mapping[bytes, Lane],
-    clock: SystemClock,
+    clock: SteadyClock,
     chance: random.Random,
     emit: Emit,
     flight: Flight,
     hint: Callable[[str, bytes], None],
     reopened: Callable[[], None],
-) -> list[Callable[[], Awaitable[bool]]]:
+) -> list[Drain]:
+    """One for each output, which gets renditions and receipts, and one for each inbox, which originals leave."""
     by_output = {inbox.output.id: inbox for inbox in inboxes.values()}
-    return [
-        Publisher(catalog, by_output, lanes, clock, chance, emit, flight).drain,
-        Disposer(catalog, inboxes, lanes, clock, chance, emit, flight, hint, reopened).drain,
-        Notifier(catalog, inboxes, lanes, clock, chance, emit, flight).drain,
-    ]
+    publisher = Publisher(catalog, by_output, lanes, clock, chance, emit, flight, reopened)
+    disposer = Disposer(catalog, inboxes, lanes, clock, chance, emit, flight, hint, reopened)
+    notifier = Notifier(catalog, inboxes, lanes, clock, chance, emit, flight)
+    drains = []
+    for output_id, some in by_output.items():
+        leaning = frozenset(name for name, inbox in inboxes.items() if inbox.output.id == output_id)
+        steps = [partial(publisher.drain, output_id), partial(notifier.drain, leaning)]
+        drains.append(Drain(leaning, [some.output.path], steps, clock, emit))
+    for name, inbox in inboxes.items():
+        targets = [root.path for root in (inbox.root, inbox.archive, inbox.duplicates, inbox.quarantine) if root]
+        drains.append(Drain(frozenset({name}), targets, [partial(disposer.drain, name)], clock, emit))
+    return drains
 
 
-async def _begin(catalog: Catalog, settings: Settings, boot: str, clock: SystemClock, emit: Emit) -> Flight:
+async def _begin(catalog: Catalog, settings: Settings, boot: str, clock: SteadyClock, emit: Emit) -> Flight:
     path = os.path.join(settings.state_dir, FLIGHT_NAME)
     previous = await catalog.read(boots.last_boot)
     if previous is not None and not previous.ended:
@@ -304,30 +389,16 @@ async def _begin(catalog: Catalog, settings: Settings, boot: str, clock: SystemC
     return Flight(path, clock, emit)
 
 
-def _lanes(inboxes: Mapping[str, Inbox], resources: ExitStack) -> dict[bytes, Lane]:
+def _lanes(settings: Settings, resources: ExitStack) -> dict[bytes, Lane]:
     """One lane per inbox and per output, by path."""
     lanes: dict[bytes, Lane] = {}
-    for inbox in inboxes.values():
-        for root in (inbox.root, inbox.output):
-            if root.path not in lanes:
-                lanes[root.path] = Lane(f"lane-{inbox.name}")
-                resources.callback(lanes[root.path].close)
+    for inbox in settings.inboxes:
+        for folder in (inbox.path, inbox.output):
+            path = os.fsencode(os.path.abspath(folder))
+            if path not in lanes:
+                lanes[path] = Lane(f"lane-{inbox.name}")
+                resources.callback(lanes[path].close)
     return lanes
-
-
-class _LazyReader:
-    """watchdog's inotify reader, started with the first inbox that is watched by events."""
-
-    def __init__(self, resources: ExitStack) -> None:
-        self._resources = resources
-        self._reader: InotifyFD | None = None
-
-    def get(self) -> InotifyFD:
-        if self._reader is None:
-            self._reader = InotifyFD()
-            self._reader.start()
-            self._resources.callback(self._reader.stop)
-        return self._reader
 
 
 def _from_thread(wake: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:

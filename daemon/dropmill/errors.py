@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class DropmillError(Exception):
     """What went wrong, said once, for logs, terminal, API and page alike.
@@ -69,3 +71,16 @@ class AlreadyRunning(Conflict):
 
     reason = "already-running"
     exit_code = 2
+    holder = ""
+    """The pid of the other one, where it is known."""
+
+
+class Refused(Conflict):
+    """A changed configuration cannot be applied. ``findings`` holds everything that is wrong with it."""
+
+    reason = "configuration-refused"
+    exit_code = 2
+
+    def __init__(self, public_message: str, findings: Sequence[str]) -> None:
+        super().__init__(public_message, hint="put it right, then: dropmill reload")
+        self.findings = tuple(findings)

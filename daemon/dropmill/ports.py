@@ -42,6 +42,10 @@ class PoolStats:
     lost_total: int
     trouble: str = ""
     """Why no further worker can be started at the moment, or empty."""
+    guards: tuple[str, ...] | None = None
+    """What confines the workers (``landlock``, ``seccomp``); None before the first one has started."""
+    waiting_for_memory: int = 0
+    """Jobs whose picture waits until others have given memory back."""
 
 
 class WorkerPool(Protocol):
@@ -66,11 +70,30 @@ class WorkerPool(Protocol):
     def stats(self) -> PoolStats: ...
 
 
+class Pressure(Protocol):
+    """Whether there is too much already for more to be looked for (W33)."""
+
+    @property
+    def said(self) -> str:
+        """What discovery waits for, as a sentence; empty where it does not wait."""
+        ...
+
+    async def full(self) -> bool: ...
+
+
 class Ledger(Protocol):
     """What is known of files, and the way into the queue."""
 
     async def known(self, root_id: int, seen: Sequence[tuple[bytes, Signature]]) -> set[bytes]:
         """Those paths whose latest version in the ledger is the one that was seen."""
+        ...
+
+    async def held_before(self, root_id: int, rel: bytes, job_id: int) -> bool:
+        """Whether another job than this one has decided what the path holds or held."""
+        ...
+
+    async def queue_holds(self, jobs: int) -> bool:
+        """Whether so many jobs or more wait to be begun."""
         ...
 
     async def enqueue(
@@ -97,6 +120,10 @@ class JobEngine(Protocol):
 
     async def release(self, job: Job) -> bool:
         """Give a claimed job back unharmed."""
+        ...
+
+    async def interrupt(self, job: Job, detail: str) -> bool:
+        """Give back a job whose attempt was cut short and counts as an interruption, not as a crash."""
         ...
 
     async def reschedule(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskGroup
 
 from dropmill.errors import DropmillError
-from dropmill.maintenance.prune import Pruner
-from dropmill.maintenance.recover import Recovery
+from dropmill.maintenance.drain import Drain
+from dropmill.maintenance.recover import PATIENCE_SECONDS, Recovery
+from dropmill.maintenance.surroundings import Surroundings
 from dropmill.model.inbox import Inbox
 from dropmill.model.job import Job
 from dropmill.model.outcome import Reason
@@ -27,16 +27,13 @@ from dropmill.pipeline.settle import Settling
 from dropmill.pipeline.watch import Watch
 from dropmill.ports import Clock
 
-# What is owed but was tried in vain is looked at again this often; everything else comes by a wake-up.
-OWED_SECONDS: Final = 1.0
 # Commits that may wait for the writer before workers have to wait for them.
 MOST_COMMITS: Final = 64
 ONCE_POLL_SECONDS: Final = 0.05
+RECOVERY_POLL_SECONDS: Final = 0.01
 # Even where the running jobs used up the time to stop, what they gave is committed and published.
 LEAST_FINISH_SECONDS: Final = 3.0
 ABANDON_SECONDS: Final = 1.0
-
-Drain = Callable[[], Awaitable[bool]]
 
 
 @dataclass(slots=True)
@@ -51,7 +48,9 @@ class Parts:
     committer: Committer
     drains: Sequence[Drain]
     recovery: Recovery
-    pruner: Pruner
+    surroundings: Surroundings
+    upkeep: Sequence[Callable[[], Coroutine[Any, Any, None]]]
+    """What runs beside the work, for as long as it does."""
     pool: AbstractAsyncContextManager[object]
     locate: Callable[[Job, Inbox], Awaitable[tuple[bytes, bytes]]]
     serve: Callable[[], AbstractAsyncContextManager[str]]
@@ -69,52 +68,55 @@ class Supervisor:
     once: bool = False
     ready: bool = False
     stopping: bool = False
+    _ending: bool = False
     _work: TaskGroup = field(init=False)
     _stop: anyio.Event = field(default_factory=anyio.Event)
-    _owed: anyio.Event = field(default_factory=anyio.Event)
     _commits: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(MOST_COMMITS))
     _committing: int = 0
 
     async def run(self) -> None:
-        """Until a signal, :meth:`stop`, or, with ``once``, until nothing is left to do."""
+        """Until :meth:`stop` or, with ``once``, until nothing is left to do."""
         parts = self.parts
-        async with anyio.create_task_group() as outer:
-            outer.start_soon(self._listen_for_signals)
-            async with parts.serve() as address, parts.pool:
-                await parts.recovery.run()
-                async with anyio.create_task_group() as work:
-                    self._work = work
-                    work.start_soon(self._drain_owed)
-                    work.start_soon(parts.claimer.run)
-                    work.start_soon(parts.pruner.run)
-                    async with anyio.create_task_group() as ingest:
-                        for settling in parts.settlings.values():
-                            ingest.start_soon(settling.run)
-                        for watch in parts.watches:
-                            ingest.start_soon(self._keep_watching, watch)
-                        self.ready = True
-                        seconds = parts.clock.monotonic() - parts.started_at
-                        parts.emit(Ready(len(parts.inboxes), address, seconds))
-                        if self.once:
-                            ingest.start_soon(self._stop_when_finished)
-                        await self._stop.wait()
-                        self.stopping = True
-                        ingest.cancel_scope.cancel()
-                    deadline = parts.clock.monotonic() + parts.shutdown_timeout_seconds
-                    released = await parts.claimer.close(parts.shutdown_timeout_seconds)
-                    await self._finish_owed(max(deadline - parts.clock.monotonic(), LEAST_FINISH_SECONDS))
-                    work.cancel_scope.cancel()
+        async with parts.serve() as address, parts.pool:
+            async with anyio.create_task_group() as work:
+                self._work = work
+                await self._recover()
+                work.start_soon(parts.claimer.run)
+                for keep in parts.upkeep:
+                    work.start_soon(keep)
+                async with anyio.create_task_group() as ingest:
+                    for settling in parts.settlings.values():
+                        ingest.start_soon(settling.run)
+                    for watch in parts.watches:
+                        ingest.start_soon(self._keep_watching, watch)
+                    self.ready = True
+                    seconds = parts.clock.monotonic() - parts.started_at
+                    parts.emit(Ready(len(parts.inboxes), address, seconds))
+                    if self.once:
+                        ingest.start_soon(self._stop_when_finished)
+                    await self._stop.wait()
+                    self.stopping = True
+                    ingest.cancel_scope.cancel()
+                deadline = parts.clock.monotonic() + parts.shutdown_timeout_seconds
+                released = await parts.claimer.close(parts.shutdown_timeout_seconds)
+                await self._finish_owed(max(deadline - parts.clock.monotonic(), LEAST_FINISH_SECONDS))
+                work.cancel_scope.cancel()
+            if self._ending:
                 parts.emit(Stopped(released))
-            outer.cancel_scope.cancel()
 
-    def stop(self, cause: str) -> None:
-        if not self._stop.is_set():
+    def stop(self, cause: str | None) -> None:
+        """``cause`` is None where the daemon goes on, with another configuration: then nothing is told of an end."""
+        if cause is not None and not self._ending:
+            self._ending = True
             self.parts.emit(Stopping(cause))
-            self._stop.set()
+        self._stop.set()
 
-    def wake_owed(self) -> None:
-        """Something was committed that is owed to the file system now."""
-        self._owed.set()
+    def wake_owed(self, inboxes: Iterable[str] | None = None) -> None:
+        """Something was committed that is owed to the file system now, by jobs of these inboxes or of any."""
+        wanted = None if inboxes is None else frozenset(inboxes)
+        for drain in self.parts.drains:
+            if wanted is None or drain.inboxes & wanted:
+                drain.wake()
 
     async def handle(self, job: Job) -> None:
         """One job from a free slot on; the commit goes on after the slot is free again, unless too many wait."""
@@ -157,7 +159,7 @@ class Supervisor:
         finally:
             self._committing -= 1
             self._commits.release_on_behalf_of(job)
-            self.wake_owed()
+            self.wake_owed([inbox.name])
 
     async def _conclude(self, job: Job, inbox: Inbox, reply: WorkResult | WorkerLost, started: float) -> bool:
         """Commit once; False asks for another try. The result is staged and durable meanwhile (S12)."""
@@ -181,42 +183,36 @@ class Supervisor:
         except DropmillError as error:
             self.parts.emit(StateTrouble("commit", str(error)))  # The next start gives the job back.
 
-    async def _drain_owed(self) -> None:
-        while True:
-            self._owed = anyio.Event()
-            if not await self._drain_once():
-                with anyio.move_on_after(OWED_SECONDS):
-                    await self._owed.wait()
-
-    async def _drain_once(self) -> bool:
-        done = False
-        for drain in self.parts.drains:
-            try:
-                done = await drain() or done
-            except Exception as error:  # noqa: BLE001  # What is owed stays owed; the others go on.
-                self.parts.emit(StateTrouble("publish", f"{type(error).__name__}: {error}"))
-                await self.parts.clock.sleep(1.0)
-        return done
+    async def _recover(self) -> None:
+        """Deal with what an earlier run left, for a while; a place that hangs keeps only its own inboxes waiting."""
+        parts = self.parts
+        rescued = await parts.recovery.rescue()
+        await parts.surroundings.look()
+        for drain in parts.drains:
+            self._work.start_soon(drain.run, self.wake_owed)
+        self._work.start_soon(parts.recovery.run, rescued)
+        with anyio.move_on_after(PATIENCE_SECONDS):
+            while not parts.recovery.done.is_set() and not self._stop.is_set():
+                await parts.clock.sleep(RECOVERY_POLL_SECONDS)
 
     async def _finish_owed(self, seconds: float) -> None:
         """Wait for the commits in hand and publish what they owe, so that a restart finds little to do."""
+        parts = self.parts
         with anyio.move_on_after(seconds):
             while self._committing:
-                await self.parts.clock.sleep(0.01)
-            while await self._drain_once():
-                pass
+                await parts.clock.sleep(0.01)
+            # What hangs is left for the next start; there is nothing to wait for.
+            while any(not drain.quiet and parts.surroundings.answering(drain.folders) for drain in parts.drains):
+                await parts.clock.sleep(0.01)
 
     async def _stop_when_finished(self) -> None:
         parts = self.parts
         while True:
             quiet = all(watch.quiet for watch in parts.watches)
-            settled = not any(settling.count for settling in parts.settlings.values())
+            # Without room for the queue, what has settled waits in its inbox for another run.
+            closed = not parts.surroundings.intake_open
+            settled = closed or all(settling.quiet for settling in parts.settlings.values())
             if quiet and settled and not parts.claimer.in_hand and not self._committing and await parts.finished():
                 self.stop("everything is done")
                 return
             await parts.clock.sleep(ONCE_POLL_SECONDS)
-
-    async def _listen_for_signals(self) -> None:
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async for received in signals:
-                self.stop(received.name)

@@ -35,6 +35,7 @@ INBOX = Inbox(
     recipe_digest=RECIPE.digest(), limits=Limits(), names="{dir}/{stem}-{rendition}.{ext}", on_success="keep",
     archive=None, on_duplicate="keep", duplicates=None, quarantine=None, on_source_changed="replace",
     on_source_deleted="keep", on_unsupported="ignore", dedupe_scope="output", dedupe_exact="skip", settle_seconds=2.0,
+    settle_max_seconds=10.0, done_suffix="",
     incomplete_timeout_seconds=10.0, recursive=True, watch="auto", poll_seconds=5.0, reconcile_seconds=300.0, ignore=(),
     companions=(), hard_links="own", receipts=False, priority=3, label="", mode=0o644, dir_mode=0o755, gid=-1,
 )  # fmt: skip

@@ -36,7 +36,7 @@ def measure(plan: Plan) -> list[Row]:
 
 
 async def _measure(trips: int) -> list[Row]:
-    async with ProcessPool(1, 256, 60.0, SystemClock(), HANDLER, lambda line: None) as pool:
+    async with ProcessPool(1, 256, 4 << 30, 60.0, SystemClock(), HANDLER, lambda line: None) as pool:
         await _trips(pool, Recipe(()), 50)
         rows = []
         for name, recipe in (("round trip to a worker", Recipe(())), ("  with a question on the way", RECIPE)):

@@ -25,7 +25,7 @@ _EXIT = 256  # A wait status holds the exit code in its second byte, the signal 
         (Ended(signal.SIGABRT, grown_bytes=10 << 20), b"free(): invalid pointer", Reason.WORKER_CRASHED),
         (Ended(signal.SIGABRT), b"memory allocation of 1073741824 bytes failed", Reason.MEMORY_LIMIT),
         (Ended(1 * _EXIT, grown_bytes=250 << 20), b"out of memory", Reason.WORKER_CRASHED),
-        (Ended(0, zygote_lost=True), b"", Reason.WORKER_CRASHED),
+        (Ended(0, zygote_lost=True), b"", Reason.INTERRUPTED),
     ],
 )
 def test_q02_an_end_over_memory_is_told_from_a_crash(ended: Ended, words: bytes, reason: Reason) -> None:

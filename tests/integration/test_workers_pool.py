@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 from workers_handlers import content_of
-from workers_support import FOLDER, a_pool, a_request, eventually, gone, nothing_more, run, yes
+from workers_support import FOLDER, a_pool, a_request, eventually, gone, nothing_more, run, said, yes
 
 from dropmill.model.outcome import Reason
 from dropmill.model.work import NotOurs, Preview, Recognised, Superseded, Troubled, WorkerLost
@@ -129,9 +129,9 @@ async def test_cancelling_kills_the_worker_before_the_cancellation_goes_on(tmp_p
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(run, pool, "spin", tmp_path)
-                await eventually(lambda: (tmp_path / "started-1").exists())
+                await eventually(lambda: said(tmp_path, "started-1"))
                 scope.cancel()
-        pid = int((tmp_path / "started-1").read_text())
+        pid = int(said(tmp_path, "started-1"))
         assert not os.path.exists(f"/proc/{pid}")
         assert pool.stats().busy == 0
         assert await run(pool, "answer", job_id=2) == Recognised(content_of(2, 1))
@@ -142,9 +142,9 @@ async def test_cancelling_one_that_waits_costs_no_worker(tmp_path: Path) -> None
         tasks.start_soon(run, pool, "wait", tmp_path)
         await eventually(lambda: (tmp_path / "started-1").exists())
         with anyio.move_on_after(0.05):
-            await run(pool, "answer", job_id=2)
+            await run(pool, "answer", tmp_path, job_id=2)
         (tmp_path / "go").touch()
-        assert await run(pool, "answer", job_id=3) == Recognised(content_of(3, 1))
+        assert await run(pool, "answer", tmp_path, job_id=3) == Recognised(content_of(3, 1))
         assert pool.stats().lost_total == 0
         assert pool.stats().started_total == 1
 

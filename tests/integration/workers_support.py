@@ -36,23 +36,30 @@ async def a_pool(
     size: int = 2,
     *,
     memory_budget_mb: int = 256,
+    memory_room_mb: int = 4096,
     idle_seconds: float = 60.0,
     load: str = HANDLERS,
     output: list[WorkerOutput] | None = None,
 ) -> AsyncIterator[ProcessPool]:
     said = [] if output is None else output
-    async with ProcessPool(size, memory_budget_mb, idle_seconds, RealClock(), load, said.append) as pool:
+    clock, room_bytes = RealClock(), memory_room_mb << 20
+    async with ProcessPool(size, memory_budget_mb, room_bytes, idle_seconds, clock, load, said.append) as pool:
         yield pool
 
 
-def a_request(behaviour: str, root: Path | str = "/", *, job_id: int = 1, epoch: int = 1) -> WorkRequest:
+def a_request(
+    behaviour: str, root: Path | str = "/", staging: Path | str | None = None, *, job_id: int = 1, epoch: int = 1
+) -> WorkRequest:
+    """Staging is the same folder, where a worker is to leave word for a test; below ``/`` it must not write at all."""
+    if staging is None:
+        staging = "/nowhere" if root == "/" else root
     return WorkRequest(
         job_id=job_id,
         epoch=epoch,
         root=os.fsencode(root),
         rel=behaviour.encode(),
         signature=Signature(1, 2, 3, 4, 5),
-        staging=b"/nowhere",
+        staging=os.fsencode(staging),
         recipe=Recipe((RenditionSpec("thumb", "fit", 400, 400),)),
         limits=Limits(),
     )
@@ -69,6 +76,12 @@ async def run(
 
 async def yes(preview: Preview) -> bool:
     return True
+
+
+def said(folder: Path, word: str) -> str:
+    """What a worker has left word of there, or nothing."""
+    path = folder / word
+    return path.read_text() if path.exists() else ""
 
 
 def nothing_more(preview: Preview) -> float:

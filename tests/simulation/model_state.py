@@ -25,10 +25,13 @@ RULES = {
     "look-at-target": "8: look at the target before saying failed",
     "recorded-mount": "8: a missing staged file means something only on the recorded mount",
     "sync-then-visible": "8: directory fsync, then visible",
+    "adopted-synced": "8, 9: an adopted file is fsynced before the staged one goes",
     "owned-only": "9: only owned files are ever removed",
     "inode-matches": "9: only while the inode still matches",
     "dispose-after-visible": "10: dispose only after every publication is visible",
     "verify-anchor": "10: a duplicate goes only after its anchor's bytes are verified to exist",
+    "finish-what-began": "10: that its rendition was taken away later does not hold back a move that may have begun",
+    "finish-before-verify": "10, 12: what an interrupted call has moved already is recorded before the anchor is asked for",
     "reopen-duplicate": "10: if the anchor fails, the duplicate becomes available again",
     "private-name": "11: first rename the source to a private name",
     "compare": "11: then compare inode, size and time",
@@ -50,7 +53,6 @@ RULES = {
 class Config:
     """What is dropped, what the inbox's policy is, and how much may go wrong. ``without``: the rule that is left out."""
 
-    name: str
     files: str = "x"
     """Bytes of ``in/a``, ``in/b``."""
     keep: bool = False
@@ -142,6 +144,7 @@ class World:
 
     def freeze(self) -> State:
         used = {*self.live.values(), *self.disk.values(), self.writer, *(orphan[3] for orphan in self.orphans)}
+        used.update(job.pino for job in self.jobs if job.hand in ("writing", "written"))
         return State(
             tuple(sorted(self.live.items())),
             tuple(sorted(self.disk.items())),
@@ -202,16 +205,19 @@ class World:
         content, _ = self.inodes[ino]
         if place.startswith("st/") or place.startswith("ar/."):
             return
-        if not self.durable(content, besides=place) and not excuse(content):
+        elsewhere = any(
+            self.inodes[other] == (content, True)
+            for at, other in self.disk.items()
+            if at != place and (other != ino or self.live.get(at) == ino)
+        )
+        if not elsewhere and not excuse(content):
             self.wrong = f"lost: the only copy of {content!r} was {how} at {place}"
         if ino == self.writer:
             self.wrong = f"lost: {place} was {how} while its user writes to it"
 
-    def durable(self, content: str, besides: str = "") -> bool:
-        for place, ino in self.disk.items():
-            if place != besides and self.inodes[ino] == (content, True):
-                return True
-        return False
+    def shown(self, content: str) -> bool:
+        """Whether a rendition is visible for good."""
+        return any(self.inodes[ino] == (content, True) for at, ino in self.disk.items() if at.startswith("out/"))
 
 
 def start(config: Config) -> State:

@@ -45,6 +45,13 @@ class SimulatedClock:
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)
 
+    def astray_ms(self) -> int:
+        """Nobody sets it."""
+        return 0
+
+    def follow(self, by_ms: int) -> None:
+        raise AssertionError("nobody set the clock")
+
 
 class _Jump:
     """Stands in for the selector: instead of waiting for a timer, time jumps to it."""
@@ -63,8 +70,8 @@ class _Task(asyncio.Task[Any]):
     """Hashed by its number in the run instead of its address, so that sets of tasks have one order in every run."""
 
     def __init__(self, coro: Coroutine[Any, Any, Any], *, number: int, **options: Any) -> None:
-        super().__init__(coro, **options)
         self._number = number
+        super().__init__(coro, **options)
 
     def __hash__(self) -> int:
         return self._number
@@ -103,7 +110,11 @@ class SimulatedLoop(base_events.BaseEventLoop):
         return True
 
     def abandon(self) -> None:
-        """What a SIGKILL leaves: the tasks end nowhere and say nothing."""
-        for task in asyncio.all_tasks(self):
+        """What a SIGKILL leaves: the tasks end where they are and say nothing, and their descriptors are closed."""
+        for task in sorted(asyncio.all_tasks(self), key=hash):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
+            try:
+                task.get_coro().close()  # type: ignore[union-attr]
+            except BaseException:
+                continue  # It wanted to wait for something once more, which the dead cannot.
         self.close()

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import anyio
-import anyio.lowlevel
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,9 +14,8 @@ from dropmill.cli.reach import encoded, route
 from dropmill.control.describe import iso, original_of
 from dropmill.control.desk import Desk
 from dropmill.control.places import Known, junk_rule, places_of
-from dropmill.control.watchful import Chronicle, Probes
+from dropmill.control.watchful import Chronicle
 from dropmill.model.names import junk_path
-from dropmill.observe.clock import SystemClock
 from dropmill.observe.facts import Claimed, StateTrouble
 from dropmill.web.api import _bytes
 
@@ -135,33 +130,6 @@ class _Hand:
 
     async def sleep(self, seconds: float) -> None:
         self.at += seconds
-
-
-def test_w40_a_folder_that_hangs_is_told_of_and_asked_once(tmp_path: Path) -> None:
-    release = threading.Event()
-    asked: list[bytes] = []
-
-    def hang(path: bytes) -> str:
-        asked.append(path)
-        release.wait(30)
-        return ""
-
-    async def look(probes: Probes, path: bytes, function: Callable[[bytes], str]) -> str:
-        with anyio.fail_after(10):
-            return await probes.look(path, function)
-
-    async def ask() -> None:
-        probes = Probes(SystemClock())
-        assert "has not answered" in await look(probes, b"dead", hang)
-        assert "has not answered" in await look(probes, b"dead", hang)
-        assert await look(probes, b"well", lambda _path: "full") == "full"
-        assert asked == [b"dead"]
-        release.set()
-        while "has not answered" in await look(probes, b"dead", hang):
-            await anyio.lowlevel.checkpoint()
-        probes.close()
-
-    anyio.run(ask)
 
 
 def test_trouble_with_the_catalog_passes_with_the_next_success_or_in_time() -> None:

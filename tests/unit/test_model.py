@@ -29,7 +29,7 @@ from dropmill.model.verdict import (
 )
 from dropmill.model.work import NotOurs, Recognised, Rejected, Superseded, Troubled, WorkerLost
 
-POLICY = Policy(max_attempts=5, retry_base_seconds=2.0, retry_cap_seconds=300.0)
+POLICY = Policy(max_attempts=5, retry_base_seconds=2.0, retry_cap_seconds=300.0, max_interruptions=20)
 CHANCE = random.Random(7)
 
 

@@ -107,7 +107,7 @@ def _inspect(tried: Trial, heif: bool) -> Inspection:
 
     inbox = tried.inbox
     unsupported = inbox.on_unsupported == "quarantine" and inbox.quarantine is not None
-    policy = Policy(inbox.companions, inbox.hard_links, heif, unsupported)
+    policy = Policy(inbox.companions, inbox.hard_links, heif, unsupported, inbox.done_suffix)
     return inspect_many(tried.root, [(tried.rel, True)], policy)[0]
 
 
@@ -116,6 +116,11 @@ def _settling(found: Inspection, tried: Trial) -> str:
         return f"could not be looked at: {found.trouble}"
     if found.writer:
         return "would wait: somebody has it open for writing"
+    if not found.released:
+        return f"would wait for its done-file ({tried.inbox.done_suffix})"
+    if found.complete.state == "incomplete":
+        seconds = tried.inbox.incomplete_timeout_seconds
+        return f"would wait up to {seconds:g} s, for it is not complete yet: {found.complete.detail}"
     if found.ignored is not None:
         return f"would be looked at after {tried.inbox.settle_seconds:g} s without a change"
     return f"would be taken in after {tried.inbox.settle_seconds:g} s without a change"

@@ -150,7 +150,7 @@ async def _refuse_ignored(house: House, lane: str, root: bytes, rel: bytes, inbo
 
 def _policy(house: House, inbox: Inbox) -> Policy:
     unsupported = inbox.on_unsupported == "quarantine" and bool(inbox.quarantine)
-    return Policy(inbox.companions, inbox.hard_links, house.heif, unsupported)
+    return Policy(inbox.companions, inbox.hard_links, house.heif, unsupported, inbox.done_suffix)
 
 
 async def _take_in(house: House, root: bytes, rel: bytes, inbox: Inbox, wish: Wish, note: str) -> Json:
@@ -158,6 +158,8 @@ async def _take_in(house: House, root: bytes, rel: bytes, inbox: Inbox, wish: Wi
         house.live.enqueuer.wish(inbox.name, rel, wish.priority, wish.label)
         house.live.watches[inbox.name].look_for([rel], FoundBy.MANUAL)
         note += f"; it becomes a job once it has stayed as it is for {inbox.settle_seconds:g} s"
+        if inbox.done_suffix:
+            note += f" and its done-file ({inbox.done_suffix}) is there"
     else:
         note += f"; queued as job {await _enqueue_now(house, root, rel, inbox, wish)} for the next start"
     return {"path": joined(root, rel), "inbox": inbox.name, "note": note}

@@ -90,7 +90,7 @@ def _receipt_at(path: bytes) -> Json | None:
 async def _companion(house: House, path: bytes, place: Place) -> Json | None:
     """A companion beside an original that was moved here: it came with it."""
     inbox = place.root.inbox
-    if not is_companion_name(place.rel, inbox.companions if inbox else COMPANIONS):
+    if not is_companion_name(place.rel, inbox.travelling if inbox else COMPANIONS):
         return None
     root_id = place.root.id or 0
     # A name that was taken got a suffix after the companion's own bytes.
@@ -109,7 +109,7 @@ async def _companion(house: House, path: bytes, place: Place) -> Json | None:
 async def companion_left(house: House, path: bytes, place: Place) -> Json | None:
     """The path in the inbox that a companion had before it moved with its picture; None for any other."""
     inbox, root_id = place.root.inbox, place.root.id
-    if inbox is None or root_id is None or not is_companion_name(place.rel, inbox.companions):
+    if inbox is None or root_id is None or not is_companion_name(place.rel, inbox.travelling):
         return None
     for owner in owner_names(place.rel):
         ids, _ = await house.catalog.read(

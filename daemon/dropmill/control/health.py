@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any
 
 from dropmill.control.house import House, Live
-from dropmill.errors import DropmillError
-from dropmill.files.roots import read_identity, staging_of
-from dropmill.model.inbox import Inbox
 from dropmill.store import owed
+from dropmill.store.catalog import WAL_ALARM_BYTES, catalog_path, file_bytes
 
 Json = dict[str, Any]
-
-# Below this the folder of renditions, or of the catalog, is about to stop the work.
-LOW_BYTES: Final = 64 << 20
-
-_OUTPUT_REMEDY: Final = "check the output folder's mount, owner, mode and free space; what is owed to it is tried again"
-_FOLDER_REMEDY: Final = "check the folder's mount, owner and mode; what is owed to it is tried again by itself"
 
 
 async def health(house: House) -> Json:
@@ -33,7 +23,7 @@ async def health(house: House) -> Json:
         _workers(house.live),
         await _owed(house),
         *_watches(house.live),
-        *await _folders(house.live),
+        *_folders(house.live),
     ]
     statuses = {part["status"] for part in parts}
     overall = next((status for status in ("failing", "degraded") if status in statuses), "ok")
@@ -63,14 +53,19 @@ def _catalog(house: House, live: Live) -> Json:
         return _part(
             "catalog", "failing", trouble.detail, "free space on, or repair, the disk of state_dir; work then resumes"
         )
-    try:
-        # The state directory is on a local disk, so this does not hang.
-        disk = os.statvfs(house.settings.state_dir)
-    except OSError as error:
-        return _part("catalog", "failing", error.strerror or str(error), "bring the folder of state_dir back")
-    free_bytes = disk.f_bavail * disk.f_frsize
-    if free_bytes < LOW_BYTES:
-        return _part("catalog", "degraded", f"{free_bytes >> 20} MiB free beside it", "free space on its disk")
+    state = next(folder for folder in live.surroundings.folders if folder.word == "state")
+    if state.trouble is not None:
+        # Nothing is lost, but nothing new is queued either.
+        status = "failing" if state.trouble.holds else "degraded"
+        return _part("catalog", status, state.trouble.detail, state.trouble.remedy)
+    wal_bytes = file_bytes(f"{catalog_path(house.settings.state_dir)}-wal")
+    if wal_bytes > WAL_ALARM_BYTES:
+        return _part(
+            "catalog",
+            "degraded",
+            f"its log has grown to {wal_bytes >> 20} MiB: a program keeps reading catalog.db",
+            "end that program (fuser -v catalog.db names it); the log then shrinks by itself",
+        )
     return _part("catalog", "ok")
 
 
@@ -83,7 +78,14 @@ def _workers(live: Live) -> Json:
 
 
 async def _owed(house: House) -> Json:
-    debts = await house.catalog.read(owed.counts)
+    debts, given_up = await house.catalog.read(lambda session: (owed.counts(session), owed.given_up(session)))
+    if given_up:
+        return _part(
+            "owed",
+            "degraded",
+            f"{given_up} renditions were lost before they could be put into place, each time they were made",
+            "look at what removes files from .dropmill in the output, then: dropmill reprocess ID",
+        )
     if not debts.tried_in_vain:
         return _part("owed", "ok")
     return _part(
@@ -96,63 +98,17 @@ async def _owed(house: House) -> Json:
 
 def _watches(live: Live) -> Iterator[Json]:
     for name, watch in live.watches.items():
-        if not watch.trouble:
-            yield _part(f"inbox {name}", "ok", watch.mode)
-        elif watch.mode == "poll":
-            remedy = 'raise fs.inotify.max_user_watches and max_user_instances (sysctl), or set watch = "poll"'
-            yield _part(f"inbox {name}", "degraded", watch.trouble, remedy)
+        if watch.trouble:
+            yield _part(f"inbox {name}", "degraded", watch.trouble, watch.remedy)
         else:
-            remedy = "bring the folder, or the disk it is on, back; the inbox then goes on by itself"
-            yield _part(f"inbox {name}", "degraded", watch.trouble, remedy)
+            yield _part(f"inbox {name}", "ok", f"{watch.mode}; {watch.waits}" if watch.waits else watch.mode)
 
 
-async def _folders(live: Live) -> list[Json]:
-    asked = {}
-    for name, inbox in live.inboxes.items():
-        asked[f"output {name}"] = (inbox.output.path, output_trouble(inbox), _OUTPUT_REMEDY)
-        for word, root in (
-            ("archive", inbox.archive),
-            ("duplicates", inbox.duplicates),
-            ("quarantine", inbox.quarantine),
-        ):
-            if root is not None:
-                asked[f"{word} {name}"] = (root.path, folder_trouble, _FOLDER_REMEDY)
-    looks = [live.probes.look(path, function) for path, function, _ in asked.values()]
-    troubles = await asyncio.gather(*looks)
-    return [
-        _part(name, "degraded", trouble, remedy) if trouble else _part(name, "ok")
-        for (name, (_, _, remedy)), trouble in zip(asked.items(), troubles, strict=True)
-    ]
-
-
-def output_trouble(inbox: Inbox) -> Callable[[bytes], str]:
-    """A blocking look that says what keeps renditions from being put there, or nothing."""
-
-    def look(path: bytes) -> str:
-        try:
-            if read_identity(path) != inbox.output_uuid:
-                return "it is not the folder that was recorded: is its disk mounted?"
-        except DropmillError as error:
-            return error.hint
-        except OSError as error:
-            return error.strerror or str(error)
-        return folder_trouble(staging_of(path))
-
-    return look
-
-
-def folder_trouble(path: bytes) -> str:
-    """What keeps files from being put into a folder, or nothing. Blocking."""
-    try:
-        disk = os.statvfs(path)
-    except OSError as error:
-        return error.strerror or str(error)
-    if disk.f_flag & os.ST_RDONLY:
-        return "its disk is mounted read-only"
-    if not os.access(path, os.W_OK | os.X_OK):
-        return "it is not writable"
-    free_bytes = disk.f_bavail * disk.f_frsize
-    # Some file systems (overlays, shares) count nothing at all.
-    if disk.f_blocks and free_bytes < LOW_BYTES:
-        return f"only {free_bytes >> 20} MiB are free"
-    return ""
+def _folders(live: Live) -> Iterator[Json]:
+    """The inbox itself is told of by its watch, unless it hangs, and the state directory with the catalog."""
+    for folder in live.surroundings.folders:
+        trouble = folder.trouble
+        if folder.word == "state" or (folder.word == "inbox" and trouble is None):
+            continue
+        name = f"{folder.word} {folder.inbox}" if folder.word != "inbox" else f"folder of inbox {folder.inbox}"
+        yield _part(name, "degraded", trouble.detail, trouble.remedy) if trouble else _part(name, "ok")

@@ -8,9 +8,10 @@ from typing import Any, Final, Protocol, TypeVar
 
 import anyio
 
-from dropmill.control.watchful import Chronicle, Probes
+from dropmill.control.watchful import Chronicle
 from dropmill.errors import Conflict, NotFound
 from dropmill.files.lane import Lane
+from dropmill.maintenance.surroundings import Surroundings
 from dropmill.model.inbox import Inbox
 from dropmill.observe.facts import Emit
 from dropmill.pipeline.claim import Claimer
@@ -65,7 +66,7 @@ class Live:
     enqueuer: Enqueuer
     engine: JobEngine
     chronicle: Chronicle
-    probes: Probes
+    surroundings: Surroundings
 
 
 @dataclass(slots=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from dropmill.control.desk import Desk
 from dropmill.control.house import House
-from dropmill.errors import StateError
-from dropmill.files.roots import lock_state
+from dropmill.maintenance.state import take_state
 from dropmill.observe.facts import Fact
 from dropmill.ports import Clock
 from dropmill.settings import Settings
@@ -31,14 +29,7 @@ async def reading(settings: Settings, clock: Clock, *, heif: bool) -> AsyncItera
 @asynccontextmanager
 async def changing(settings: Settings, clock: Clock, *, heif: bool) -> AsyncIterator[Desk]:
     """No daemon can start meanwhile. Raises ``Conflict`` where one has just started, ``StateError``."""
-    try:
-        os.makedirs(settings.state_dir, mode=0o750, exist_ok=True)
-        lock = lock_state(os.fsencode(settings.state_dir), os.getpid())
-    except OSError as error:
-        raise StateError(
-            f"{settings.state_dir}: the state directory cannot be used: {error.strerror}",
-            hint="run this as the daemon's user",
-        ) from error
+    lock = take_state(settings.state_dir)
     try:
         catalog = Catalog(catalog_path(settings.state_dir))
         house = House(settings, catalog, clock, _unheard, heif)

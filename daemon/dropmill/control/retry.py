@@ -53,7 +53,7 @@ async def retry(house: House, job_id: int) -> Json:
     root = os.fsencode(os.path.abspath(settings.path))
     way = None
     if row["disposal_state"] == "done" and row["disposal_result"] == "moved" and row["target_path"] is not None:
-        way = _Way(job_id, row["target_path"], row["target_name"], root, row["rel"], settings.companions)
+        way = _Way(job_id, row["target_path"], row["target_name"], root, row["rel"], settings.travelling)
         await house.blocking(row["inbox"], put_back, way, patient=True)
     now = await house.blocking(row["inbox"], signature, root, row["rel"])
     if not isinstance(now, Signature):

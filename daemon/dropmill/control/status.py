@@ -14,6 +14,7 @@ from dropmill.ports import ALL_INBOXES
 from dropmill.settings import Inbox as InboxSettings
 from dropmill.settings import effective_processes
 from dropmill.store import owed, queue, views
+from dropmill.store.catalog import catalog_path, file_bytes
 from dropmill.store.connection import Session
 
 Json = dict[str, Any]
@@ -49,6 +50,7 @@ async def status(house: House) -> Json:
             "tried_in_vain": debts.tried_in_vain,
         },
         "workers": _workers(house),
+        "catalog": _catalog(house),
         "health": await health.health(house),
     }
 
@@ -103,6 +105,11 @@ def _last_scan(live: Live, inbox: str) -> Json | None:
     }
 
 
+def _catalog(house: House) -> Json:
+    path = catalog_path(house.settings.state_dir)
+    return {"bytes": file_bytes(path), "wal_bytes": file_bytes(f"{path}-wal")}
+
+
 def _workers(house: House) -> Json:
     if house.live is None:
         return {
@@ -112,6 +119,8 @@ def _workers(house: House) -> Json:
             "started_total": 0,
             "lost_total": 0,
             "trouble": "",
+            "guards": None,
+            "waiting_for_memory": 0,
         }
     stats = house.live.pool.stats()
     return {
@@ -121,4 +130,6 @@ def _workers(house: House) -> Json:
         "started_total": stats.started_total,
         "lost_total": stats.lost_total,
         "trouble": stats.trouble,
+        "guards": stats.guards if stats.guards is None else list(stats.guards),
+        "waiting_for_memory": stats.waiting_for_memory,
     }

@@ -198,6 +198,6 @@ def _waiting(house: House, place: Place) -> Json | None:
         return None
     seconds = max(0.0, house.clock.monotonic() - waiting.found_at)
     note = waiting.note or "just found"
-    settle = place.root.inbox.settle_seconds
+    settle = live.settlings[place.root.inbox.name].settle_seconds
     text = f"found {seconds:.1f} s ago ({waiting.found_by}); it must stay as it is for {settle:g} s: {note}"
     return {"verdict": f"not settled yet: {note}", "story": [{"at": None, "text": text}]}

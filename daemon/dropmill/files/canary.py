@@ -7,18 +7,22 @@ comes proves little, and one that does not come proves that waiting for others i
 from __future__ import annotations
 
 import os
+import re
 import stat
+from collections.abc import Iterator
 from typing import Final
 
 # A dotfile, so nobody takes it for a picture; always the same, so that what a killed daemon left is found.
 CANARY: Final = b".dropmill-canary"
 
-# Programs that carry every change to other machines leave these in the folders that they keep in step.
-_SYNCED: Final = (
-    b".dropbox", b".dropbox.cache", b".stfolder", b".stignore", b".sync", b".owncloudsync.log", b".nextcloudsync.log",
-    b"._sync_*.db", b".sync_*.db", b".tmp.drivedownload", b".tmp.driveupload", b".849C9593-D756-4E56-8D6E-42412F2A707B",
-    b".SynologyWorkingDirectory", b".MEGAsync", b".megaignore", b".pcloud", b".bzvol",
-)  # fmt: skip
+# What Dropbox, OneDrive, Syncthing, Resilio Sync, ownCloud, Nextcloud, Google Drive, MEGA and Synology Drive leave in, or
+# call, the folders that they keep in step with other machines.
+_MARK: Final = re.compile(
+    rb"\.dropbox(\.cache)?|\.stfolder|\.stignore|\.sync|\.owncloudsync\.log|\.nextcloudsync\.log|\.?_?sync_[0-9a-f]+\.db"
+    rb"|\.tmp\.drive(down|up)load|\.mega(sync|ignore)|\.SynologyWorkingDirectory|\.onedrive.*",
+    re.IGNORECASE,
+)
+_NAMED: Final = re.compile(rb"(dropbox|onedrive)( .*| - .*)?", re.IGNORECASE)
 
 
 def release(root: bytes) -> bool:
@@ -39,18 +43,20 @@ def release(root: bytes) -> bool:
 
 def is_synced(root: bytes) -> bool:
     """Blocking. Whether a folder, or one above it, carries the mark of a program that synchronises it."""
-    from fnmatch import fnmatchcase
-
-    folder = os.path.abspath(root)
+    folder = os.path.realpath(root)
     while folder != b"/":
-        try:
-            names = os.listdir(folder) if folder == os.path.abspath(root) else _marks(folder)
-        except OSError:
-            return True  # What cannot be listed is not to be written to either.
-        if any(fnmatchcase(name, mark) for name in names if name.startswith(b".") for mark in _SYNCED):
+        if _NAMED.fullmatch(os.path.basename(folder)) or any(_MARK.fullmatch(name) for name in _names(folder)):
             return True
         folder = os.path.dirname(folder)
     return False
+
+
+def _names(folder: bytes) -> Iterator[bytes]:
+    try:
+        with os.scandir(folder) as found:
+            yield from (entry.name for entry in found)
+    except OSError:
+        return  # Not ours to list, so nothing is known of it; where it is not ours to write either, there is no test.
 
 
 def _removed(path: bytes) -> bool:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
+from typing import Final
 
 from dropmill.files.access import closing, look, open_regular, open_root
 from dropmill.files.durable import COPY_CHUNK_BYTES, sha256_of, sync, write_all
 from dropmill.files.rename import rename_noreplace, same_bytes
 from dropmill.model.names import shorten, with_suffix
+
+
+_ADDED: Final = b".dropmill-add-"
 
 
 class ChangedWhileCopied(OSError):
@@ -100,10 +105,11 @@ def copy_into(source_path: bytes, inbox: bytes, name: bytes) -> bytes:
         closing(open_regular(parent_fd, source_name)) as source,
         closing(open_root(inbox)) as inbox_fd,
     ):
-        passing = b".dropmill-add-%d-%d" % (os.getpid(), os.fstat(source).st_ino)
+        passing = _ADDED + b"%d-%d" % (os.getpid(), os.fstat(source).st_ino)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             with closing(os.open(passing, flags, 0o666, dir_fd=inbox_fd)) as copy:
+                _lock(copy)
                 digest = _copy_bytes(source, copy)
                 os.fsync(copy)
             for candidate in (name, with_suffix(name, digest[:8]), with_suffix(name, digest)):
@@ -118,3 +124,33 @@ def copy_into(source_path: bytes, inbox: bytes, name: bytes) -> bytes:
         finally:
             if look(inbox_fd, passing) is not None:
                 os.unlink(passing, dir_fd=inbox_fd)
+
+
+def sweep_added(inbox: bytes) -> list[bytes]:
+    """Remove what killed ``copy_into`` calls left in an inbox, and return the names. Raises OSError.
+
+    A copy that is still being written is locked by its writer and stays, and so does everything where the file system
+    has no locks.
+    """
+    removed = []
+    with closing(open_root(inbox)) as inbox_fd:
+        for name in sorted(map(os.fsencode, os.listdir(inbox_fd))):
+            if not name.startswith(_ADDED):
+                continue
+            try:
+                with closing(open_regular(inbox_fd, name)) as left:
+                    fcntl.flock(left, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    # A name is made and locked in two steps: empty, it may be one whose writer comes to that just now.
+                    if os.fstat(left).st_size:
+                        os.unlink(name, dir_fd=inbox_fd)
+                        removed.append(name)
+            except OSError:
+                continue  # Somebody writes it or has dealt with it, or there are no locks here.
+    return removed
+
+
+def _lock(copy: int) -> None:
+    try:
+        fcntl.flock(copy, fcntl.LOCK_EX)
+    except OSError:
+        pass  # Without locks the sweep leaves such files alone.

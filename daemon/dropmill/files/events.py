@@ -7,9 +7,11 @@ and tell nobody of an overflow. Hints need none of that, so this stands directly
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from watchdog.observers.inotify_c import (
@@ -21,7 +23,11 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
+from dropmill.files.canary import CANARY
 from dropmill.model.names import junk, junk_directory
+
+# So many paths are remembered between two looks; beyond, a scan finds what the hints would have told (W33).
+MOST_PENDING: Final = 10_000
 
 # Reading and our own renames out of the inbox are not among them, so the daemon's work makes no events (W32).
 _MASK: Final = Mask(
@@ -38,55 +44,100 @@ _MASK: Final = Mask(
 )
 _DIRECTORY: Final = InotifyConstants.IN_ISDIR
 _SELF: Final = InotifyConstants.IN_DELETE_SELF | InotifyConstants.IN_MOVE_SELF | InotifyConstants.IN_UNMOUNT
+_NO_WATCH: Final = WatchDescriptor(-1)
+
+
+class EventReader:
+    """watchdog's reader thread, shared by all inboxes: started with the first that needs it, and anew when it has ended."""
+
+    def __init__(self) -> None:
+        self._reader: InotifyFD | None = None
+
+    def get(self) -> InotifyFD:
+        """Blocking. Raises OSError (EMFILE) where the limit of inotify instances, or of open files, is reached."""
+        if self._reader is None or not self._reader.is_alive():
+            self.stop()
+            # The constructor would leave the instance behind if it failed half-way, at the pipe that comes after it.
+            for descriptor in os.pipe():
+                os.close(descriptor)
+            reader = InotifyFD()
+            reader.start()
+            self._reader = reader
+        return self._reader
+
+    def stop(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is None:
+            return
+        died_reading = not reader.is_alive() and reader._is_reading
+        reader.stop()
+        if died_reading:
+            # watchdog leaves it to the thread to close what it reads from, and the instance would count for ever.
+            reader._close_resources()
+
+
+@dataclass(slots=True)
+class Happened:
+    """What was gathered between two looks."""
+
+    paths: dict[bytes, None] = field(default_factory=dict)
+    directories: dict[bytes, None] = field(default_factory=dict)
+    """Directories that came into the tree and are to be watched, by ``EventTree.extend``."""
+    overflowed: bool = False
+    """Hints were lost, by the kernel or because there were too many to remember."""
+    lost: bool = False
+    """The root is gone."""
+
+    @property
+    def nothing(self) -> bool:
+        return not (self.paths or self.directories or self.overflowed or self.lost)
 
 
 class Pending:
     """What happened since the last ``take``, gathered by the reader thread. A path that changes a thousand times counts once."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, wake: Callable[[], None], most: int = MOST_PENDING) -> None:
         self._wake = wake
+        self._most = most
         self._lock = threading.Lock()
-        self._paths: dict[bytes, None] = {}
-        self._overflowed = False
-        self._lost = False
-        self._unwatched: dict[bytes, int] = {}
+        self._happened = Happened()
 
-    def add(self, rel: bytes) -> None:
+    def add(self, rel: bytes, *, directory: bool = False) -> None:
         with self._lock:
-            first = not self._paths
-            self._paths[rel] = None
+            first = self._happened.nothing
+            known = self._happened.directories if directory else self._happened.paths
+            if rel in known or len(known) < self._most:
+                known[rel] = None
+            else:
+                self._happened.overflowed = True
         if first:
             self._wake()
 
     def overflow(self) -> None:
         with self._lock:
-            self._overflowed = True
+            self._happened.overflowed = True
         self._wake()
 
     def lose_root(self) -> None:
         with self._lock:
-            self._lost = True
-        self._wake()
-
-    def unwatched(self, rel: bytes, error: int) -> None:
-        with self._lock:
-            self._unwatched[rel] = error
+            self._happened.lost = True
         self._wake()
 
     @property
     def empty(self) -> bool:
-        return not (self._paths or self._overflowed or self._lost or self._unwatched)
+        return self._happened.nothing
 
-    def take(self) -> tuple[list[bytes], bool, bool, dict[bytes, int]]:
-        """(paths hinted at, whether events were lost, whether the root is gone, directories without a watch → errno)."""
+    def take(self) -> Happened:
         with self._lock:
-            taken = (list(self._paths), self._overflowed, self._lost, self._unwatched)
-            self._paths, self._overflowed, self._lost, self._unwatched = {}, False, False, {}
+            taken, self._happened = self._happened, Happened()
         return taken
 
 
 class EventTree:
-    """Watches on every directory of an inbox that is not junk. Calls come from the reader thread."""
+    """Watches on every directory of an inbox that is not junk.
+
+    ``on_…`` are called by the reader thread, everything else by one thread of the inbox, since it may hang on a disk.
+    """
 
     def __init__(
         self, reader: InotifyFD, root: bytes, pending: Pending, *, recursive: bool, ignore: Sequence[str]
@@ -100,6 +151,9 @@ class EventTree:
         self._lock = threading.Lock()
         self._directories: dict[WatchDescriptor, bytes] = {}
         self._watches: dict[bytes, WatchDescriptor] = {}
+        self._unwatched: dict[bytes, int] = {}
+        self.told = False
+        """Whether the kernel has told of the canary, or of anything that may have come instead of it."""
 
     def arm(self) -> None:
         """Watch the tree. Raises OSError (ENOSPC, EMFILE: the limits of inotify; ENOENT) if the root cannot be watched."""
@@ -110,11 +164,41 @@ class EventTree:
         self.disarm()
         self.arm()
 
+    def extend(self, directories: Sequence[bytes]) -> None:
+        """Watch directories that came into the tree; what is in them already is hinted at."""
+        for directory in directories:
+            # One of that name may have been removed while somebody still has it open: its end has not been told yet.
+            self._forget(directory)
+            self._watch(directory, hint=True)
+
+    def heal(self) -> bool:
+        """Try the directories again that have no watch; True once there are none left."""
+        for directory in list(self._unwatched):
+            self._unwatched.pop(directory, None)
+            self._watch(directory, hint=True)
+            if directory in self._unwatched:
+                return False
+        return True
+
+    def watches(self, directory: bytes) -> bool:
+        return directory in self._watches
+
+    @property
+    def unwatched(self) -> dict[bytes, int]:
+        """Tops of subtrees that the kernel would not watch, with its errno: to be polled (W14)."""
+        return dict(self._unwatched)
+
+    @property
+    def alive(self) -> bool:
+        """Whether somebody still reads the events (W17)."""
+        return self._reader.is_alive()
+
     def disarm(self) -> None:
         with self._lock:
             watches = [(watch, self._id) for watch in self._directories]
             self._directories.clear()
             self._watches.clear()
+            self._unwatched.clear()
         try:
             self._reader.remove_callbacks(watches)
         except OSError:
@@ -138,8 +222,10 @@ class EventTree:
         if not name:
             return
         rel = directory + b"/" + name if directory else name
-        if event.mask & _DIRECTORY:
-            self._directory_event(event, name, rel)
+        if rel == CANARY:
+            self.told = True
+        elif event.mask & _DIRECTORY:
+            self._directory_event(event, rel)
         elif not event.is_moved_from and not junk(rel, self._ignore):
             self._pending.add(rel)
 
@@ -152,15 +238,14 @@ class EventTree:
             self._pending.lose_root()
 
     def on_queue_overflow(self) -> None:
+        self.told = True
         self._pending.overflow()
 
-    def _directory_event(self, event: InotifyEvent, name: bytes, rel: bytes) -> None:
+    def _directory_event(self, event: InotifyEvent, rel: bytes) -> None:
         if event.is_moved_from:
             self._forget(rel)
         elif (event.is_create or event.is_moved_to) and self._recursive and not junk_directory(rel, self._ignore):
-            # One of that name may have been removed while somebody still has it open: its end has not been told yet.
-            self._forget(rel)
-            self._watch(rel, hint=True)
+            self._pending.add(rel, directory=True)
 
     def _watch(self, top: bytes, *, hint: bool) -> None:
         """Watch a directory and those below; files met on the way are hinted at, since they may predate the watch (W13)."""
@@ -185,12 +270,16 @@ class EventTree:
         path = self._root + b"/" + directory if directory else self._root
         try:
             watch = self._reader.add_callback(path, _MASK, self, self._id)
+            if watch == _NO_WATCH:  # watchdog keeps silent about EACCES.
+                self._reader.remove_callbacks([(watch, self._id)])
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
             if directory == b"":
                 raise
-            if os.path.isdir(path):
-                self._pending.unwatched(directory, error.errno or 0)
-            return False
+            if error.errno in {errno.ENOSPC, errno.ENOMEM}:
+                with self._lock:
+                    self._unwatched[directory] = error.errno
+            return False  # Gone again, or not ours to see.
         with self._lock:
             self._directories[watch] = directory
             self._watches[directory] = watch
@@ -204,4 +293,6 @@ class EventTree:
             watches = [(self._watches.pop(rel), self._id) for rel in gone]
             for watch, _ in watches:
                 self._directories.pop(watch, None)
+            for rel in [rel for rel in self._unwatched if rel == directory or rel.startswith(prefix)]:
+                del self._unwatched[rel]
         self._reader.remove_callbacks(watches)

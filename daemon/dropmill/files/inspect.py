@@ -10,16 +10,20 @@ from typing import Literal
 from dropmill.files import lease, sniff
 from dropmill.files.access import (
     NotRegularFile,
+    closing,
     kind_of,
     look,
     open_regular,
     owner_allowed,
     parent_of,
 )
+from dropmill.files.byte_source import ByteSource
+from dropmill.files.completeness import completeness, unknown_so_far
 from dropmill.model.extensions import IMAGE_EXTENSIONS
 from dropmill.model.file import Signature
-from dropmill.model.names import is_companion_name, owner_names
+from dropmill.model.names import is_companion_name, owner_names, split_extension
 from dropmill.model.outcome import Ignored, Reason
+from dropmill.model.settling import UNKNOWN, Completeness
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class Policy:
     hard_links: Literal["own", "any"]
     heif: bool
     take_unsupported: bool
+    done_suffix: str = ""
+    """Ends the name of the done-file that releases a picture, as ``.done``; empty where none is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,9 @@ class Inspection:
     writer: bool = False
     ignored: Ignored | None = None
     trouble: str = ""
+    complete: Completeness = UNKNOWN
+    released: bool = True
+    """Whether the done-file is there, or none is asked for."""
 
 
 def inspect_many(root: bytes, looks: Sequence[tuple[bytes, bool]], policy: Policy) -> list[Inspection]:
@@ -73,23 +82,43 @@ def _inspect(root: bytes, rel: bytes, judge: bool, policy: Policy) -> Inspection
 
 
 def _judge(dir_fd: int, name: bytes, rel: bytes, signature: Signature, policy: Policy) -> Inspection:
+    if policy.done_suffix and is_companion_name(name, (policy.done_suffix,)):
+        return Inspection(rel, signature, ignored=Ignored(Reason.DONE_FILE))
     if is_companion_name(name, policy.companions) and any(
         look(dir_fd, owner) is not None for owner in owner_names(name)
     ):
         return Inspection(rel, signature, ignored=Ignored(Reason.COMPANION))
+    released = _released(dir_fd, name, policy.done_suffix)
     try:
         descriptor = open_regular(dir_fd, name)
     except PermissionError:
         # By its name it may be a picture: as a job it is retried, and says who may not read it (W38).
         ours = sniff.extension_of(name) in IMAGE_EXTENSIONS
-        return Inspection(rel, signature, ignored=None if ours else Ignored(Reason.UNREADABLE))
-    try:
+        ignored = None if ours else Ignored(Reason.UNREADABLE)
+        return Inspection(rel, signature, ignored=ignored, released=released)
+    with closing(descriptor):
         head = os.read(descriptor, sniff.HEAD_BYTES)
         writer = lease.hold(descriptor) is lease.Lease.BUSY
         lease.release(descriptor)
-    finally:
-        os.close(descriptor)
-    ignored = sniff.judge(name, head, signature.size_bytes, policy.heif)
-    if ignored and ignored.reason is Reason.UNSUPPORTED_FORMAT and policy.take_unsupported:
-        ignored = None
-    return Inspection(rel, signature, writer=writer, ignored=ignored)
+        ignored = sniff.judge(name, head, signature.size_bytes, policy.heif)
+        if ignored and ignored.reason is Reason.UNSUPPORTED_FORMAT and policy.take_unsupported:
+            ignored = None
+        complete = UNKNOWN
+        if ignored is None and released and not writer:
+            complete = _completeness(descriptor, name, head, signature.size_bytes)
+    return Inspection(rel, signature, writer=writer, ignored=ignored, complete=complete, released=released)
+
+
+def _released(dir_fd: int, name: bytes, done_suffix: str) -> bool:
+    """Both ways to name a done-file are in use: after the whole name and after the stem."""
+    suffix = os.fsencode(done_suffix)
+    return not suffix or any(
+        look(dir_fd, owner + suffix) is not None for owner in dict.fromkeys((name, split_extension(name)[0]))
+    )
+
+
+def _completeness(descriptor: int, name: bytes, head: bytes, size_bytes: int) -> Completeness:
+    kind = sniff.kind_of(name, head)
+    if kind is sniff.Kind.UNKNOWN:
+        return unknown_so_far(head, size_bytes)
+    return completeness(kind, ByteSource(descriptor, size_bytes, head))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import queue
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+import anyio
 
 T = TypeVar("T")
 
@@ -18,6 +21,9 @@ class Lane:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.turn = 0
+        """Which call is under way, counted from 1; 0 while there is none. The same one for long is a disk that hangs."""
+        self._turns = 0
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
@@ -29,6 +35,12 @@ class Lane:
         self._calls.put((function, args, loop, future))
         return await future
 
+    async def call_within(self, seconds: float, function: Callable[..., T], *args: Any) -> T:
+        """As ``call``, but raises ``TimeoutError`` (an OSError) where there is no answer in time; the call runs on."""
+        with anyio.move_on_after(seconds):
+            return await self.call(function, *args)
+        raise TimeoutError(errno.ETIMEDOUT, f"has not answered for {seconds:g} s")
+
     def close(self) -> None:
         """Let the thread end once the calls before this one are done."""
         self._calls.put(None)
@@ -38,11 +50,15 @@ class Lane:
             function, args, loop, future = call
             if future.cancelled():
                 continue
+            self._turns += 1
+            self.turn = self._turns
             try:
                 result = function(*args)
             except BaseException as error:  # noqa: BLE001  # The caller, not the thread, is to see it.
+                self.turn = 0
                 deliver(loop, future, None, error)
             else:
+                self.turn = 0
                 deliver(loop, future, result, None)
 
 

@@ -194,6 +194,30 @@ def lock_directory(path: bytes) -> DirectoryLock:
     return DirectoryLock(fd, enforced=True)
 
 
+class InboxLock:
+    """The lock of an inbox, which goes with it: whatever directory is at its path is the one that is locked (W26, W41)."""
+
+    def __init__(self, path: bytes) -> None:
+        self._path = path
+        self._held: tuple[int, int, DirectoryLock] | None = None
+
+    def take(self) -> None:
+        """Blocking. Lock the directory that is there now, and let go of any other. Raises as ``lock_directory``."""
+        seen = os.stat(self._path)
+        if self._held is not None and self._held[:2] == (seen.st_dev, seen.st_ino):
+            return
+        self.release()
+        lock = lock_directory(self._path)
+        locked = os.fstat(lock.fd)
+        self._held = (locked.st_dev, locked.st_ino, lock)
+
+    def release(self) -> None:
+        """Blocking. Let go, so that a disk that is to be unmounted is not kept busy by us."""
+        held, self._held = self._held, None
+        if held is not None:
+            held[2].release()
+
+
 def _flock(fd: int) -> bool:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -216,6 +240,8 @@ def _holder(fd: int) -> str:
 
 def _conflict(path: bytes, holder: str) -> AlreadyRunning:
     who = f"the daemon with pid {holder}" if holder else "another daemon"
-    return AlreadyRunning(
+    conflict = AlreadyRunning(
         f"{shown(path)} is in use by {who}", hint="stop that one first, or give this one directories of its own"
     )
+    conflict.holder = holder
+    return conflict

@@ -63,14 +63,23 @@ class Scanner:
     """
 
     def __init__(
-        self, root: bytes, *, recursive: bool = True, ignore: Sequence[str] = (), chunk_entries: int = CHUNK_ENTRIES
+        self,
+        root: bytes,
+        *,
+        recursive: bool = True,
+        ignore: Sequence[str] = (),
+        chunk_entries: int = CHUNK_ENTRIES,
+        tops: Sequence[bytes] = (b"",),
     ) -> None:
-        """``ignore``: further glob patterns of junk names, for files and directories alike."""
+        """``ignore``: further glob patterns of junk names, for files and directories alike.
+
+        ``tops``: the directories to look through with all that is in them, below ``root``; empty is the root itself.
+        """
         self._root = root
         self._recursive = recursive
         self._ignore = tuple(ignore)
         self._chunk_entries = chunk_entries
-        self._directories: list[bytes] = [b""]
+        self._directories = list(tops)
         self._found: list[Entry] = []
         self._leftovers: list[Leftover] = []
         self._errors: list[ScanError] = []

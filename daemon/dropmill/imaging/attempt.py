@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import mmap
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -146,6 +146,8 @@ def _memory_is_short(attempt: Attempt) -> bool:
     if limit_bytes == resource.RLIM_INFINITY:
         return False
     width, height = attempt.decoder.size if attempt.decoder else attempt.anatomy.size or (0, 0)
-    with open("/proc/self/statm", "rb") as statm:
-        used_bytes = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    return used_bytes + width * height * _DECODER_BYTES_PER_PIXEL > limit_bytes
+    try:  # Whether so much could be mapped; a confined worker cannot look into /proc.
+        mmap.mmap(-1, max(width * height * _DECODER_BYTES_PER_PIXEL, 1), flags=mmap.MAP_PRIVATE).close()
+    except OSError:
+        return True
+    return False

@@ -56,18 +56,22 @@ def _animation(attempt: Attempt) -> Iterator[Frame]:
         index += 1
 
 
-def _draft(attempt: Attempt) -> None:
-    """Let the JPEG decoder scale by 1/2, 1/4 or 1/8 in the frequency domain, which costs a fraction of the pixels."""
-    picture, image = attempt.described(), attempt.opened()
+def draft_divisor(attempt: Attempt) -> int:
+    """By how much a JPEG may be decoded smaller, per side, and still serve every rendition and the fingerprint."""
+    picture = attempt.described()
     longest = max(picture.width, picture.height)
     needed = min(1.0, FINGERPRINT_SIDE / longest)
     for spec in attempt.request.recipe.renditions:
         needed = max(needed, target(spec, picture.width, picture.height).scale(picture.width, picture.height))
-    for divisor in (8, 4, 2):
-        if needed * divisor <= 1.0:
-            # The box has the picture's own aspect ratio: with any other, Pillow does not scale at all.
-            image.draft(None, (max(image.width // divisor, 1), max(image.height // divisor, 1)))
-            return
+    return next((divisor for divisor in (8, 4, 2) if needed * divisor <= 1.0), 1)
+
+
+def _draft(attempt: Attempt) -> None:
+    """Let the JPEG decoder scale by 1/2, 1/4 or 1/8 in the frequency domain, which costs a fraction of the pixels."""
+    image, divisor = attempt.opened(), draft_divisor(attempt)
+    if divisor > 1:
+        # The box has the picture's own aspect ratio: with any other, Pillow does not scale at all.
+        image.draft(None, (max(image.width // divisor, 1), max(image.height // divisor, 1)))
 
 
 def _check(attempt: Attempt, image: Image.Image) -> None:

@@ -10,6 +10,7 @@ from PIL import ImageFile, TiffImagePlugin
 
 from dropmill.files.sniff import Kind
 from dropmill.imaging import codecs, metadata
+from dropmill.imaging.appetite import needs_bytes
 from dropmill.imaging.attempt import Attempt, Stop, decoding, reject
 from dropmill.model.fingerprint import Content
 from dropmill.model.image import Picture
@@ -75,7 +76,7 @@ def ask(attempt: Attempt) -> None:
     effective = hashlib.sha256(f"{coded} {attempt.orientation} {icc}".encode()).hexdigest()
     attempt.content = Content(sha256=attempt.sha256, coded_sha256=effective)
     picture = attempt.described()
-    if not attempt.wanted(Preview(attempt.content, picture.width, picture.height)):
+    if not attempt.wanted(Preview(attempt.content, picture.width, picture.height, needs_bytes(attempt))):
         raise Stop(Recognised(attempt.content))
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import io
 
-from PIL import Image
+from PIL import Image, ImageColor, ImageFilter, ImagePalette, MpoImagePlugin
 
 from dropmill.imaging import codecs, colour, fingerprint
+
+
+# What Pillow would import in the middle of some pictures; a confined worker reaches no library any more.
+_AT_FIRST_USE = (ImageColor, ImageFilter, ImagePalette, MpoImagePlugin)
 
 
 def preload() -> None:
@@ -20,5 +24,5 @@ def preload() -> None:
         codecs.heif_decoder()
     colour.warm()
     fingerprint.looks_of(Image.new("RGB", (64, 64), "gray"))
-    for name in ("JPEG", "PNG", "WEBP"):
+    for name in ("JPEG", "PNG", "WEBP", "AVIF"):
         Image.new("RGB", (16, 16)).save(io.BytesIO(), name)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dropmill.files.access import Missing, signature
 from dropmill.files.lane import Lane
+from dropmill.files.standing import Standing, disk_is_missing, standing
 from dropmill.model.inbox import Inbox
 from dropmill.observe.facts import Emit, SourceDeleted
 from dropmill.ports import Clock
@@ -23,16 +23,28 @@ class Reconciler:
     emit: Emit
     wake_owed: Callable[[], None]
 
+    async def recognise(self, inbox: Inbox, seen: Standing, empty: bool) -> bool:
+        """Record which directory the inbox is now, so that what was seen on another one never counts as deleted.
+
+        False, and nothing is recorded, where it is an empty folder that seems to be only the place of a disk that is not
+        mounted: the one that was recorded lay on a mount of its own (W26).
+        """
+        root_id = inbox.root.id
+        recorded = await self.catalog.read(lambda session: deleted.recorded(session, root_id))
+        if disk_is_missing(recorded, seen, empty=empty):
+            return False
+        if recorded != seen.identity:
+            now_ms = self.clock.now_ms()
+            await self.catalog.write(lambda session: deleted.identify(session, root_id, seen.identity, now_ms))
+        return True
+
     async def after_scan(self, inbox: Inbox) -> None:
         """To be called after a scan that met no error, so that an unreadable folder is never "everything deleted"."""
         if inbox.on_source_deleted != "remove":
             return
         after = b""
         lane = self.lanes[inbox.root.path]
-        identity = await lane.call(directory_identity, inbox.root.path)
-        now_ms = self.clock.now_ms()
-        if not await self.catalog.write(lambda session: deleted.identify(session, inbox.root.id, identity, now_ms)):
-            return
+        identity = await self.catalog.read(lambda session: deleted.recorded(session, inbox.root.id))
         if await self.catalog.read(lambda session: deleted.is_busy(session, inbox.name)):
             return
         while True:
@@ -42,6 +54,10 @@ class Reconciler:
                 return
             after = page[-1].rel
             gone = await lane.call(missing, inbox.root.path, page)
+            # Looked at afterwards: a disk that went away meanwhile took nothing with it for good.
+            seen = await lane.call(standing, inbox.root.path)
+            if seen is None or seen.identity != identity:
+                return
             await self._count(inbox, page, gone)
 
     async def _count(self, inbox: Inbox, page: Sequence[deleted.KnownSource], gone: set[bytes]) -> None:
@@ -60,12 +76,6 @@ class Reconciler:
 
     async def _forget(self, inbox: Inbox, rel: bytes) -> bool:
         return await self.catalog.write(lambda session: deleted.forget(session, inbox, rel))
-
-
-def directory_identity(path: bytes) -> str:
-    """Blocking. Which directory is there: device and inode. Raises OSError."""
-    seen = os.stat(path)
-    return f"{seen.st_dev}:{seen.st_ino}"
 
 
 def missing(root: bytes, known: Sequence[deleted.KnownSource]) -> set[bytes]:

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
+import anyio
+
+from dropmill.files.copying import sweep_added
 from dropmill.files.lane import Lane
 from dropmill.files.private import put_back
 from dropmill.files.roots import sweep_staging
 from dropmill.files.scan import Leftover
+from dropmill.maintenance.drain import Drain
 from dropmill.model.inbox import Inbox
+from dropmill.model.job import Job
+from dropmill.model.publication import Disposition
 from dropmill.observe.facts import Emit, Interrupted, Recovered
 from dropmill.ports import Clock
 from dropmill.store import owed, queries, queue
 from dropmill.store.catalog import Catalog
+from dropmill.store.connection import Session
+from dropmill.store.decisions import owe_disposal
+
+# Readiness waits that long for what an earlier run left owed; what takes longer goes on beside the new work.
+PATIENCE_SECONDS: Final = 10.0
 
 
 @dataclass(slots=True)
@@ -23,34 +35,69 @@ class Recovery:
     max_interruptions: int
     inboxes: Mapping[str, Inbox]
     lanes: Mapping[bytes, Lane]
-    drains: Sequence[Callable[[], Awaitable[bool]]]
+    drains: Sequence[Drain]
     clock: Clock
     emit: Emit
+    wake: Callable[[], None]
+    """An inbox has recovered, so its jobs may be claimed."""
+    waiting: set[str] = field(init=False)
+    """Inboxes whose leftovers are not dealt with yet: no job of theirs may be claimed, for the sweep takes away every
+    staged file that nobody owes."""
+    done: anyio.Event = field(default_factory=anyio.Event)
+    _strays: int = 0
 
-    async def run(self) -> None:
-        """Give interrupted jobs back, try each owed row once, then remove staged files that nobody owes.
+    def __post_init__(self) -> None:
+        self.waiting = set(self.inboxes)
 
-        What cannot be done now has its next attempt on the calendar and holds back nothing else.
-        """
+    async def rescue(self) -> int:
+        """Give interrupted jobs back; returns how many."""
         rescued = await self.catalog.write(
-            lambda session: queue.rescue(session, self.boot, self.max_interruptions, self.clock.now_ms())
+            lambda session: queue.rescue(
+                session, self.boot, self.max_interruptions, self.clock.now_ms(), self._owe_quarantine
+            )
         )
         for job in rescued:
             self.emit(Interrupted(job.job_id, job.inbox, job.rel, job.discarded))
-        while any([await drain() for drain in self.drains]):
-            pass
-        strays = 0
-        for output_id, path in {(inbox.output.id, inbox.output.path) for inbox in self.inboxes.values()}:
-            strays += await self._sweep(output_id, path)
-        if rescued or strays:
-            self.emit(Recovered(len(rescued), strays))
+        return len(rescued)
 
-    async def _sweep(self, output_id: int, path: bytes) -> int:
+    def _owe_quarantine(self, session: Session, job: Job, detail: str) -> None:
+        inbox = self.inboxes.get(job.inbox)
+        if inbox is not None:
+            owe_disposal(session, job, inbox, Disposition.QUARANTINE, inbox.quarantine, None, None, detail)
+
+    async def run(self, rescued: int) -> None:
+        """Once each owed row of an output was tried, remove staged files there that nobody owes; outputs side by side.
+
+        An output that hangs keeps its own inboxes waiting and nobody else.
+        """
+        outputs = {inbox.output.id: inbox.output.path for inbox in self.inboxes.values()}
+        async with anyio.create_task_group() as group:
+            for output_id, path in outputs.items():
+                group.start_soon(self._output, output_id, path)
+            for inbox in self.inboxes.values():
+                group.start_soon(self._inbox, inbox)
+        if rescued or self._strays:
+            self.emit(Recovered(rescued, self._strays))
+        self.done.set()
+
+    async def _output(self, output_id: int, path: bytes) -> None:
+        leaning = {name for name, inbox in self.inboxes.items() if inbox.output.id == output_id}
+        for drain in self.drains:
+            if path in drain.folders or drain.inboxes & leaning:
+                await drain.looked.wait()
         staged = await self.catalog.read(lambda session: owed.staged_names(session, output_id))
         try:
-            return len(await self.lanes[path].call(sweep_staging, path, staged))
+            self._strays += len(await self.lanes[path].call(sweep_staging, path, staged))
         except OSError:
-            return 0  # An output that cannot be read now is reported by whatever publishes into it.
+            pass  # An output that cannot be read now is told of by whatever looks after it; strays wait for a restart.
+        self.waiting -= leaning
+        self.wake()
+
+    async def _inbox(self, inbox: Inbox) -> None:
+        try:
+            await self.lanes[inbox.root.path].call(sweep_added, inbox.root.path)
+        except OSError:
+            return  # An inbox that cannot be read now is told of by its watch.
 
 
 def put_back_strays(

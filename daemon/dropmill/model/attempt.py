@@ -31,6 +31,7 @@ class Policy:
     max_attempts: int
     retry_base_seconds: float
     retry_cap_seconds: float
+    max_interruptions: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,13 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenBack:
+    """The attempt was cut short by something that is not the file's doing; the next one begins at once, alone."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Dead:
     """Given up for good. ``move``: the original belongs into quarantine, if there is one."""
 
@@ -59,7 +67,7 @@ class Dead:
     move: bool = True
 
 
-Consequence = Done | Retry | Dead
+Consequence = Done | Retry | GivenBack | Dead
 
 
 def judge(job: Job, reply: WorkResult | WorkerLost, policy: Policy, chance: random.Random) -> Consequence:
@@ -71,6 +79,10 @@ def judge(job: Job, reply: WorkResult | WorkerLost, policy: Policy, chance: rand
             return Dead(reason, detail, move=False)
         case Rejected(reason=reason, detail=detail):
             return Dead(reason, detail)
+        case WorkerLost(reason=Reason.INTERRUPTED, detail=detail):
+            if job.interruptions >= policy.max_interruptions:
+                return Dead(Reason.INTERRUPTED, f"{detail}; interrupted {job.interruptions + 1} times")
+            return GivenBack(detail)
         case WorkerLost(reason=reason, detail=detail):
             if job.crashes + 1 >= min(MAX_CRASHES, policy.max_attempts):
                 return Dead(reason, detail, crashed=True)

@@ -37,7 +37,9 @@ class Inbox:
     dedupe_scope: Literal["output", "inbox", "global"]
     dedupe_exact: Literal["skip", "off"]
     settle_seconds: float
+    settle_max_seconds: float
     incomplete_timeout_seconds: float
+    done_suffix: str
     recursive: bool
     watch: Literal["auto", "events", "poll"]
     poll_seconds: float

@@ -31,6 +31,7 @@ class Event(StrEnum):
     CANCELLED = "cancelled"
     RETRIED = "retried by a person"
     ANCHOR_FAILED = "anchor failed"
+    RENDITION_LOST = "rendition lost"
 
 
 ACTIVE: Final = frozenset({JobState.SCHEDULED, JobState.AVAILABLE, JobState.EXECUTING})
@@ -50,6 +51,7 @@ TRANSITIONS: Final[dict[tuple[JobState | None, Event], JobState]] = {
     (JobState.EXECUTING, Event.CANCELLED): JobState.CANCELLED,
     (JobState.DISCARDED, Event.RETRIED): JobState.AVAILABLE,
     (JobState.COMPLETED, Event.ANCHOR_FAILED): JobState.AVAILABLE,
+    (JobState.COMPLETED, Event.RENDITION_LOST): JobState.AVAILABLE,
 }
 
 

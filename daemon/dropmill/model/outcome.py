@@ -41,6 +41,7 @@ class Reason(StrEnum):
     # Ignored: not ours, left in place, never a job.
     JUNK_NAME = "junk-name"
     COMPANION = "companion"
+    DONE_FILE = "done-file"
     SYMLINK = "symlink"
     NOT_A_FILE = "not-a-file"
     FOREIGN_HARD_LINK = "foreign-hard-link"
@@ -107,6 +108,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "a dotfile, a partial upload or a system file by its name", "rename it if it is a picture"
     ),
     Reason.COMPANION: Explanation("travels with the image of the same name", "nothing to do"),
+    Reason.DONE_FILE: Explanation("says that the picture of the same name is complete", "nothing to do"),
     Reason.SYMLINK: Explanation("symbolic links are not followed", "drop the file itself"),
     Reason.NOT_A_FILE: Explanation("a directory, pipe, socket or device", "drop a regular file"),
     Reason.FOREIGN_HARD_LINK: Explanation(

@@ -24,7 +24,10 @@ PUBLICATION_TRANSITIONS: Final[frozenset[tuple[PublicationState, PublicationStat
     {
         (PublicationState.OWED, PublicationState.VISIBLE),
         (PublicationState.OWED, PublicationState.FAILED),
+        (PublicationState.OWED, PublicationState.RETIRING),
+        (PublicationState.OWED, PublicationState.RETIRED),
         (PublicationState.VISIBLE, PublicationState.FAILED),
+        (PublicationState.FAILED, PublicationState.RETIRING),
         (PublicationState.VISIBLE, PublicationState.RETIRING),
         (PublicationState.RETIRING, PublicationState.RETIRED),
     }

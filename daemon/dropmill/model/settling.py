@@ -7,6 +7,7 @@ seconds of a clock that never jumps; a file's own mtime is never believed (W07).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Final, Literal
 
 from dropmill.model.file import Signature
@@ -58,6 +59,7 @@ class Waiting:
     """Why it still waits, for people who ask."""
     idle: bool = False
     """Only its user can bring it on: nothing but a done-file is missing."""
+    nudged_at: float = -inf
     troubled_at: float | None = None
     """Since when it cannot be looked at."""
 
@@ -144,7 +146,7 @@ def _hinted(waiting: Waiting | None, hint: Hint, now: float, rules: Rules) -> tu
 
 def _nudged(waiting: Waiting, now: float, rules: Rules) -> tuple[Waiting, Request]:
     look_at = max(now, min(waiting.look_at, waiting.changed_at + rules.settle_seconds))
-    return replace(waiting, look_at=look_at), LookAgain(look_at, probe=True)
+    return replace(waiting, look_at=look_at, nudged_at=now), LookAgain(look_at, probe=True)
 
 
 def _looked(waiting: Waiting, look: Look, now: float, rules: Rules) -> tuple[Waiting | None, Request]:
@@ -174,6 +176,8 @@ def _reason_to_wait(waiting: Waiting, look: Look, now: float, rules: Rules) -> t
     waited = now - waiting.changed_at
     shortest = max(rules.settle_seconds, PEEK_SECONDS)
     if not look.released:
+        if waiting.nudged_at > now:  # It came after the look began.
+            return _again(waiting, waiting.nudged_at, WAITS_FOR_DONE_FILE)
         return _again(waiting, now + _pause(waited, shortest), WAITS_FOR_DONE_FILE, idle=True)
     # Incompleteness only delays: at the deadline the decoder decides.
     deadline = waiting.changed_at + max(rules.incomplete_timeout_seconds, rules.settle_seconds)

@@ -18,6 +18,8 @@ from dropmill.model.image import Limits, Picture, Recipe, RenditionSpec
 from dropmill.model.outcome import Reason
 
 Wire = dict[str, Any]
+Place = tuple[bytes, bytes]
+"""The two folders that a worker deals with: the source's root, and staging."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +39,22 @@ class WorkRequest:
     gid: int = -1
     """Group of each rendition; -1 leaves it to the system."""
 
+    @property
+    def place(self) -> Place:
+        return self.root, self.staging
+
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """Sent once the bytes are hashed and the header is read; the daemon answers whether renditions are wanted."""
+    """Sent once the bytes are hashed and the header is read; the daemon answers whether renditions are wanted.
+
+    ``needs_bytes`` is an estimate of the memory that rendering takes at its peak.
+    """
 
     content: Content
     width: int
     height: int
+    needs_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +223,7 @@ def _result(wire: Wire) -> WorkResult | Preview:
     if kind == "Recognised":
         return Recognised(content)
     if kind == "Preview":
-        return Preview(content, _count(wire["width"]), _count(wire["height"]))
+        return Preview(content, _count(wire["width"]), _count(wire["height"]), _count(wire["needs_bytes"]))
     if kind == "Processed":
         return Processed(
             content, _looks(wire["looks"]), _picture(wire["picture"]), tuple(map(_rendered, wire["renditions"]))

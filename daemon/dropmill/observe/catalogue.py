@@ -63,8 +63,12 @@ METRICS: Final[tuple[Metric, ...]] = (
     # Workers and the daemon itself.
     Metric("dropmill_workers", "gauge", ("state",), "Worker processes: busy, idle, and how many there may be."),
     Metric("dropmill_workers_lost_total", "counter", ("reason",), "Workers that ended during a job."),
+    Metric("dropmill_clock_set_total", "counter", (), "Times that the system clock was found to have been set."),
+    Metric("dropmill_catalog_bytes", "gauge", (), "Size of the catalog."),
+    Metric("dropmill_catalog_wal_bytes", "gauge", (), "Size of the log beside it; grows while somebody keeps reading."),
     Metric("dropmill_state_errors_total", "counter", ("stage",), "Writes to the catalog that were held up."),
     Metric("dropmill_log_lines_lost_total", "counter", (), "Lines that the log's destination did not take."),
+    Metric("dropmill_reloads_total", "counter", ("outcome",), "Changed configurations: applied, or refused."),
     Metric("dropmill_ready", "gauge", (), "1 if the daemon accepts work."),
     Metric("dropmill_start_time_seconds", "gauge", (), "When the daemon started, in seconds since 1970 UTC."),
     Metric("dropmill_build_info", "gauge", ("version",), "1, with the version."),

@@ -40,6 +40,28 @@ class Stopped(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class Reloading(Fact):
+    """The configuration is read anew. ``ReloadRefused``, or ``Ready`` and ``Reloaded``, follow."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded(Fact):
+    """Another configuration is in force. ``changed``: the dotted keys that differ."""
+
+    changed: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadRefused(Fact):
+    """The configuration cannot be applied; the earlier one stays in force, or is again."""
+
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PreviousRunDied(Fact):
     """Found at start: the run before ended without a shutdown. ``in_flight`` counts what it had in hand by stage."""
 
@@ -176,6 +198,15 @@ class PublicationFailed(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class RenditionLost(Fact):
+    """A staged rendition is gone before it became visible; its picture is rendered again."""
+
+    job_id: int
+    inbox: str
+    path: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Scanned(Fact):
     inbox: str
     found_by: FoundBy
@@ -206,9 +237,19 @@ class WatchDegraded(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class WatchRestored(Fact):
+    """What was told by ``WatchDegraded`` is over."""
+
+    inbox: str
+
+
+@dataclass(frozen=True, slots=True)
 class InboxGone(Fact):
+    """The folder is not there, is another daemon's, or is only the place where its disk belongs."""
+
     inbox: str
     detail: str
+    remedy: str = "mount it or make the folder again; nothing is forgotten"
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +274,22 @@ class SourceDeleted(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class Held(Fact):
+    """No job of the inbox is begun (``*``: no file of any is queued), because of one of its folders, named by ``place``."""
+
+    inbox: str
+    place: str
+    path: bytes
+    detail: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unheld(Fact):
+    inbox: str
+
+
+@dataclass(frozen=True, slots=True)
 class Paused(Fact):
     inbox: str
 
@@ -246,6 +303,20 @@ class Resumed(Fact):
 class StateTrouble(Fact):
     what: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSet(Fact):
+    """The system clock was set forward by so many seconds, or back where negative; what waits has been moved along."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogLogGrown(Fact):
+    """A program that keeps the catalog open for reading keeps its log from being written back (Q10)."""
+
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from dropmill.observe.facts import Fact
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 WATCH_MODES: Final = ("starting", "events", "poll")
 _OWED_KINDS: Final = frozenset({"publication", "disposal", "receipt"})
-_STATE_STAGES: Final = frozenset({"enqueue", "claim", "commit", "publish"})
+_STATE_STAGES: Final = frozenset({"enqueue", "claim", "commit", "publish", "prune", "clock", "catalog"})
 OTHER: Final = "other"
 
 
@@ -33,6 +33,8 @@ class Gauges:
     watch_modes: Mapping[str, str] = field(default_factory=dict)
     workers: Mapping[str, int] = field(default_factory=dict)
     owed: Mapping[str, int] = field(default_factory=dict)
+    catalog_bytes: int = 0
+    catalog_wal_bytes: int = 0
 
 
 class Metrics:
@@ -65,6 +67,10 @@ class Metrics:
             facts.InboxGone: lambda fact: self._gone.add(fact.inbox),
             facts.InboxBack: lambda fact: self._gone.discard(fact.inbox),
             facts.StateTrouble: lambda fact: self._count("state_errors", stage=_known(fact.what, _STATE_STAGES)),
+            facts.ClockSet: lambda _fact: self._count("clock_set"),
+            facts.Started: lambda _fact: self._gone.clear(),
+            facts.Reloaded: lambda _fact: self._count("reloads", outcome="applied"),
+            facts.ReloadRefused: lambda _fact: self._count("reloads", outcome="refused"),
             facts.StageTimed: lambda fact: self._observe("stage_seconds", fact.seconds, stage=fact.stage),
         }
         self._metrics["dropmill_build_info"].labels(version=version).set(1)
@@ -114,6 +120,8 @@ class Metrics:
         modes = {(name, mode): mode == actual for name, actual in now.watch_modes.items() for mode in WATCH_MODES}
         self._metrics["dropmill_ready"].set(now.ready)
         self._metrics["dropmill_queue_oldest_seconds"].set(now.oldest_seconds)
+        self._metrics["dropmill_catalog_bytes"].set(now.catalog_bytes)
+        self._metrics["dropmill_catalog_wal_bytes"].set(now.catalog_wal_bytes)
         for name, values in (
             ("queue_jobs", now.queue),
             ("settling_files", now.settling),

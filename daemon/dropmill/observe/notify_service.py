@@ -7,7 +7,18 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from dropmill.observe.facts import Claimed, Completed, Discarded, Enqueued, Fact, Ready, Stopped, Stopping
+from dropmill.observe.facts import (
+    Claimed,
+    Completed,
+    Discarded,
+    Enqueued,
+    Fact,
+    Ready,
+    Reloading,
+    ReloadRefused,
+    Stopped,
+    Stopping,
+)
 from dropmill.ports import Clock
 
 STATUS_SECONDS: Final = 5.0
@@ -49,6 +60,15 @@ class ServiceManager:
             case Ready():
                 self._ready = True
                 self._send(f"READY=1\nSTATUS={self._status(fact)}")
+                return
+            case Reloading():
+                self._ready = False
+                # The manager compares it with when it asked, so it has to be its own clock (sd_notify(3)).
+                self._send(f"RELOADING=1\nMONOTONIC_USEC={int(self._clock.monotonic() * 1e6)}\nSTATUS=reloading")
+                return
+            case ReloadRefused(findings=findings):
+                self._ready = True
+                self._send(f"READY=1\nSTATUS=the configuration is refused: {' '.join(findings[0].split())}")
                 return
             case Stopping():
                 self._ready = False

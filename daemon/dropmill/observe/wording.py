@@ -11,6 +11,7 @@ from dropmill.model.job import FoundBy
 from dropmill.model.outcome import EXPLANATIONS, Reason, explained_as_ignored
 from dropmill.observe import facts
 from dropmill.observe.facts import Fact
+from dropmill.ports import ALL_INBOXES
 
 Level = Literal["debug", "info", "warning", "error"]
 Fields = dict[str, Any]
@@ -98,6 +99,26 @@ def _stopped(fact: facts.Stopped) -> Line:
     return Line("info", "stopped", {"released": fact.released})
 
 
+@_words(facts.Reloading)
+def _reloading(fact: facts.Reloading) -> Line:
+    return Line("info", "reading the configuration", {"cause": fact.cause})
+
+
+@_words(facts.Reloaded)
+def _reloaded(fact: facts.Reloaded) -> Line:
+    fields: Fields = {"changed": list(fact.changed)}
+    if fact.warnings:
+        fields["warnings"] = list(fact.warnings)
+    return Line("warning" if fact.warnings else "info", "the new configuration is in force", fields)
+
+
+@_words(facts.ReloadRefused)
+def _reload_refused(fact: facts.ReloadRefused) -> Line:
+    remedy = "put it right, then: dropmill reload"
+    fields: Fields = {"findings": list(fact.findings), "remedy": remedy}
+    return Line("error", "the configuration is refused; the earlier one stays in force", fields)
+
+
 @_words(facts.PreviousRunDied)
 def _previous_run_died(fact: facts.PreviousRunDied) -> Line:
     fields: Fields = {"boot": fact.boot, "pid": fact.pid, "in_flight": dict(fact.in_flight)}
@@ -112,6 +133,19 @@ def _recovered(fact: facts.Recovered) -> Line:
 @_words(facts.StateTrouble)
 def _state_trouble(fact: facts.StateTrouble) -> Line:
     return Line("error", f"{fact.what} is held up", {"detail": fact.detail})
+
+
+@_words(facts.ClockSet)
+def _clock_set(fact: facts.ClockSet) -> Line:
+    direction = "forward" if fact.seconds > 0 else "back"
+    fields: Fields = {"seconds": round(fact.seconds, 3), "remedy": "none needed: what waits goes on waiting as long"}
+    return Line("warning", f"the system clock was set {direction}", fields)
+
+
+@_words(facts.CatalogLogGrown)
+def _catalog_log_grown(fact: facts.CatalogLogGrown) -> Line:
+    remedy = "a program keeps reading catalog.db: end it (fuser -v catalog.db names it); the log then shrinks by itself"
+    return Line("warning", "the catalog's log grows", {"size_bytes": fact.size_bytes, "remedy": remedy})
 
 
 # The life of a file.
@@ -207,6 +241,12 @@ def _publication_failed(fact: facts.PublicationFailed) -> Line:
     return Line("error", "publication failed", fields | reason_fields(Reason.PUBLISH_FAILED, fact.detail))
 
 
+@_words(facts.RenditionLost)
+def _rendition_lost(fact: facts.RenditionLost) -> Line:
+    fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path}
+    return Line("warning", "a finished rendition was lost; its picture is rendered again", fields)
+
+
 @_words(facts.SourceDeleted)
 def _source_deleted(fact: facts.SourceDeleted) -> Line:
     return Line("info", "renditions removed: the original was deleted", {"inbox": fact.inbox, "path": fact.path})
@@ -252,15 +292,18 @@ def _events_lost(fact: facts.EventsLost) -> Line:
 @_words(facts.WatchDegraded)
 def _watch_degraded(fact: facts.WatchDegraded) -> Line:
     fields: Fields = {"inbox": fact.inbox, "detail": fact.detail, "remedy": fact.hint}
-    return Line("warning", "the inbox is polled instead of watched", fields)
+    return Line("warning", "the inbox is not watched as it should be", fields)
+
+
+@_words(facts.WatchRestored)
+def _watch_restored(fact: facts.WatchRestored) -> Line:
+    return Line("info", "the inbox is watched as it should be again", {"inbox": fact.inbox})
 
 
 @_words(facts.InboxGone)
 def _inbox_gone(fact: facts.InboxGone) -> Line:
-    fields: Fields = {"inbox": fact.inbox, "path": b"", "detail": fact.detail}
-    return Line(
-        "error", "inbox is gone", {**fields, "remedy": "mount it or make the folder again; nothing is forgotten"}
-    )
+    fields: Fields = {"inbox": fact.inbox, "path": b"", "detail": fact.detail, "remedy": fact.remedy}
+    return Line("error", "inbox is gone", fields)
 
 
 @_words(facts.OutputChanged)
@@ -279,6 +322,21 @@ def _output_changed(fact: facts.OutputChanged) -> Line:
 @_words(facts.InboxBack)
 def _inbox_back(fact: facts.InboxBack) -> Line:
     return Line("info", "inbox is back", {"inbox": fact.inbox, "path": b""})
+
+
+@_words(facts.Held)
+def _held(fact: facts.Held) -> Line:
+    fields: Fields = {"inbox": fact.inbox, "path": fact.path, "detail": fact.detail, "remedy": fact.remedy}
+    if fact.inbox == ALL_INBOXES:
+        return Line("error", "nothing more is queued", {**fields, "place": fact.place})
+    return Line("error", "inbox waits for its surroundings", {**fields, "place": fact.place})
+
+
+@_words(facts.Unheld)
+def _unheld(fact: facts.Unheld) -> Line:
+    if fact.inbox == ALL_INBOXES:
+        return Line("info", "files are queued again", {"inbox": fact.inbox})
+    return Line("info", "inbox goes on", {"inbox": fact.inbox})
 
 
 @_words(facts.Paused)

@@ -65,6 +65,15 @@ class Claimer:
         for job in back:
             await self._release(job)
 
+    async def take_back(self, inbox: str) -> None:
+        """Give back everything of an inbox, what runs included: its folders have stopped answering (W40)."""
+        await self.give_back(inbox)
+        cut = [(job, scope) for job, scope in self._running.values() if job.inbox == inbox]
+        for _, scope in cut:
+            scope.cancel()
+        for job, _ in cut:
+            await self._release(job)
+
     async def run(self) -> None:
         """Claim and hand out until :meth:`close`; then give back what has not begun, and wait for the running ones."""
         async with anyio.create_task_group() as group:

@@ -6,13 +6,13 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from dropmill.model.attempt import Dead, Policy, Retry, judge
+from dropmill.model.attempt import Dead, GivenBack, Policy, Retry, judge
 from dropmill.model.inbox import Inbox
 from dropmill.model.job import Job
 from dropmill.model.outcome import Outcome, Reason
 from dropmill.model.verdict import LookFirst, Presence
 from dropmill.model.work import Preview, Processed, Recognised, Superseded, WorkerLost, WorkResult
-from dropmill.observe.facts import Completed, Discarded, Emit, Rescheduled, WorkerDied
+from dropmill.observe.facts import Completed, Discarded, Emit, Interrupted, Rescheduled, WorkerDied
 from dropmill.ports import Clock, Decisions, JobEngine
 
 # Every round looks at homes that the one before named; new ones can appear only as fast as files are committed.
@@ -71,6 +71,9 @@ class Committer:
         match consequence:
             case Retry():
                 await self._retry(job, consequence)
+            case GivenBack():
+                if await self._engine.interrupt(job, consequence.detail):
+                    self._emit(Interrupted(job.id, job.inbox, job.rel, False))
             case Dead():
                 await self._give_up(job, inbox, consequence)
             case _ if isinstance(consequence.result, Superseded):

@@ -29,6 +29,7 @@ from dropmill.store import owed
 from dropmill.store.catalog import Catalog
 
 MOST_NAMES: Final = 50
+ANSWER_SECONDS: Final = 5.0
 
 
 class Disposer:
@@ -55,9 +56,9 @@ class Disposer:
         self._hint = hint
         self._reopened = reopened
 
-    async def drain(self) -> bool:
-        """Do what is due once over; True if anything was done, so that more may be due."""
-        due = await self._catalog.read(lambda session: owed.due_disposals(session, self._inboxes, self._clock.now_ms()))
+    async def drain(self, inbox: str) -> bool:
+        """Do what is due in an inbox once over; True if anything was done, so that more may be due."""
+        due = await self._catalog.read(lambda session: owed.due_disposals(session, [inbox], self._clock.now_ms()))
         # Side by side, so that the transactions of many share one sync; the lanes keep the file operations in order.
         async with anyio.create_task_group() as group:
             for disposal in due:
@@ -137,10 +138,11 @@ class Disposer:
         """
         standing = await self._catalog.read(lambda session: owed.standing_files(session, image_id))
         for output, name, size_bytes in standing:
+            # Another inbox's output, perhaps: one that hangs holds back this duplicate alone (W40).
             lane = self._lanes.get(output)
-            if lane is None or await lane.call(read_identity, output) is None:
+            if lane is None or await lane.call_within(ANSWER_SECONDS, read_identity, output) is None:
                 raise OSError(0, "the output of the picture that this one duplicates is not there")
-            seen = await lane.call(signature, output, name)
+            seen = await lane.call_within(ANSWER_SECONDS, signature, output, name)
             if isinstance(seen, Signature) and seen.size_bytes == size_bytes:
                 return True
         return False

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from dropmill.model.inbox import Inbox
 from dropmill.model.job import FoundBy, NewJob
+from dropmill.model.outcome import Reason
 from dropmill.model.settling import Ready
 from dropmill.observe.facts import Emit, Enqueued, FileIgnored
 from dropmill.ports import Clock, Ledger
@@ -18,7 +19,16 @@ MOST_WISHES: Final = 10_000
 class Enqueuer:
     """Writes what settled into the ledger and wakes the claimer."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, emit: Emit, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        emit: Emit,
+        wake: Callable[[], None],
+        intake: Callable[[], Awaitable[None]],
+    ) -> None:
+        """``intake`` returns once the queue's disk has room for more; until then files wait in their inbox (W27)."""
+        self._intake = intake
         self._ledger = ledger
         self._clock = clock
         self._emit = emit
@@ -47,6 +57,7 @@ class Enqueuer:
 
     async def enqueue(self, inbox: Inbox, ready: list[Ready]) -> int:
         """Returns how many new jobs there are. Versions that the ledger knows are passed over."""
+        await self._intake()
         now_ms = self._clock.now_ms()
         jobs = [self._job(inbox, item, now_ms) for item in ready if item.ignored is None]
         ignored = [(item.rel, item.signature, item.ignored) for item in ready if item.ignored is not None]
@@ -59,7 +70,8 @@ class Enqueuer:
                 new += 1
                 self._emit(Enqueued(job_id, inbox.name, job.rel, job.found_by, job.signature.size_bytes))
         for (rel, _signature, why), fresh in zip(ignored, journalled, strict=True):
-            if fresh:
+            # Where done-files are asked for they are as many as the pictures, and the picture tells the story.
+            if fresh and why.reason is not Reason.DONE_FILE:
                 self._emit(FileIgnored(inbox.name, rel, why.reason, why.detail))
         if new:
             self._wake()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from dropmill import __version__
@@ -40,9 +40,9 @@ class Notifier:
         self._emit = emit
         self._flight = flight
 
-    async def drain(self) -> bool:
-        """Do what is due once over; True if anything was done, so that more may be due."""
-        due = await self._catalog.read(lambda session: owed.due_notices(session, self._clock.now_ms()))
+    async def drain(self, inboxes: Collection[str]) -> bool:
+        """Do what is due for some inboxes once over; True if anything was done, so that more may be due."""
+        due = await self._catalog.read(lambda session: owed.due_notices(session, inboxes, self._clock.now_ms()))
         for notice in due:
             with self._flight.stage("notify"):
                 await self._send(notice)

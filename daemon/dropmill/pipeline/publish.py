@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
-from itertools import groupby
-from operator import attrgetter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from dropmill.files import publish as files
 from dropmill.files.access import Missing, signature
@@ -16,7 +14,7 @@ from dropmill.model.file import Signature
 from dropmill.model.inbox import Inbox
 from dropmill.model.names import with_suffix
 from dropmill.model.publication import Publication, Retirement, suffixes
-from dropmill.observe.facts import Emit, Fact, OwedLater, PublicationFailed, RenditionVisible
+from dropmill.observe.facts import Emit, Fact, OwedLater, PublicationFailed, RenditionLost, RenditionVisible
 from dropmill.observe.flight import Flight
 from dropmill.ports import Clock
 from dropmill.store import owed
@@ -26,7 +24,7 @@ Attempted = tuple[Publication, files.PublishResult | OSError]
 
 
 class Publisher:
-    """Drains what is owed; ``drain`` may be called at any time and says when to come back."""
+    """Drains what is owed to one output at a time; ``drain`` may be called for several at once."""
 
     def __init__(
         self,
@@ -37,8 +35,10 @@ class Publisher:
         chance: random.Random,
         emit: Emit,
         flight: Flight,
+        reopened: Callable[[], None],
     ) -> None:
-        """``inboxes``: one inbox per output, by the output's id. ``lanes``: by the output's path."""
+        """``inboxes``: one inbox per output, by the output's id. ``lanes``: by the output's path. ``reopened``: a job
+        is in the queue again."""
         self._catalog = catalog
         self._inboxes = inboxes
         self._lanes = lanes
@@ -46,19 +46,19 @@ class Publisher:
         self._chance = chance
         self._emit = emit
         self._flight = flight
+        self._reopened = reopened
 
-    async def drain(self) -> bool:
-        """Do what is due once over; True if anything was done, so that more may be due."""
+    async def drain(self, output_id: int) -> bool:
+        """Do what is due to an output once over; True if anything was done, so that more may be due."""
         due = await self._catalog.read(
-            lambda session: owed.due_publications(session, self._inboxes, self._clock.now_ms())
+            lambda session: owed.due_publications(session, [output_id], self._clock.now_ms())
         )
         if due:
             with self._flight.stage("publish"):
-                for _, group in groupby(
-                    sorted(due, key=attrgetter("output_id", "job_id", "id")), attrgetter("output_id")
-                ):
-                    await self._publish(list(group))
-        retirements = await self._catalog.read(lambda session: owed.due_retirements(session, self._clock.now_ms()))
+                await self._publish(due)
+        retirements = await self._catalog.read(
+            lambda session: owed.due_retirements(session, [output_id], self._clock.now_ms())
+        )
         if retirements:
             with self._flight.stage("publish"):
                 await self._retire(retirements)
@@ -71,11 +71,14 @@ class Publisher:
         facts = await self._catalog.write(lambda session: self._record(session, inbox, attempted))
         for fact in facts:
             self._emit(fact)
+        if any(isinstance(fact, RenditionLost | PublicationFailed) for fact in facts):
+            self._reopened()
 
     def _record(self, session: owed.Session, inbox: Inbox, attempted: Sequence[Attempted]) -> list[Fact]:
         facts: list[Fact] = []
         now_ms = self._clock.now_ms()
         renamed: set[int] = set()
+        lost: dict[int, list[Publication]] = {}
         for publication, result in attempted:
             path = publication.output + b"/" + publication.final_name
             match result:
@@ -92,15 +95,29 @@ class Publisher:
                             session, [p for p, r in attempted if p.job_id == publication.job_id and not _done(r)]
                         )
                 case files.Lost():
-                    detail = "the staged file is gone and the target is not it"
-                    owed.failed(session, publication, detail)
-                    facts.append(PublicationFailed(publication.job_id, path, detail))
+                    lost.setdefault(publication.job_id, []).append(publication)
                 case error:
                     wait = self._wait(publication.attempts)
                     detail = error.strerror or str(error)
                     owed.publication_later(session, publication.id, now_ms + int(wait * 1000), detail)
                     facts.append(OwedLater("publication", publication.job_id, path, detail, wait))
+        for job_id, publications in lost.items():
+            facts += self._lose(session, inbox, job_id, publications)
         return facts
+
+    def _lose(
+        self, session: owed.Session, inbox: Inbox, job_id: int, publications: Sequence[Publication]
+    ) -> Iterator[Fact]:
+        """What is nowhere any more is rendered again, a few times; then a person has to look."""
+        detail = "its staged file is gone, and what has its final name is not it"
+        again = owed.render_again(session, job_id, {publication.id for publication in publications}, detail)
+        for publication in publications:
+            path = publication.output + b"/" + publication.final_name
+            if again:
+                yield RenditionLost(job_id, inbox.name, path)
+            else:
+                owed.failed(session, publication, detail)
+                yield PublicationFailed(job_id, path, detail)
 
     def _rename(self, session: owed.Session, publications: Sequence[Publication]) -> None:
         """One further suffix for all renditions of the job that are not visible yet; committed before the next try."""

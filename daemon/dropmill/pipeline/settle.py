@@ -12,7 +12,9 @@ from dropmill.errors import DropmillError
 from dropmill.files.inspect import Inspection, Policy, inspect_many
 from dropmill.files.lane import Lane
 from dropmill.model.inbox import Inbox
-from dropmill.model.settling import Hint, Look, LookAgain, Ready, Rules, Settled, Waiting, settle
+from dropmill.model.names import is_companion_name, owner_names, split_extension
+from dropmill.model.pace import Pace
+from dropmill.model.settling import Hint, Look, Nudge, Ready, Rules, Settled, Waiting, settle
 from dropmill.observe.facts import Emit, StateTrouble
 from dropmill.observe.flight import Flight
 from dropmill.ports import Clock
@@ -42,20 +44,23 @@ class Settling:
         self._emit = emit
         self._flight = flight
         self._enqueue = enqueue
-        self._rules = Rules(inbox.settle_seconds, inbox.incomplete_timeout_seconds)
+        self._pace = Pace(inbox.settle_seconds, inbox.settle_max_seconds)
         self._waiting: dict[bytes, Waiting] = {}
         self._agenda: list[tuple[float, bytes]] = []
+        self._idle: set[bytes] = set()
         self._busy = False
         self._wake = anyio.Event()
 
     def hint(self, rel: bytes, hint: Hint) -> None:
         """Something may be at ``rel``; to be called on the event loop."""
         now = self._clock.monotonic()
-        waiting, request = settle(self._waiting.get(rel), hint, now, self._rules)
-        if waiting is not None and isinstance(request, LookAgain):
-            self._put(rel, waiting)
-            if self._agenda[0][1] == rel:
-                self._wake.set()
+        if hint.signature is not None:
+            self._pace.seen(rel, hint.signature, now)
+        self._observe(rel, hint, now)
+        if self._policy.done_suffix and is_companion_name(rel, (self._policy.done_suffix,)):
+            for picture in dict.fromkeys((split_extension(rel)[0], *owner_names(rel))):
+                if picture in self._waiting:
+                    self._observe(picture, Nudge(), now)
 
     def waiting(self, rel: bytes) -> Waiting | None:
         return self._waiting.get(rel)
@@ -64,6 +69,20 @@ class Settling:
     def count(self) -> int:
         """Paths that wait, and those just being handed on."""
         return len(self._waiting) + self._busy
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is on its way but what only its user can bring on, with a done-file."""
+        return not self._busy and len(self._waiting) == len(self._idle)
+
+    @property
+    def settle_seconds(self) -> float:
+        """How long a file has to stay as it is at present (W01)."""
+        return self._pace.settle_seconds(self._clock.monotonic())
+
+    @property
+    def _rules(self) -> Rules:
+        return Rules(self.settle_seconds, self._inbox.incomplete_timeout_seconds)
 
     async def run(self) -> None:
         while True:
@@ -76,10 +95,18 @@ class Settling:
             with anyio.move_on_after(max(0.0, delay)):
                 await self._wake.wait()
 
+    def _observe(self, rel: bytes, observation: Hint | Nudge, now: float) -> None:
+        waiting, _ = settle(self._waiting.get(rel), observation, now, self._rules)
+        if waiting is not None:
+            self._put(rel, waiting)
+            if self._agenda and self._agenda[0][1] == rel:
+                self._wake.set()
+
     def _put(self, rel: bytes, waiting: Waiting) -> None:
         """Remember the state; the agenda keeps entries that were overtaken, which ``_due`` passes over."""
         before = self._waiting.get(rel)
         self._waiting[rel] = waiting
+        (self._idle.add if waiting.idle else self._idle.discard)(rel)
         if before is None or before.look_at != waiting.look_at:
             heapq.heappush(self._agenda, (waiting.look_at, rel))
 
@@ -95,30 +122,42 @@ class Settling:
 
     async def _look(self, due: list[bytes]) -> None:
         now = self._clock.monotonic()
+        rules = self._rules
         looks = []
         for rel in due:
             waiting = self._waiting[rel]
-            seems_finished = waiting.signature is not None and now >= waiting.changed_at + self._rules.settle_seconds
+            seems_finished = waiting.signature is not None and now >= waiting.changed_at + rules.settle_seconds
             looks.append((rel, seems_finished))
         with self._flight.stage("settle"):
             inspections = await self._lane.call(inspect_many, self._inbox.root.path, looks, self._policy)
-        ready = [item for inspection in inspections if (item := self._step(inspection, now)) is not None]
+        ready = [item for inspection in inspections if (item := self._step(inspection, now, rules)) is not None]
         if ready:
             await self._hand_on(ready)
 
-    def _step(self, inspection: Inspection, now: float) -> Ready | None:
-        """``now`` is when the look began, so that only what was judged can count as settled."""
+    def _step(self, inspection: Inspection, now: float, rules: Rules) -> Ready | None:
+        """``now`` is when the look began, so that only what was judged can count as settled; ``rules`` held then."""
         rel = inspection.rel
         before = self._waiting.get(rel)
         if before is None:
             return None
-        look = Look(inspection.signature, inspection.writer, inspection.ignored is None, inspection.trouble)
-        waiting, request = settle(before, look, now, self._rules)
+        if inspection.signature is not None:
+            self._pace.seen(rel, inspection.signature, now)
+        look = Look(
+            inspection.signature,
+            inspection.writer,
+            inspection.ignored is None,
+            inspection.trouble,
+            inspection.complete,
+            inspection.released,
+        )
+        waiting, request = settle(before, look, now, rules)
         if waiting is not None:
             self._waiting[rel] = waiting
-            heapq.heappush(self._agenda, (waiting.look_at, rel))
+            (self._idle.add if waiting.idle else self._idle.discard)(rel)
+            heapq.heappush(self._agenda, (waiting.look_at, rel))  # The entry that asked for this look is gone.
             return None
         del self._waiting[rel]
+        self._idle.discard(rel)
         if isinstance(request, Settled):
             waited = now - before.found_at
             return Ready(rel, request.signature, request.found_by, waited, inspection.ignored)

@@ -1,6 +1,6 @@
 """Configuration: defaults < preset < file < environment < options, checked whole, explained value by value."""
 
-from dropmill.settings.capacity import effective_processes
+from dropmill.settings.capacity import effective_processes, memory_room_bytes
 from dropmill.settings.explain import Answers, schema, show, starter
 from dropmill.settings.findings import Finding, SettingsError, Wrong
 from dropmill.settings.inboxes import COMPANIONS, Inbox
@@ -45,6 +45,7 @@ __all__ = [
     "Wrong",
     "effective_processes",
     "load",
+    "memory_room_bytes",
     "resolved",
     "schema",
     "show",

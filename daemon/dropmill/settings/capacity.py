@@ -1,4 +1,4 @@
-"""How many workers this machine, or this container, has room for."""
+"""How many workers this machine, or this container, has room for, and how much memory for their pictures."""
 
 from __future__ import annotations
 
@@ -28,10 +28,29 @@ def effective_processes(workers: Workers, *, cpus: int | None = None, root: str 
         if quota:
             bounds.append(math.ceil(quota))
     for folder in groups["memory"]:
-        memory = _number(folder, "memory.max") or _number(folder, "memory.limit_in_bytes")
+        memory = _memory_limit(folder)
         if memory:
             bounds.append(int(memory // (workers.memory_limit_mb << 20)))
     return max(1, min(bounds))
+
+
+def memory_room_bytes(workers: Workers, *, root: str = "/") -> int:
+    """``workers.memory_total_mb``, or for 0 three quarters of what is free now; at least the budget of one worker.
+
+    Free is what the kernel calls available, or less where the limit of our control group, or of one above it, is less.
+    """
+    if workers.memory_total_mb:
+        return workers.memory_total_mb << 20
+    bounds = [limit for folder in _groups(root)["memory"] if (limit := _memory_limit(folder))]
+    for line in _read(os.path.join(root, "proc/meminfo")).splitlines():
+        if line.startswith("MemAvailable:"):
+            bounds.append(int(line.split()[1]) << 10)
+    budget_bytes = workers.memory_limit_mb << 20
+    return max(min(bounds) * 3 // 4, budget_bytes) if bounds else budget_bytes * effective_processes(workers)
+
+
+def _memory_limit(folder: str) -> int | None:
+    return _number(folder, "memory.max") or _number(folder, "memory.limit_in_bytes")
 
 
 def _groups(root: str) -> dict[str, list[str]]:

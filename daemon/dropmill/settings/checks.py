@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from dropmill.errors import ConfigurationError
 from dropmill.settings.findings import Finding, suggestion
@@ -13,6 +15,8 @@ from dropmill.settings.locate import Key
 from dropmill.settings.sections import TcpAddress
 from dropmill.settings.sources import dotted
 from dropmill.settings.top import Settings
+
+REAL_SECONDS: Final = 2.0
 
 
 @dataclass
@@ -126,7 +130,8 @@ def _profile(key: Key, inbox: Inbox, settings: Settings, report: Report, profile
 def _places(settings: Settings, report: Report) -> None:
     """W28: nothing that we write may lie inside what we watch, nor the other way round."""
     inboxes = [(("inboxes", index, "path"), inbox) for index, inbox in enumerate(settings.inboxes)]
-    watched: list[tuple[Key, str, str]] = [(key, inbox.path, os.path.realpath(inbox.path)) for key, inbox in inboxes]
+    reals = _real_paths([inbox.path for _, inbox in inboxes] + [shown for _, _, shown in _written(settings)])
+    watched: list[tuple[Key, str, str]] = [(key, inbox.path, reals[inbox.path]) for key, inbox in inboxes]
     for number, (key, shown, real) in enumerate(watched):
         for other_key, other_shown, other_real in watched[:number]:
             if real == other_real:
@@ -140,7 +145,7 @@ def _places(settings: Settings, report: Report) -> None:
                     other_key,
                 )
     for place_key, word, shown in _written(settings):
-        real = os.path.realpath(shown)
+        real = reals[shown]
         for key, inbox_shown, inbox_real in watched:
             if real == inbox_real:
                 report.error(
@@ -152,6 +157,23 @@ def _places(settings: Settings, report: Report) -> None:
             elif _inside(inbox_real, real):
                 hint = "what is written there would be watched; move one away"
                 report.error(key, f"inbox {inbox_shown} is inside {word} {shown}", hint, place_key)
+
+
+def _real_paths(paths: Collection[str]) -> dict[str, str]:
+    """Every path without links on the way; as it is written where its disk does not answer in time (W40)."""
+    found: dict[str, str] = {}
+    threads = [
+        threading.Thread(target=lambda path=path: found.setdefault(path, os.path.realpath(path)), daemon=True)
+        for path in dict.fromkeys(paths)
+    ]
+    for thread in threads:
+        thread.start()
+    patience = REAL_SECONDS
+    for thread in threads:
+        thread.join(patience)
+        if thread.is_alive():
+            patience = 0.0
+    return {path: found.get(path, os.path.abspath(path)) for path in paths}
 
 
 def _written(settings: Settings) -> Iterator[tuple[Key, str, str]]:

@@ -29,11 +29,25 @@ class Inbox(Section):
     settle_seconds: Number = Field(
         default=2.0, ge=0, le=3600, description="A file is complete when nothing about it changed for that long."
     )
+    settle_max_seconds: Number = Field(
+        default=0.0,
+        ge=0,
+        le=3600,
+        description="Where files keep changing after settle_seconds, as a scanner's that adds page after page, the inbox "
+        "waits longer, up to this; it relaxes after ten minutes without. 0 means five times settle_seconds, and at "
+        "settle_seconds or less it never adapts.",
+    )
     incomplete_timeout_seconds: Number = Field(
         default=20.0,
         ge=0,
         le=86400,
-        description="How long to wait for a file that is empty, or that somebody still has open for writing.",
+        description="How long to wait, after the last change, for a file that is empty, that ends before its format says, "
+        "or that somebody still has open for writing. Then it is judged as it is.",
+    )
+    done_suffix: str = Field(
+        default="",
+        description='With ".done" a picture is taken only once a.jpg.done or a.done is beside a.jpg, however long that '
+        "takes. A done-file is a companion: it moves with its picture, and stays where the picture stays or is deleted.",
     )
     recursive: bool = Field(
         default=True, description="Whether folders inside are watched too; they are kept in the output."
@@ -140,6 +154,25 @@ class Inbox(Section):
             if extension in _IMAGES:
                 raise Wrong(f"{extension!r} is a picture itself", "it would never be processed; take it out")
         return extensions
+
+    @field_validator("done_suffix")
+    @classmethod
+    def _suffix(cls, value: str) -> str:
+        if value and not re.fullmatch(r"\.[A-Za-z0-9_-]{1,18}", value):
+            raise Wrong(f"{value!r} is no suffix", 'write it as ".done": a dot, then up to 18 letters or digits')
+        if value[1:].lower() in _IMAGES:
+            raise Wrong(f"{value!r} is the end of a picture's name", 'choose another, such as ".done"')
+        return value
+
+    @property
+    def longest_settle_seconds(self) -> float:
+        return self.settle_max_seconds or 5 * self.settle_seconds
+
+    @property
+    def travelling(self) -> tuple[str, ...]:
+        """Extensions of what moves with a picture: its companions and its done-file."""
+        done = self.done_suffix[1:].lower()
+        return self.companions if not done or done in self.companions else (*self.companions, done)
 
     @property
     def template(self) -> Template:

@@ -267,6 +267,12 @@ class Workers(Section):
         ge=64,
         description="Memory that one worker may take for its job, in MiB, beyond what it starts with.",
     )
+    memory_total_mb: Whole = Field(
+        default=0,
+        ge=0,
+        description="Memory that the pictures in all workers may take together, in MiB; one that finds no room waits. "
+        "0: three quarters of what is free at the start, within the control group's limit.",
+    )
     max_pixels: Whole = Field(
         default=_LIMITS.max_pixels, ge=1, description="Largest picture, width x height x frames that would be decoded."
     )
@@ -314,6 +320,12 @@ class Queue(Section):
     retry_cap_seconds: Number = Field(default=300.0, gt=0, description="Longest wait between two attempts.")
     retention_days: Number = Field(
         default=30.0, ge=0, description="Finished jobs are kept that long; what has been seen is remembered for ever."
+    )
+    high_water_jobs: Whole = Field(
+        default=1_000_000,
+        ge=1,
+        description="With that many jobs waiting, no further files are looked for until a tenth of them is done; "
+        "meanwhile they wait in their folders.",
     )
 
 

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 from dropmill.settings.inboxes import Inbox
 from dropmill.settings.presets import PROFILES
 from dropmill.settings.profiles import Profile
-from dropmill.settings.sections import Dedupe, Http, Log, Number, Output, PathText, Queue, Workers
+from dropmill.settings.sections import Dedupe, Http, Log, Number, Output, PathText, Queue, Whole, Workers
 
 # Given instead of values, these two say "merge those layers, highest first, and tell me the result".
 LAYERS = "_layers_"
@@ -69,6 +69,12 @@ class Settings(BaseSettings):
         gt=0,
         le=3600,
         description="How long running jobs may take to finish when the daemon is asked to stop.",
+    )
+    min_free_mb: Whole = Field(
+        default=64,
+        ge=0,
+        description="Room to keep free beside the catalog and in every output and archive, in MiB; with less, "
+        "nothing new is begun there until there is more. 0: work goes on until the disk is full.",
     )
     http: Http = Field(default_factory=Http, description="The status page, the API, health and metrics.")
     log: Log = Field(default_factory=Log, description="What the daemon says about itself.")

@@ -38,6 +38,12 @@ def forget_missing_codecs(session: Session, root_id: int) -> None:
     session.run("sources_codec_missing", root_id=root_id)
 
 
+def output_at(session: Session, path: bytes) -> str | None:
+    """The identity of the output that was last recorded at a path."""
+    row = session.one("output_at", path=path)
+    return row["name"] if row else None
+
+
 def has_other_output(session: Session, path: bytes, identity: str) -> bool:
     """Whether another output than the one of this identity was last seen at the path."""
     outputs = [row for row in session.all("roots_all") if row["kind"] == "output" and row["path"] == path]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import apsw
 
@@ -17,6 +17,8 @@ from dropmill.store.migrations import empty, migrate, refuse_foreign, refuse_old
 T = TypeVar("T")
 
 CATALOG_NAME = "catalog.db"
+# From here on people are told that the log beside the catalog grows; in ordinary times it has about 4 MB.
+WAL_ALARM_BYTES: Final = 64 << 20
 
 
 class Catalog:
@@ -46,10 +48,7 @@ class Catalog:
 
     def wal_bytes(self) -> int:
         """The size of the log beside the catalog, which grows while a reader keeps it from being written back."""
-        try:
-            return os.path.getsize(f"{self.path}-wal")
-        except OSError:
-            return 0  # Not made yet, or its folder is gone, of which writing tells.
+        return file_bytes(f"{self.path}-wal")
 
     async def write_back(self) -> None:
         """Bring the log into the catalog and cut it, as far as nobody reads what it holds; waits for nobody (Q10)."""
@@ -98,3 +97,11 @@ class ReadOnlyCatalog:
 
 def catalog_path(state_dir: str) -> str:
     return os.path.join(state_dir, CATALOG_NAME)
+
+
+def file_bytes(path: str) -> int:
+    """The size of the catalog or of the log beside it; 0 where it is not there, of which writing tells."""
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0

@@ -19,6 +19,12 @@ class KnownSource:
     missing_scans: int
 
 
+def recorded(session: Session, root_id: int) -> str:
+    """Which directory the inbox was when it was last recognised; empty before the first time."""
+    row = session.one("root_get", id=root_id)
+    return str(row["identity"]) if row else ""
+
+
 def identify(session: Session, root_id: int, identity: str, now_ms: int) -> bool:
     """Record which directory an inbox is; False if it is another one than before, where nothing was deleted yet."""
     before = session.one("root_get", id=root_id)

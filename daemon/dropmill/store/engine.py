@@ -20,15 +20,31 @@ from dropmill.store.connection import Session
 class EmbeddedEngine:
     """``owner`` is the id of this boot; ``inboxes`` are those configured: jobs of others wait until theirs is back."""
 
-    def __init__(self, catalog: Catalog, clock: Clock, owner: str, inboxes: Collection[str]) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        clock: Clock,
+        owner: str,
+        inboxes: Collection[str],
+        held: Callable[[], Collection[str]] = frozenset,
+    ) -> None:
+        """``held`` names inboxes of which nothing may begin now, whatever waits in the queue."""
         self._catalog = catalog
         self._clock = clock
         self._owner = owner
         self._inboxes = inboxes
+        self._held = held
         self._paused: set[str] | None = None
 
     async def known(self, root_id: int, seen: Sequence[tuple[bytes, Signature]]) -> set[bytes]:
         return await self._catalog.read(lambda session: queue.known(session, root_id, seen))
+
+    async def held_before(self, root_id: int, rel: bytes, job_id: int) -> bool:
+        versions = await self._catalog.read(lambda session: session.all("versions_at", root_id=root_id, rel=rel))
+        return any(version["job_id"] != job_id for version in versions)
+
+    async def queue_holds(self, jobs: int) -> bool:
+        return bool(await self._catalog.read(lambda session: session.value("queue_holds", jobs=jobs)))
 
     async def enqueue(
         self,
@@ -48,7 +64,8 @@ class EmbeddedEngine:
         paused = await self.paused()
         if ALL_INBOXES in paused:
             return []
-        open_inboxes = [name for name in self._inboxes if name not in paused]
+        held = self._held()
+        open_inboxes = [name for name in self._inboxes if name not in paused and name not in held]
         if not await self._catalog.read(lambda session: queue.any_waiting(session, open_inboxes, self._clock.now_ms())):
             return []  # Looking is cheap; a transaction for nothing would cost a sync.
         return await self._catalog.write(
@@ -63,12 +80,15 @@ class EmbeddedEngine:
     async def release(self, job: Job) -> bool:
         return await self._catalog.write(lambda session: queue.release(session, job, self._clock.now_ms()))
 
+    async def interrupt(self, job: Job, detail: str) -> bool:
+        return await self._catalog.write(lambda session: queue.interrupt(session, job, detail, self._clock.now_ms()))
+
     async def reschedule(
         self, job: Job, after_seconds: float, reason: Reason, detail: str, *, crashed: bool, alone: bool
     ) -> bool:
-        now_ms = self._clock.now_ms()
-        return await self._catalog.write(
-            lambda session: queue.reschedule(
+        def action(session: Session) -> bool:
+            now_ms = self._clock.now_ms()
+            return queue.reschedule(
                 session,
                 job,
                 at_ms=now_ms + int(after_seconds * 1000),
@@ -78,7 +98,8 @@ class EmbeddedEngine:
                 alone=alone,
                 now_ms=now_ms,
             )
-        )
+
+        return await self._catalog.write(action)
 
     async def discard(self, job: Job, inbox: Inbox, reason: Reason, detail: str, *, crashed: bool, move: bool) -> bool:
         return await self._catalog.write(

@@ -13,6 +13,8 @@ from dropmill.store.connection import Session as Session  # Callers name it with
 from dropmill.store.rows import signature_of
 
 LOT = 200
+# A picture whose finished renditions are lost again and again is left to a person.
+MOST_RENDERINGS = 3
 
 
 def due_publications(session: Session, output_ids: Collection[int], now_ms: int) -> list[Publication]:
@@ -61,6 +63,44 @@ def failed(session: Session, publication: Publication, detail: str) -> None:
             reopen_duplicate(session, duplicate["id"])
 
 
+def render_again(session: Session, job_id: int, lost: Collection[int], detail: str) -> bool:
+    """Publications of a job are lost before they became visible: it goes back into the queue with all that it decided.
+
+    False, with nothing changed, where that was tried often enough, or another job for the same version is in the queue.
+    """
+    job = session.one("job_get", id=job_id)
+    if job is None or session.value("attempts_published", job_id=job_id) >= MOST_RENDERINGS:
+        return False
+    if job["state"] == "completed":
+        rows = session.all("publications_of_job", job_id=job_id)
+        standing = any(row["state"] in {"owed", "visible"} and row["id"] not in lost for row in rows)
+        if not session.run("job_render_again", id=job_id, detail=detail, standing=int(standing)):
+            return False
+        session.run("disposals_remove", job_id=job_id)
+        session.run("versions_of_job_remove", job_id=job_id)
+        session.run("notices_remove", job_id=job_id)
+    elif job["state"] not in {"scheduled", "available", "executing"}:
+        return False
+    for publication_id in lost:
+        session.run("publication_lost", id=publication_id, detail=detail)
+    return True
+
+
+def hurry(session: Session, inboxes: Collection[str], output_ids: Collection[int], now_ms: int) -> None:
+    """Their folders are well again: what waited for that need not wait longer."""
+    names, outputs = json.dumps(sorted(inboxes)), json.dumps(sorted(output_ids))
+    session.run("jobs_hurry", inboxes=names, now_ms=now_ms)
+    session.run("publications_hurry", outputs=outputs, now_ms=now_ms)
+    session.run("disposals_hurry", inboxes=names, now_ms=now_ms)
+    session.run("notices_hurry", inboxes=names, now_ms=now_ms)
+
+
+def given_up(session: Session) -> int:
+    """How many renditions were lost and are not made again by themselves."""
+    count: int = session.value("publications_given_up")
+    return count
+
+
 def publication_later(session: Session, publication_id: int, at_ms: int, detail: str) -> None:
     session.run("publication_later", id=publication_id, next_attempt_at_ms=at_ms, detail=detail)
 
@@ -80,7 +120,8 @@ def source_sha256(session: Session, job_id: int) -> str:
     return row["sha256"] if row else ""
 
 
-def due_retirements(session: Session, now_ms: int) -> list[Retirement]:
+def due_retirements(session: Session, output_ids: Collection[int], now_ms: int) -> list[Retirement]:
+    outputs = json.dumps(list(output_ids))
     return [
         Retirement(
             id=row["id"],
@@ -92,7 +133,7 @@ def due_retirements(session: Session, now_ms: int) -> list[Retirement]:
             removable=row["ownership"] == "owned" and not row["succeeded"],
             attempts=row["attempts"],
         )
-        for row in session.all("publications_retiring", now_ms=now_ms, limit=LOT)
+        for row in session.all("publications_retiring", outputs=outputs, now_ms=now_ms, limit=LOT)
     ]
 
 
@@ -169,10 +210,11 @@ class Notice:
     attempts: int
 
 
-def due_notices(session: Session, now_ms: int) -> list[Notice]:
+def due_notices(session: Session, inboxes: Collection[str], now_ms: int) -> list[Notice]:
+    names = json.dumps(list(inboxes))
     return [
         Notice(row["id"], row["kind"], row["job_id"], row["attempts"])
-        for row in session.all("notices_due", now_ms=now_ms, limit=LOT)
+        for row in session.all("notices_due", inboxes=names, now_ms=now_ms, limit=LOT)
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -156,6 +156,13 @@ def release(session: Session, job: Job, now_ms: int) -> bool:
     return changed == 1
 
 
+def interrupt(session: Session, job: Job, detail: str, now_ms: int) -> bool:
+    """Executing to available, to run alone: whatever was to do the work went down, and not by the file's doing."""
+    changed = session.run("job_interrupted", id=job.id, epoch=job.epoch)
+    end_attempt(session, job, "interrupted", detail, now_ms)
+    return changed == 1
+
+
 @dataclass(frozen=True, slots=True)
 class Rescued:
     job_id: int
@@ -164,22 +171,28 @@ class Rescued:
     discarded: bool
 
 
-def rescue(session: Session, owner: str, max_interruptions: int, now_ms: int) -> list[Rescued]:
-    """Give jobs that earlier boots had in hand back, or discard them after too many interruptions (Q18)."""
+def rescue(
+    session: Session,
+    owner: str,
+    max_interruptions: int,
+    now_ms: int,
+    on_discarded: Callable[[Session, Job, str], None] = lambda session, job, detail: None,
+) -> list[Rescued]:
+    """Give jobs that earlier boots had in hand back, or discard them after too many interruptions (Q18).
+
+    ``on_discarded`` (session, job, detail) is called in the transaction, for what is owed to such a job's original.
+    """
     rescued = []
     for row in session.all("jobs_orphaned", owner=owner):
-        final = row["interruptions"] + 1 >= max_interruptions
+        job = job_of(row)
+        final = job.interruptions >= max_interruptions
         if final:
-            session.run(
-                "job_interrupted_for_good",
-                id=row["id"],
-                epoch=row["epoch"],
-                detail=f"interrupted {row['interruptions'] + 1} times",
-                now_ms=now_ms,
-            )
+            detail = f"interrupted {job.interruptions + 1} times"
+            session.run("job_interrupted_for_good", id=job.id, epoch=job.epoch, detail=detail, now_ms=now_ms)
+            end_attempt(session, job, "interrupted", "the daemon went down", now_ms)
+            on_discarded(session, job, detail)
         else:
-            session.run("job_interrupted", id=row["id"], epoch=row["epoch"])
-        end_attempt(session, job_of(row), "interrupted", "the daemon went down", now_ms)
+            interrupt(session, job, "the daemon went down", now_ms)
         rescued.append(Rescued(row["id"], row["inbox"], row["rel"], final))
     return rescued
 

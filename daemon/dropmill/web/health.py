@@ -58,5 +58,7 @@ def gauges_of(status: Json) -> Gauges:
             "idle": max(0, len(workers["pids"]) - workers["busy"]),
             "limit": workers["size"],
         },
+        catalog_bytes=status["catalog"]["bytes"],
+        catalog_wal_bytes=status["catalog"]["wal_bytes"],
         owed={kind: owed[kind] for kind in ("publications", "retirements", "disposals", "notices")},
     )

@@ -47,7 +47,7 @@ def cause(ended: Ended, *, budget_bytes: int, last_words: bytes = b"") -> tuple[
     last words, how near it was to its budget, and the kernel's own count of kills.
     """
     if ended.zygote_lost:
-        return Reason.WORKER_CRASHED, "the worker pool was interrupted: its zygote ended, and all workers with it"
+        return Reason.INTERRUPTED, "the worker pool was interrupted: its zygote ended, and all workers with it"
     code = os.waitstatus_to_exitcode(ended.status)
     told = how(ended.status)
     if code == EXIT_OVER_MEMORY:

@@ -46,18 +46,29 @@ def own_session() -> None:
         os.setsid()
 
 
-def limit_memory(budget_bytes: int) -> int:
-    """Limit the address space to what is mapped now and ``budget_bytes`` more; returns the limit in bytes.
+def limit_memory(budget_bytes: int) -> None:
+    """Limit the address space to what is mapped now and ``budget_bytes`` more.
 
-    To be called after the libraries are loaded: OpenBLAS spins for ever where it cannot map its buffers.
+    To be called after the libraries are loaded: OpenBLAS spins for ever where it cannot map its buffers. The hard limit
+    stays, because the daemon raises the limit of a worker that a huge picture was given to.
     """
     limit = address_space_bytes() + budget_bytes
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     if hard != resource.RLIM_INFINITY:
         limit = min(limit, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    return limit
+
+
+def memory_limit_bytes() -> int:
+    return resource.getrlimit(resource.RLIMIT_AS)[0]
+
+
+def raise_memory_limit(pid: int, by_bytes: int) -> None:
+    """Let another process of our user map more. Raises ``OSError`` where that is not allowed or it is gone."""
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_AS)
+    limit = soft + by_bytes if hard == resource.RLIM_INFINITY else min(soft + by_bytes, hard)
+    resource.prlimit(pid, resource.RLIMIT_AS, (limit, hard))
 
 
 def keep_freed_memory(limit_bytes: int) -> None:
@@ -78,13 +89,24 @@ def address_space_bytes() -> int:
         return int(file.read().split(b" ", 1)[0]) * resource.getpagesize()
 
 
-def peak_address_space_bytes() -> int:
-    """VmPeak of this process: the most that was ever mapped at once."""
-    with open("/proc/self/status", "rb") as file:
-        for line in file:
+class Memory:
+    """What the kernel counts of this process, through descriptors that stay open."""
+
+    def __init__(self) -> None:
+        self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        self._status = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+        self._page_bytes = resource.getpagesize()
+
+    def address_space_bytes(self) -> int:
+        """VmSize: what is mapped now."""
+        return int(os.pread(self._statm, 128, 0).split(b" ", 1)[0]) * self._page_bytes
+
+    def peak_address_space_bytes(self) -> int:
+        """VmPeak: the most that was ever mapped at once."""
+        for line in os.pread(self._status, 8192, 0).splitlines():
             if line.startswith(b"VmPeak:"):
                 return int(line.split()[1]) << 10
-    return 0
+        return 0
 
 
 def _prctl(option: int, value: int) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from dropmill.model.work import (
+    Place,
     Preview,
     WorkRequest,
     WorkResult,
@@ -23,10 +24,15 @@ from dropmill.workers.ending import Ended
 from dropmill.workers.frames import Breach, Closed, Frame, Unread
 from dropmill.workers.nursery import ForkRefused, Nursery
 from dropmill.workers.output import Drain, WorkerOutput
+from dropmill.workers.worker import ELSEWHERE
 
 
 class NotTaken(Exception):
-    """The worker ended before it could be given the job; nothing of the attempt has begun."""
+    """The worker ended before it could be given the job, or cannot reach its folders; nothing of the attempt counts."""
+
+
+class Elsewhere(NotTaken):
+    """The folders are not those that the worker is confined to: something else was mounted or put there."""
 
 
 class DeadlinePassed(Exception):
@@ -37,19 +43,28 @@ class Member:
     """Made by ``born``. ``ended`` is set by the pool when the zygote reports the end."""
 
     def __init__(
-        self, nursery: Nursery, sock: socket.socket, output_fd: int, sink: Callable[[WorkerOutput], None]
+        self,
+        nursery: Nursery,
+        sock: socket.socket,
+        output_fd: int,
+        budget_bytes: int,
+        sink: Callable[[WorkerOutput], None],
     ) -> None:
         self.nursery = nursery
+        self.budget_bytes = budget_bytes
         self.pid = 0
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self.leaving = False
         """It said that it ends after its last result."""
         self.idle_since = 0.0
+        self.place: Place | None = None
+        """Of its first job; it is confined to that."""
+        self.guards: tuple[str, ...] = ()
         self.channel = Channel(sock)
         self.drain = Drain(output_fd, sink)
 
     @classmethod
-    async def born(cls, nursery: Nursery, sink: Callable[[WorkerOutput], None]) -> Member:
+    async def born(cls, nursery: Nursery, budget_bytes: int, sink: Callable[[WorkerOutput], None]) -> Member:
         """Have a worker forked. Raises ``ZygoteLost``, or ``ForkRefused`` where the system gives no process."""
         try:
             ours, theirs = socket.socketpair()
@@ -61,7 +76,7 @@ class Member:
             ours.close()
             theirs.close()
             raise ForkRefused(str(error)) from error
-        member = cls(nursery, ours, read_fd, sink)
+        member = cls(nursery, ours, read_fd, budget_bytes, sink)
         try:
             member.pid = member.drain.pid = await nursery.fork(theirs, write_fd)
         except BaseException:
@@ -75,8 +90,10 @@ class Member:
     async def greet(self) -> None:
         """Wait until the worker has set its limits and is ready. Raises ``Closed`` or ``Breach`` where it fails to."""
         frame = await self.channel.receive()
-        if frame != Frame(0, 0, {"hello": self.pid}):
+        guards = frame.body.get("guards")
+        if frame != Frame(0, 0, {"hello": self.pid, "guards": guards}) or not isinstance(guards, list):
             raise Breach("not a greeting")
+        self.guards = tuple(map(str, guards))
 
     def fit_for_work(self) -> bool:
         return not self.leaving and not self.ended.done() and self.channel.usable()
@@ -91,6 +108,27 @@ class Member:
         """One attempt. Raises ``NotTaken``, ``Closed``, ``Breach``, ``DeadlinePassed``, or what ``wanted`` raises."""
         if not self.fit_for_work():
             raise NotTaken
+        first = self.place is None
+        if first:
+            self.place = request.place
+        elif self.place != request.place:
+            self.leaving = True
+            raise NotTaken
+        try:
+            return await self._exchange(request, timeout_seconds, wanted, allowance_seconds)
+        except Elsewhere as elsewhere:
+            if first:  # It was confined to these very folders a moment ago.
+                raise Breach("it says that it cannot reach its own folders") from elsewhere
+            self.leaving = True
+            raise
+
+    async def _exchange(
+        self,
+        request: WorkRequest,
+        timeout_seconds: float,
+        wanted: Callable[[Preview], Awaitable[bool]],
+        allowance_seconds: Callable[[Preview], float],
+    ) -> WorkResult:
         self.drain.begin(request.job_id, request.epoch)
         try:
             await self._send(request, {"request": request_to_wire(request)})
@@ -124,6 +162,8 @@ class Member:
                 f"an answer for job {frame.job_id}, epoch {frame.epoch},"
                 f" where job {request.job_id}, epoch {request.epoch} was asked"
             )
+        if frame.body == ELSEWHERE:
+            raise Elsewhere
         try:
             answer = result_from_wire(frame.body)
             check_answer(request, answer)

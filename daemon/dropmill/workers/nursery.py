@@ -59,7 +59,12 @@ class Nursery:
         """Start the process and return at once; loading goes on there. Raises ``OSError`` where it cannot start."""
         keep_standard_descriptors()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        read_fd, write_fd = os.pipe()
+        try:
+            read_fd, write_fd = os.pipe()
+        except OSError:
+            self._control.close()
+            theirs.close()
+            raise
         try:
             self._process = subprocess.Popen(
                 _command(load, theirs.fileno(), budget_bytes),

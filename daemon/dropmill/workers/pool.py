@@ -1,9 +1,9 @@
-"""The worker pool: at most ``size`` processes, each lost at the cost of one attempt and no more."""
+"""The worker pool: at most ``size`` processes at work, each lost at the cost of one attempt and no more."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import contextlib
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Final, Self
@@ -12,8 +12,10 @@ import anyio
 from anyio.abc import TaskGroup
 
 from dropmill.model.outcome import Reason
-from dropmill.model.work import Preview, WorkerLost, WorkRequest, WorkResult
+from dropmill.model.work import Place, Preview, WorkerLost, WorkRequest, WorkResult
 from dropmill.ports import Clock, PoolStats
+from dropmill.workers import hardening
+from dropmill.workers.admission import Admission
 from dropmill.workers.ending import EXIT_NOT_STARTED, Ended, cause, how
 from dropmill.workers.frames import Breach, Closed
 from dropmill.workers.member import DeadlinePassed, Member, NotTaken
@@ -31,7 +33,9 @@ class ProcessPool:
 
     Entered once, in the thread that outlives it (the kernel ties the zygote's life to that thread). Entering starts the
     zygote and waits for nothing; workers start as jobs come and go after ``idle_seconds`` without one.
-    ``memory_budget_mb`` is what a worker may map beyond the loaded modules. ``load`` names the module whose
+    ``memory_budget_mb`` is what a worker may map beyond the loaded modules, ``memory_room_bytes`` what pictures may take in
+    all workers together, by their own estimate: one that finds no room waits, and one that needs more than a worker's
+    budget gets it, in a worker that is not used again. ``load`` names the module whose
     ``process(request, wanted)`` does the work, and whose ``preload()``, if there is one, is called in the zygote.
     ``on_output`` is told, on the loop, each line that a process of the pool prints.
     """
@@ -40,6 +44,7 @@ class ProcessPool:
         self,
         size: int,
         memory_budget_mb: int,
+        memory_room_bytes: int,
         idle_seconds: float,
         clock: Clock,
         load: str,
@@ -47,6 +52,10 @@ class ProcessPool:
     ) -> None:
         self._size = size
         self._budget_bytes = memory_budget_mb << 20
+        self._admission = Admission(memory_room_bytes)
+        # A worker stays with the folders of its first job, so where several inboxes are busy, idle ones for each are kept
+        # as far as there is memory for them.
+        self._spare = min(max(memory_room_bytes // self._budget_bytes - size, 0), size)
         self._idle_seconds = idle_seconds
         self._clock = clock
         self._load = load
@@ -56,11 +65,12 @@ class ProcessPool:
         self._busy = 0
         self._unborn = 0
         self._undead: set[Member] = set()
-        self._waiting: deque[asyncio.Future[Member]] = deque()
+        self._waiting: dict[asyncio.Future[Member], Place] = {}
         self._started_total = 0
         self._lost_total = 0
         self._retry_seconds = _RETRY_FIRST_SECONDS
         self._trouble = ""
+        self._guards: tuple[str, ...] | None = None
         self._nursery: Nursery | None = None
         self._open = False
         self._tasks: TaskGroup
@@ -83,7 +93,7 @@ class ProcessPool:
             if self._nursery is not None:
                 await self._nursery.close()
             self._mourn_all(self._nursery)
-            for turn in self._waiting:
+            for turn in list(self._waiting):
                 if not turn.done():
                     turn.set_exception(RuntimeError("the worker pool was closed"))
             self._waiting.clear()
@@ -102,6 +112,8 @@ class ProcessPool:
             started_total=self._started_total,
             lost_total=self._lost_total,
             trouble=self._trouble,
+            guards=self._guards,
+            waiting_for_memory=self._admission.waiting,
         )
 
     async def run(
@@ -114,9 +126,10 @@ class ProcessPool:
     ) -> WorkResult | WorkerLost:
         """As the port says. What ``wanted`` raises comes out of here, once the worker has been killed."""
         while True:
-            member = await self._lease()
+            member = await self._lease(request.place)
+            held: list[int] = []
             try:
-                result = await member.exchange(request, timeout_seconds, wanted, allowance_seconds)
+                result = await member.exchange(request, timeout_seconds, self._gate(member, wanted, held), allowance_seconds)
             except NotTaken:
                 self._busy -= 1
                 self._tasks.start_soon(self._settle_unasked, member)
@@ -132,27 +145,52 @@ class ProcessPool:
             except BaseException:
                 await self._kill(member, None)
                 raise
+            finally:
+                for needs_bytes in held:
+                    self._admission.leave(needs_bytes)
             self._give_back(member)
             return result
 
+    def _gate(
+        self, member: Member, wanted: Callable[[Preview], Awaitable[bool]], held: list[int]
+    ) -> Callable[[Preview], Awaitable[bool]]:
+        """``wanted``, and then room in memory, which ``held`` tells of."""
+
+        async def gate(preview: Preview) -> bool:
+            if not await wanted(preview):
+                return False
+            await self._admission.enter(preview.needs_bytes)
+            held.append(preview.needs_bytes)
+            more_bytes = min(preview.needs_bytes, self._admission.room_bytes) - self._budget_bytes
+            if more_bytes > 0:
+                member.leaving = True
+                member.budget_bytes = self._budget_bytes + more_bytes
+                with contextlib.suppress(OSError):  # Gone by now, or not ours to change: it tries with what it has.
+                    hardening.raise_memory_limit(member.pid, more_bytes)
+            return True
+
+        return gate
+
     # Leasing.
 
-    async def _lease(self) -> Member:
+    async def _lease(self, place: Place) -> Member:
         if not self._open:
             raise RuntimeError("the worker pool is closed")
-        if self._idle:  # The one that worked last, so that those not needed grow old.
-            self._busy += 1
-            return self._idle.pop()
+        for member in reversed(self._idle):  # The one that worked last, so that those not needed grow old.
+            if member.place in {None, place}:
+                self._idle.remove(member)
+                self._busy += 1
+                return member
+        self._make_room()
         turn: asyncio.Future[Member] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        self._waiting[turn] = place
         self._refill()
         try:
             return await turn
         except BaseException:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
                 self._give_back(turn.result())
-            elif turn in self._waiting:
-                self._waiting.remove(turn)
+            self._waiting.pop(turn, None)
             raise
 
     def _give_back(self, member: Member) -> None:
@@ -165,25 +203,38 @@ class ProcessPool:
             self._tasks.start_soon(self._settle_unasked, member)
 
     def _offer(self, member: Member) -> None:
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
+        for turn, place in self._waiting.items():  # In the order of arrival.
+            if not turn.done() and member.place in {None, place}:
+                del self._waiting[turn]
                 self._busy += 1
                 turn.set_result(member)
                 return
         member.idle_since = self._clock.monotonic()
         self._idle.append(member)
+        if self._waiting:
+            self._make_room()
+            self._refill()
 
     def _refill(self) -> None:
         """Start what the waiting jobs need, as far as there is room."""
         if self._nursery is None or not self._nursery.is_alive:
             return  # The next zygote's start comes back to this.
-        # As many processes as the pool's size may hang in the kernel before they count against it: a share that has
-        # died must hold back its own jobs only, and yet not collect processes without end.
-        room = self._size - len(self._members) - self._unborn - max(0, len(self._undead) - self._size)
-        for _ in range(min(room, len(self._waiting) - self._unborn)):
+        for _ in range(min(self._room(), len(self._waiting) - self._unborn)):
             self._unborn += 1
             self._tasks.start_soon(self._bear)
+
+    def _make_room(self) -> None:
+        """For a worker that those waiting need: all idle ones are for other folders."""
+        if self._idle and self._room() <= 0:
+            self._dismiss(self._idle[0])
+
+    def _room(self) -> int:
+        """For how many more processes."""
+        # As many processes as the pool's size may hang in the kernel before they count against it: a share that has
+        # died must hold back its own jobs only, and yet not collect processes without end.
+        at_work = len(self._members) - len(self._idle)
+        room = self._size - at_work - self._unborn - max(0, len(self._undead) - self._size)
+        return min(room, self._size + self._spare - len(self._members) - self._unborn)
 
     async def _bear(self) -> None:
         """One more worker, for whoever waits. A failure is told and leads to another try after a while."""
@@ -191,10 +242,11 @@ class ProcessPool:
         try:
             if self._nursery is None:
                 raise ZygoteLost
-            member = await Member.born(self._nursery, self._on_output)
+            member = await Member.born(self._nursery, self._budget_bytes, self._on_output)
             self._members[member.pid] = member
             self._started_total += 1
             await member.greet()
+            self._guards = member.guards
         except ZygoteLost:
             return  # The next zygote refills.
         except ForkRefused as refusal:
@@ -229,7 +281,7 @@ class ProcessPool:
             ended = await self._bury(member, kill=True)
         if ended is not None and ended.zygote_lost:
             # The zygote's end came first; whatever the worker seemed to do, it was innocent.
-            return _lost(ended, self._budget_bytes, b"")
+            return _lost(ended, member.budget_bytes, b"")
         return lost or WorkerLost(Reason.WORKER_CRASHED, "killed")
 
     async def _settle(self, member: Member) -> WorkerLost:
@@ -241,11 +293,13 @@ class ProcessPool:
             ended = await self._bury(member, kill=False)
         if ended is None:
             return WorkerLost(Reason.WORKER_CRASHED, "the worker closed its socket and could not be killed")
-        return _lost(ended, self._budget_bytes, words)
+        return _lost(ended, member.budget_bytes, words)
 
     async def _settle_unasked(self, member: Member) -> None:
         """An idle worker that ended, said something unasked, or is leaving."""
-        if not member.leaving:
+        if member.leaving:
+            member.channel.close()  # It ends when it sees that, if it has not by itself.
+        else:
             self._lost_total += 1
         with anyio.CancelScope(shield=True):
             await self._bury(member, kill=not member.leaving)
@@ -328,10 +382,12 @@ class ProcessPool:
             await self._clock.sleep(min(max(self._idle_seconds / 4, 0.02), 15.0))
             now = self._clock.monotonic()
             for member in [one for one in self._idle if now - one.idle_since >= self._idle_seconds]:
-                self._idle.remove(member)
-                member.leaving = True
-                member.channel.close()  # It ends when it sees that.
-                self._tasks.start_soon(self._settle_unasked, member)
+                self._dismiss(member)
+
+    def _dismiss(self, member: Member) -> None:
+        self._idle.remove(member)
+        member.leaving = True
+        self._tasks.start_soon(self._settle_unasked, member)
 
 
 def _lost(ended: Ended, budget_bytes: int, last_words: bytes) -> WorkerLost:

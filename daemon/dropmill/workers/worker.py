@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import ctypes
 import os
-import resource
 import signal
 import socket
 import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from dropmill.model.outcome import Reason
 from dropmill.model.work import (
+    Place,
     Preview,
     Rejected,
     Troubled,
+    Wire,
     WorkRequest,
     WorkResult,
     request_from_wire,
     result_to_wire,
 )
-from dropmill.workers import hardening
+from dropmill.workers import hardening, landlock, seccomp
 from dropmill.workers.ending import EXIT_NOT_STARTED, EXIT_OVER_MEMORY
 from dropmill.workers.frames import BlockingChannel, Closed, Frame
 
 Handler = Callable[[WorkRequest, Callable[[Preview], bool]], WorkResult]
+
+# What a worker answers, instead of a result, that cannot reach the folders of the request from where it is confined.
+ELSEWHERE: Final = {"elsewhere": True}
+# Confinement looks like this to the recipe, and so does a folder that really denies us.
+_PERHAPS_SHUT_OUT: Final = frozenset({Reason.UNREADABLE, Reason.OUTPUT_UNAVAILABLE})
 
 # A decoder that runs out of memory in the middle may call the file broken; below the limit by an eighth it is believed.
 _DOUBTED = frozenset({Reason.CORRUPT, Reason.TRUNCATED, Reason.NOT_AN_IMAGE, Reason.CODEC_MISSING})
@@ -47,14 +53,13 @@ class Birth:
 def live(birth: Birth) -> NoReturn:
     """Serve until the daemon closes the socket. Never returns into the zygote's frames."""
     try:
-        limits = _settle_in(birth)
-        channel = BlockingChannel(birth.sock)
-        channel.send(Frame(0, 0, {"hello": os.getpid()}))
+        worker = Worker(BlockingChannel(birth.sock), birth.handler, _settle_in(birth))
+        worker.greet()
     except BaseException:  # noqa: BLE001  # Whatever it is, it must not unwind into the zygote.
         traceback.print_exc()
         os._exit(EXIT_NOT_STARTED)
     try:
-        Worker(channel, birth.handler, *limits).serve()
+        worker.serve()
     except Closed:
         os._exit(0)
     except MemoryError:
@@ -64,8 +69,8 @@ def live(birth: Birth) -> NoReturn:
     os._exit(1)
 
 
-def _settle_in(birth: Birth) -> tuple[int, int]:
-    """Returns the address space in use and its limit, in bytes."""
+def _settle_in(birth: Birth) -> int:
+    """Returns the address space in use, in bytes, before any picture."""
     hardening.die_with_parent(birth.zygote_pid)
     hardening.own_session()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -74,32 +79,61 @@ def _settle_in(birth: Birth) -> tuple[int, int]:
     os.close(birth.output_fd)
     hardening.keep_freed_memory(birth.budget_bytes // 4)  # Half of it would count as swollen.
     os.umask(0o077)  # Staged files are nobody else's business until the recipe gives them their mode.
-    return hardening.address_space_bytes(), hardening.limit_memory(birth.budget_bytes)
+    base_bytes = hardening.address_space_bytes()
+    hardening.limit_memory(birth.budget_bytes)
+    return base_bytes
 
 
 class Worker:
-    def __init__(self, channel: BlockingChannel, handler: Handler, base_bytes: int, limit_bytes: int) -> None:
+    """Confined in two steps: system calls from the start, files at the first request, to the folders of that request."""
+
+    def __init__(self, channel: BlockingChannel, handler: Handler, base_bytes: int) -> None:
         self._channel = channel
         self._handler = handler
-        self._swollen_bytes = (base_bytes + limit_bytes) // 2
-        self._near_limit_bytes = limit_bytes - (limit_bytes - base_bytes) // 8
+        self._base_bytes = base_bytes
+        self._swollen_bytes = (base_bytes + hardening.memory_limit_bytes()) // 2
         self._libc = ctypes.CDLL(None)
-        self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
-        self._page_bytes = resource.getpagesize()
+        # Open from before the confinement, under which /proc is out of reach.
+        self._memory = hardening.Memory()
+        self._place: Place | None = None
+        self._locked = landlock.version() > 0
+        self._filtered = seccomp.install()
+
+    def greet(self) -> None:
+        guards = [name for name, active in (("landlock", self._locked), ("seccomp", self._filtered)) if active]
+        self._channel.send(Frame(0, 0, {"hello": os.getpid(), "guards": guards}))
 
     def serve(self) -> NoReturn:
         """Raises ``Closed`` at the end of the daemon's interest, ``MemoryError`` at that of the budget."""
         while True:
             frame = self._channel.receive()
             request = request_from_wire(frame.body["request"])
+            first = self._place is None
+            if first:
+                self._place = request.place
+                landlock.confine(request.root, request.staging)
+            elif request.place != self._place:
+                self._leave(frame, ELSEWHERE)
             result, sound = self._process(request, frame)
+            if not first and self._shut_out(request, result):
+                self._leave(frame, ELSEWHERE)
             if isinstance(result, Rejected) and result.reason in _DOUBTED and self._near_limit():
                 raise MemoryError
             self._libc.fflush(None)  # What native code printed belongs to this job, not to the next.
-            last = not sound or self._swollen()
-            self._channel.send(Frame(frame.job_id, frame.epoch, result_to_wire(result), last))
-            if last:
-                os._exit(0)
+            answer = result_to_wire(result)
+            if not sound or self._memory.address_space_bytes() > self._swollen_bytes:
+                self._leave(frame, answer)  # So much is still held that the next, innocent job might not find its room.
+            self._channel.send(Frame(frame.job_id, frame.epoch, answer))
+
+    def _leave(self, frame: Frame, body: Wire) -> NoReturn:
+        self._channel.send(Frame(frame.job_id, frame.epoch, body, last=True))
+        os._exit(0)
+
+    def _shut_out(self, request: WorkRequest, result: WorkResult) -> bool:
+        """Whether a folder was put in the place of one that we are confined to: another mount, or a new folder."""
+        if not (self._locked and isinstance(result, Troubled) and result.reason in _PERHAPS_SHUT_OUT):
+            return False
+        return landlock.shut_out(request.root) or landlock.shut_out(request.staging)
 
     def _process(self, request: WorkRequest, frame: Frame) -> tuple[WorkResult, bool]:
         def wanted(preview: Preview) -> bool:
@@ -116,9 +150,5 @@ class Worker:
             return Troubled(Reason.UNEXPECTED, "".join(traceback.format_exception_only(error)).strip()), False
 
     def _near_limit(self) -> bool:
-        return hardening.peak_address_space_bytes() >= self._near_limit_bytes
-
-    def _swollen(self) -> bool:
-        """Whether so much is still held that the next, innocent job might not find its room."""
-        pages = int(os.pread(self._statm, 64, 0).split(b" ", 1)[0])
-        return pages * self._page_bytes > self._swollen_bytes
+        limit_bytes = hardening.memory_limit_bytes()  # Asked anew: the daemon raises it for a huge picture.
+        return self._memory.peak_address_space_bytes() >= limit_bytes - (limit_bytes - self._base_bytes) // 8

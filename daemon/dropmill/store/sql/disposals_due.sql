@@ -6,6 +6,9 @@ JOIN roots AS r ON r.id = d.root_id
 LEFT JOIN roots AS t ON t.id = d.target_root_id
 WHERE d.state = 'owed' AND d.next_attempt_at_ms <= :now_ms AND j.inbox IN (SELECT value FROM json_each(:inboxes))
   AND NOT EXISTS (SELECT 1 FROM publications AS p WHERE p.job_id = d.job_id AND p.state IN ('owed', 'failed'))
+  AND NOT EXISTS (
+    SELECT 1 FROM publications AS p JOIN publications AS n ON n.job_id = p.retired_by
+    WHERE p.job_id = d.job_id AND p.state = 'retiring' AND n.state IN ('owed', 'failed'))
   AND (d.anchor_image_id IS NULL OR NOT EXISTS (
     SELECT 1 FROM publications AS p WHERE p.image_id = d.anchor_image_id AND p.state = 'owed'))
 ORDER BY d.id LIMIT :limit;

@@ -6,10 +6,16 @@ SELECT EXISTS (
   SELECT 1 FROM publications AS p
   WHERE p.state = 'retiring' AND p.attempts = 0 AND p.output_id IN (SELECT value FROM json_each(:outputs))
     AND NOT EXISTS (SELECT 1 FROM publications AS n WHERE n.job_id = p.retired_by AND n.state IN ('owed', 'failed'))
+    AND NOT EXISTS (
+      SELECT 1 FROM jobs AS j
+      WHERE j.id = p.retired_by AND (j.state <> 'completed' OR j.outcome = 'superseded'))
 ) OR EXISTS (
   SELECT 1 FROM disposals AS d JOIN jobs AS j ON j.id = d.job_id
   WHERE d.state = 'owed' AND d.attempts = 0 AND j.inbox IN (SELECT value FROM json_each(:inboxes))
     AND NOT EXISTS (SELECT 1 FROM publications AS p WHERE p.job_id = d.job_id AND p.state IN ('owed', 'failed'))
+    AND NOT EXISTS (
+      SELECT 1 FROM publications AS p JOIN publications AS n ON n.job_id = p.retired_by
+      WHERE p.job_id = d.job_id AND p.state = 'retiring' AND n.state IN ('owed', 'failed'))
     AND (d.anchor_image_id IS NULL OR NOT EXISTS (
       SELECT 1 FROM publications AS p WHERE p.image_id = d.anchor_image_id AND p.state = 'owed'))
 ) OR EXISTS (

@@ -32,5 +32,8 @@ CREATE INDEX jobs_oldest ON jobs (enqueued_at_ms) WHERE state = 'available';
 CREATE INDEX jobs_by_original ON jobs (reprocess_of) WHERE reprocess_of IS NOT NULL;
 -- A person asks by content, or a duplicate is judged again.
 CREATE INDEX jobs_by_content ON jobs (sha256) WHERE sha256 IS NOT NULL;
+-- What is owed to the outputs, and what was given up, among all that was ever put out.
+CREATE INDEX publications_pending ON publications (next_attempt_at_ms) WHERE state IN ('owed', 'retiring');
+CREATE INDEX publications_given_up ON publications (job_id) WHERE state = 'failed' AND visible_at_ms IS NULL;
 CREATE INDEX versions_by_job ON versions (job_id);
 CREATE INDEX notices_by_job ON notices (job_id);

@@ -1,0 +1,44 @@
+"""How much memory a picture will take at its peak, told from its header so that the daemon can make room before."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dropmill.files.sniff import Kind
+from dropmill.imaging.attempt import Attempt
+from dropmill.imaging.decode import draft_divisor
+from dropmill.imaging.sizes import target
+
+# All figures are bytes per pixel, from peaks of mapped memory (VmPeak) over each format at 19 megapixels, rounded up: the
+# decoder's own buffers, the picture, and copies of it by turning, converting and judging.
+_PLAIN: Final = {"1": 4, "L": 6, "RGB": 8, "YCbCr": 8, "CMYK": 14}
+_PLAIN_KINDS: Final = frozenset({Kind.JPEG, Kind.PNG, Kind.TIFF, Kind.BMP})
+_ELSE: Final = 18
+# A progressive JPEG keeps the coefficients of all its pixels, three of two bytes, however small it is decoded.
+_PROGRESSIVE: Final = 6
+# Of each rendition: its pixels, kept until all are encoded, and what its encoder takes while it works.
+_CANVAS: Final = 4
+_ENCODER: Final = {"jpeg": 8, "png": 6, "webp": 12, "avif": 36, "auto": 12}
+# Everything that does not grow with the picture: profiles, tables, the allocator's slack.
+_BASE_BYTES: Final = 16 << 20
+
+
+def needs_bytes(attempt: Attempt) -> int:
+    """An estimate on the high side, in bytes beyond what the worker starts with."""
+    image, picture = attempt.opened(), attempt.described()
+    pixels = image.width * image.height
+    if len(attempt.pages) > 1:  # Pages are rendered one by one and are mostly of one size.
+        pixels = max(pixels, 2 * attempt.anatomy.frame_pixels // len(attempt.pages))
+    each = _PLAIN.get(image.mode, _ELSE) if attempt.kind in _PLAIN_KINDS else _ELSE
+    divisor = draft_divisor(attempt) if attempt.kind is Kind.JPEG else 1
+    decoding = pixels // divisor**2 * each
+    if attempt.kind is Kind.JPEG and image.info.get("progressive"):
+        decoding += pixels * _PROGRESSIVE
+    kept, encoding = 0, 0
+    for spec in attempt.request.recipe.renditions:
+        goal = target(spec, picture.width, picture.height)
+        made = goal.width * goal.height
+        frames = picture.frames if attempt.animated else 1
+        kept += made * frames * _CANVAS
+        encoding = max(encoding, made * (_ENCODER[spec.format] + (frames - 1) * _CANVAS))
+    return _BASE_BYTES + 2 * len(attempt.data) + decoding + kept + encoding

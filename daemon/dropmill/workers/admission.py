@@ -1,0 +1,54 @@
+"""Room in memory for the pictures that are worked on at once, shared by all workers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+
+class Admission:
+    """First come, first served, so that a huge picture is not passed over for ever by small ones.
+
+    One that alone needs more than there is gets in when nothing else is, and has to make do with what there is.
+    """
+
+    def __init__(self, room_bytes: int) -> None:
+        self.room_bytes = room_bytes
+        self._held_bytes = 0
+        self._line: deque[tuple[asyncio.Future[None], int]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for room."""
+        return len(self._line)
+
+    async def enter(self, needs_bytes: int) -> None:
+        """Return once there is room; to be followed by ``leave`` with the same number."""
+        if not self._line and self._fits(needs_bytes):
+            self._held_bytes += needs_bytes
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._line.append((turn, needs_bytes))
+        try:
+            await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():
+                self.leave(needs_bytes)
+            else:
+                self._line = deque(place for place in self._line if place[0] is not turn)
+                self._let_in()
+            raise
+
+    def leave(self, needs_bytes: int) -> None:
+        self._held_bytes -= needs_bytes
+        self._let_in()
+
+    def _fits(self, needs_bytes: int) -> bool:
+        return not self._held_bytes or self._held_bytes + needs_bytes <= self.room_bytes
+
+    def _let_in(self) -> None:
+        while self._line and self._fits(self._line[0][1]):
+            turn, needs_bytes = self._line.popleft()
+            if not turn.done():  # Cancelled, and on its way to say so.
+                self._held_bytes += needs_bytes
+                turn.set_result(None)

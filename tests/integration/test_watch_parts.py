@@ -1,0 +1,232 @@
+"""The parts that watching leans on, each on the real file system: which folder it is, its lock, its events."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from watchdog.observers.inotify_c import InotifyFD
+
+from dropmill.errors import AlreadyRunning
+from dropmill.files import canary, fstype
+from dropmill.files.events import EventReader, EventTree, Pending
+from dropmill.files.roots import InboxLock
+from dropmill.files.standing import Standing, disk_is_missing, standing
+from dropmill.files.vigil import Vigil
+from dropmill.model.doubt import PATIENCE_LOOKS, Doubt
+
+SECONDS = 20.0
+
+
+@pytest.fixture
+def reader() -> Iterator[EventReader]:
+    made = EventReader()
+    yield made
+    made.stop()
+
+
+def wait_for(fact: Callable[[], object]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not fact():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+
+
+def vigil(root: Path, reader: EventReader, pending: Pending) -> Vigil:
+    path = os.fsencode(root)
+    return Vigil(path, InboxLock(path), reader, pending, recursive=True, ignore=(), watch="auto")
+
+
+@pytest.mark.parametrize("kind", ["NFS", "CIFS", "SMB2", "FUSE", "NINE_P", "VBOXSF", "CEPH", "AFS", "LUSTRE"])
+def test_w16_network_and_fuse_file_systems_are_polled_by_their_type(kind: str) -> None:
+    assert getattr(fstype, kind) in fstype.SILENT
+
+
+def test_w16_local_file_systems_are_not_polled(tmp_path: Path) -> None:
+    assert not {fstype.EXT4, fstype.XFS, fstype.BTRFS, fstype.TMPFS, fstype.MSDOS, fstype.NTFS3} & fstype.SILENT
+    assert not fstype.delivers_no_events(b"/dev/shm")
+
+
+def test_w16_the_self_test_is_answered_and_leaves_nothing(tmp_path: Path, reader: EventReader) -> None:
+    pending = Pending(lambda: None)
+    watching = vigil(tmp_path, reader, pending)
+    armed = watching.arm()
+    assert (armed.mode, armed.canary) == ("events", True)
+    wait_for(lambda: watching.told)
+    assert os.listdir(tmp_path) == []
+    assert pending.empty
+    watching.leave()
+
+
+@pytest.mark.parametrize(
+    "mark", [".dropbox", ".stfolder", ".sync", ".owncloudsync.log", ".sync_5cf0a3.db", "._sync_5cf0a3.db"]
+)
+def test_w16_nothing_is_written_into_a_folder_that_is_synchronised(tmp_path: Path, mark: str) -> None:
+    inbox = tmp_path / "in"
+    inbox.mkdir()
+    assert canary.release(os.fsencode(inbox))
+    (tmp_path / mark).touch()
+    assert not canary.release(os.fsencode(inbox))
+
+
+@pytest.mark.parametrize("name", ["Dropbox", "OneDrive", "OneDrive - Company"])
+def test_w16_folders_of_synchronising_programs_are_known_by_name(tmp_path: Path, name: str) -> None:
+    inbox = tmp_path / name / "in"
+    inbox.mkdir(parents=True)
+    assert not canary.release(os.fsencode(inbox))
+
+
+def test_w16_what_a_killed_daemon_left_of_the_self_test_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / os.fsdecode(canary.CANARY)
+    left.touch()
+    assert canary.release(os.fsencode(tmp_path))
+    assert not left.exists()
+    left.write_bytes(b"somebody's own")
+    assert not canary.release(os.fsencode(tmp_path))
+    assert left.read_bytes() == b"somebody's own"
+
+
+def test_w16_doubt_grows_with_looks_that_count_and_not_with_time_alone() -> None:
+    doubt = Doubt()
+    doubt.begin(canary=True)
+    doubt.suspect(b"a.jpg", 1)
+    doubt.suspect(b"b.jpg", 2)
+    assert doubt.look(0.0)
+    assert not doubt.look(0.1)  # Hints come many a second.
+    assert doubt.look(86_400.0)  # A day of standing still is one look.
+    assert not doubt.canary_is_dead(told=False)
+    assert doubt.due() == []
+    doubt.told(b"a.jpg")
+    for number in range(PATIENCE_LOOKS):
+        assert doubt.look(86_410.0 + 2 * number)
+    assert doubt.due() == [(b"b.jpg", 2)]
+    assert doubt.canary_is_dead(told=False)
+    assert not doubt.canary_is_dead(told=False)
+
+
+def test_w16_a_self_test_that_was_answered_raises_no_doubt() -> None:
+    doubt = Doubt()
+    doubt.begin(canary=True)
+    assert not doubt.canary_is_dead(told=True)
+    for number in range(10):
+        doubt.look(2.0 * number)
+    assert not doubt.canary_is_dead(told=False)
+
+
+def test_w33_more_hints_than_are_remembered_ask_for_a_scan() -> None:
+    woken: list[int] = []
+    pending = Pending(lambda: woken.append(1), most=10)
+    for number in range(100):
+        pending.add(b"%d" % (number % 20))
+    happened = pending.take()
+    assert (len(happened.paths), happened.overflowed) == (10, True)
+    assert woken == [1]
+    assert pending.empty
+
+
+def test_w13_a_directory_that_came_in_is_watched_and_what_is_in_it_is_hinted_at(
+    tmp_path: Path, reader: EventReader
+) -> None:
+    pending = Pending(lambda: None)
+    tree = EventTree(reader.get(), os.fsencode(tmp_path), pending, recursive=True, ignore=())
+    tree.arm()
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "early.jpg").write_bytes(b"x")
+    wait_for(lambda: not pending.empty)
+    tree.extend(list(pending.take().directories))
+    assert tree.watches(b"a/b")
+    wait_for(lambda: b"a/b/early.jpg" in pending.take().paths)
+    (tmp_path / "a" / "b" / "late.jpg").write_bytes(b"x")
+    wait_for(lambda: b"a/b/late.jpg" in pending.take().paths)
+    tree.disarm()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_w17_a_reader_whose_thread_has_ended_is_noticed_and_started_anew(tmp_path: Path) -> None:
+    """The thread dies of what it meets, as it would of a defect in watchdog or in what it calls."""
+    reader = EventReader()
+    pending = Pending(lambda: None)
+    watching = vigil(tmp_path, reader, pending)
+    watching.arm()
+    wait_for(lambda: watching.told)
+    first = reader.get()
+    first.read_events = None  # type: ignore[assignment,method-assign]
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    wait_for(lambda: watching.reader_ended)
+    pending.take()
+    watching.arm()
+    assert not watching.reader_ended
+    assert reader.get() is not first
+    wait_for(lambda: inotify_instances() == 1)
+    (tmp_path / "b.jpg").write_bytes(b"x")
+    wait_for(lambda: b"b.jpg" in pending.take().paths)
+    watching.leave()
+    reader.stop()
+    wait_for(lambda: not [thread for thread in threading.enumerate() if isinstance(thread, InotifyFD)])
+
+
+def inotify_instances() -> int:
+    links = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            links.append(os.readlink(f"/proc/self/fd/{name}"))
+        except FileNotFoundError:
+            continue  # That of the listing itself.
+    return links.count("anon_inode:inotify")
+
+
+def test_w41_the_lock_goes_with_the_folder_at_the_path(tmp_path: Path) -> None:
+    inbox = tmp_path / "in"
+    inbox.mkdir()
+    path = os.fsencode(inbox)
+    ours, others = InboxLock(path), InboxLock(path)
+    ours.take()
+    ours.take()
+    with pytest.raises(AlreadyRunning) as refused:
+        others.take()
+    assert refused.value.holder == str(os.getpid())
+    inbox.rename(tmp_path / "away")
+    inbox.mkdir()
+    ours.take()
+    with pytest.raises(AlreadyRunning):
+        others.take()
+    away = InboxLock(os.fsencode(tmp_path / "away"))
+    away.take()  # Nobody has the old one any more.
+    away.release()
+    ours.release()
+    others.take()
+    others.release()
+
+
+def test_w26_an_empty_folder_above_a_lost_mount_is_not_taken_for_the_inbox() -> None:
+    on_disk = Standing(1, 2, "ef53:1:2@/media/my%20card", b"/media/my card")
+    below = Standing(3, 4, "ef53:9:4@/", b"/")
+    assert disk_is_missing(on_disk.identity, below, empty=True)
+    assert not disk_is_missing(on_disk.identity, below, empty=False)
+    assert not disk_is_missing(on_disk.identity, on_disk, empty=True)
+    assert not disk_is_missing(below.identity, on_disk, empty=True)
+    assert not disk_is_missing("", below, empty=True)
+    assert not disk_is_missing("elsewhere", below, empty=True)
+
+
+def test_w26_a_folder_is_known_again_and_another_one_is_another(tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path / "in")
+    assert standing(path) is None
+    (tmp_path / "in").mkdir()
+    first = standing(path)
+    assert first is not None
+    assert first == standing(path)
+    assert first.mount == os.fsencode(find_mount(tmp_path))
+    (tmp_path / "in").rename(tmp_path / "away")
+    (tmp_path / "in").mkdir()
+    assert not first.same(standing(path))
+
+
+def find_mount(path: Path) -> Path:
+    while not path.is_mount():
+        path = path.parent
+    return path

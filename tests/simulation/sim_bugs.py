@@ -1,0 +1,147 @@
+"""Bugs to plant: each takes out one rule of the protocol, by changing the text of one product function or statement.
+
+The text that is changed must occur exactly once, so a bug cannot go unplanted when the code around it changes.
+"""
+
+from __future__ import annotations
+
+import __future__
+import inspect
+import os
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+import pytest
+
+from dropmill.files import dispose, moving, publish, rename
+from dropmill.files.naming import name_for
+from dropmill.imaging import stage
+from dropmill.pipeline import commit
+from dropmill.store import connection, decisions
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """``where`` is a function, or the name of an SQL statement."""
+
+    where: Callable[..., Any] | str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    breaks: str
+    edits: tuple[Edit, ...]
+
+
+def _publish_early(job: Any, inbox: Any, result: Any) -> None:
+    for rendered in getattr(result, "renditions", ()):
+        final = inbox.output.path + b"/" + name_for(job, inbox, result)(rendered, "")
+        if os.path.isdir(os.path.dirname(final)) and not os.path.lexists(final):
+            os.rename(inbox.output.path + b"/.dropmill/" + os.fsencode(rendered.staged_name), final)
+
+
+_CONCLUDE = "decided = await self._decisions.conclude(job, inbox, result, presences)"
+BUGS: Mapping[str, Bug] = {
+    "no fsync": Bug(
+        "PROTOCOL 4: a staged file is not fsynced before the commit",
+        (Edit(stage._written, "os.fsync(descriptor)", "pass"),),
+    ),
+    "no fsync of the output": Bug(
+        "PROTOCOL 8: a rendition is called visible before the names in its directory are durable",
+        (Edit(publish.publish_all, "sync(final_fd)", "pass"), Edit(publish.publish_all, "sync(staging_fd)", "pass")),
+    ),
+    "no fsync of the archive": Bug(
+        "PROTOCOL 12: an original is called moved before its new name is durable",
+        (
+            Edit(moving.move, "    sync(goal.dir_fd)\n    sync(dir_fd)\n", "    pass\n"),
+            Edit(moving._copy_over, "sync(dir_fd)", "pass"),
+        ),
+    ),
+    "no epoch check": Bug(
+        "PROTOCOL 5: whoever has claimed the job since, a late attempt ends it",
+        (
+            Edit(decisions.conclude, ' or row["epoch"] != job.epoch', ""),
+            Edit("job_complete", " AND epoch = :epoch", ""),
+        ),
+    ),
+    "publish before commit": Bug(
+        "PROTOCOL 5: renditions get their final names before the transaction that decides it",
+        (Edit(commit.Committer._decide, _CONCLUDE, f"_publish_early(job, inbox, result); {_CONCLUDE}"),),
+    ),
+    "dispose before publish": Bug(
+        "PROTOCOL 10: the original is taken away while its renditions are owed",
+        (Edit("disposals_due", "p.job_id = d.job_id AND p.state IN ('owed', 'failed')", "0"),),
+    ),
+    "acknowledge before commit": Bug(
+        "PROTOCOL 6: callers hear of success before COMMIT",
+        (
+            Edit(
+                connection.Writer._commit,
+                'connection.execute("COMMIT")',
+                "[deliver(write.loop, write.future, result, problem) for write, result, problem in answers]; "
+                'connection.execute("COMMIT")',
+            ),
+        ),
+    ),
+    "rename that overwrites": Bug(
+        "PROTOCOL 7: what has the name already is replaced",
+        (Edit(rename.rename_noreplace, "_renameat2(src_dir_fd, src, dst_dir_fd, dst, _RENAME_NOREPLACE)",
+              "_renameat2(src_dir_fd, src, dst_dir_fd, dst, 0)"),),
+    ),
+    "no comparison under the private name": Bug(
+        "PROTOCOL 11: what came under the public name meanwhile is taken for the version that was processed",
+        (Edit(dispose._judge, "seen is None or not original.is_expected(seen)", "seen is None"),),
+    ),
+}  # fmt: skip
+
+
+@contextmanager
+def planted(name: str) -> Iterator[Bug]:
+    """The product has this bug within the block."""
+    bug = BUGS[name]
+    statement = connection.sql
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(commit, "_publish_early", _publish_early, raising=False)
+        for edit in bug.edits:
+            if isinstance(edit.where, str):
+                wrong = _edited(statement(edit.where), edit)
+                before = connection.sql
+                patch.setattr(
+                    connection,
+                    "sql",
+                    lambda name, at=edit.where, wrong=wrong, before=before: wrong if name == at else before(name),
+                )
+            else:
+                patch.setattr(edit.where, "__code__", _wrong_code(edit.where, edit))
+        yield bug
+
+
+def _edited(text: str, edit: Edit) -> str:
+    assert text.count(edit.old) == 1, f"{edit.old!r} occurs {text.count(edit.old)} times in {edit.where}"
+    return text.replace(edit.old, edit.new)
+
+
+def _wrong_code(function: Callable[..., Any], edit: Edit) -> Any:
+    """The function's code compiled anew from its changed text; whoever has imported it runs that from then on."""
+    assert isinstance(function, FunctionType)
+    text = _edited(_source(function), edit)
+    names: dict[str, Any] = {}
+    flags = __future__.annotations.compiler_flag
+    exec(compile(text, inspect.getfile(function), "exec", flags=flags), dict(function.__globals__), names)
+    code = names[function.__name__].__code__
+    _texts[code] = text
+    return code
+
+
+_texts: dict[Any, str] = {}
+"""Of code that was changed already: its source is not in any file."""
+
+
+def _source(function: FunctionType) -> str:
+    return _texts.get(function.__code__) or textwrap.dedent(inspect.getsource(function))
