@@ -28,6 +28,10 @@ test-long: $(STAMP) ## The long ones: crash, burst, fuzz
 ledger: $(STAMP) ## Each row of docs/ledger.md, its tests, and how they last ended
 	@cd tests && ../$(BIN)/python -m ledger $(LEDGER)
 
+SEEDS ?= 1000
+simulate: $(STAMP) ## Random histories with crashes and bad disks; SEEDS=1000, or SEED=7 for one in full
+	@cd tests && PYTHONHASHSEED=0 ../$(BIN)/python -m simulation.sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
 check: $(STAMP) ## Style, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -29,6 +29,7 @@ class Mill:
         self.inbox = root / "in"
         self.output = root / "out"
         self.second = root / "in2"
+        self.state = root / "state"
         self.config = root / "dropmill.toml"
         self.log = root / "log"
         self.process: subprocess.Popen[bytes] | None = None
@@ -48,6 +49,7 @@ class Mill:
         options = dict(self._options)
         renditions = options.pop("renditions", [{"name": "t", "fit": [48, 48]}])
         second = options.pop("second_inbox", None)
+        top = options.pop("top", {})
         tables = {
             "http": {"bind": "127.0.0.1:0"},
             "output": options.pop("modes", {}),
@@ -56,8 +58,9 @@ class Mill:
             "queue": {"retry_base_seconds": 0.2, **options.pop("queue", {})},
             "log": options.pop("log", {}),
         }
-        inbox = {"name": "camera", "path": "in", "output": "out", "profile": "test", "settle_seconds": 0.2, **options}
-        lines = ['state_dir = "state"']
+        short = {"settle_seconds": 0.2, "incomplete_timeout_seconds": 2.0}
+        inbox = {"name": "camera", "path": "in", "output": "out", "profile": "test", **short, **options}
+        lines = [f"{key} = {json.dumps(value)}" for key, value in {"state_dir": str(self.state), **top}.items()]
         for name, table in tables.items():
             lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
         inboxes = [inbox]
@@ -113,7 +116,7 @@ class Mill:
 
     def start(self) -> None:
         """Start the daemon and wait until it is ready."""
-        (self.root / "state" / "daemon.json").unlink(missing_ok=True)
+        (self.state / "daemon.json").unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.wrapper, PROGRAM, "run", "--config", str(self.config)],
@@ -135,7 +138,7 @@ class Mill:
 
     @property
     def address(self) -> str:
-        document = json.loads((self.root / "state" / "daemon.json").read_text())
+        document = json.loads((self.state / "daemon.json").read_text())
         return str(document["address"]).rstrip("/")
 
     def get(self, path: str, **options: Any) -> httpx.Response:
@@ -214,7 +217,7 @@ class Mill:
 
     def forget_everything(self) -> None:
         """The state directory is lost."""
-        shutil.rmtree(self.root / "state")
+        shutil.rmtree(self.state)
 
 
 def clean_environment() -> dict[str, str]:

@@ -28,7 +28,9 @@ def digest(number: int) -> str:
     return f"{number:064x}"
 
 
-def old_catalog(folder: Path, version: int, *, jobs: int = 0, inbox: Path = Path("/in"), output: Path = Path("/out")) -> Path:
+def old_catalog(
+    folder: Path, version: int, *, jobs: int = 0, inbox: Path = Path("/in"), output: Path = Path("/out")
+) -> Path:
     """A catalog of schema ``version``. Each state and outcome has its share of ``jobs``; their files are nowhere."""
     folder.mkdir(parents=True, exist_ok=True)
     path = Path(catalog_path(str(folder)))
@@ -93,5 +95,7 @@ def _fill(connection: apsw.Connection, jobs: int, inbox: Path, output: Path) -> 
         "id || '.jpg', 'visible', 0 FROM jobs WHERE outcome = 'published'"
     )
     connection.execute("INSERT INTO attempts (job_id, epoch, boot, started_at_ms) SELECT id, 1, 'old', 0 FROM jobs")
-    connection.execute("INSERT INTO notices (kind, job_id, state) SELECT 'receipt', id, 'done' FROM jobs WHERE outcome = 'published'")
+    connection.execute(
+        "INSERT INTO notices (kind, job_id, state) SELECT 'receipt', id, 'done' FROM jobs WHERE outcome = 'published'"
+    )
     connection.execute("INSERT INTO pauses VALUES ('camera', 0)")

@@ -14,6 +14,7 @@ from functools import partial
 import anyio
 
 from dropmill import __version__
+from dropmill.errors import DropmillError
 from dropmill.files import roots
 from dropmill.files.events import EventReader
 from dropmill.files.inspect import Policy as IntakePolicy
@@ -24,6 +25,7 @@ from dropmill.maintenance.drain import Drain
 from dropmill.maintenance.prepare import prepare_inbox
 from dropmill.maintenance.prune import Pruner
 from dropmill.maintenance.reconcile import Reconciler
+from dropmill.maintenance.pulse import BEAT_SECONDS, Pulse
 from dropmill.maintenance.recover import Recovery, put_back_strays
 from dropmill.maintenance.state import take_state
 from dropmill.maintenance.surroundings import Surroundings
@@ -36,6 +38,7 @@ from dropmill.model.verdict import Presence
 from dropmill.observe.clock import SteadyClock
 from dropmill.observe.facts import Emit, Enqueued, Fact, PreviousRunDied, Started, WorkerSaid
 from dropmill.observe.flight import Flight, last_flight
+from dropmill.observe.notify_service import watchdog_seconds
 from dropmill.pipeline.claim import Claimer
 from dropmill.pipeline.commit import Committer
 from dropmill.pipeline.dispose import Disposer
@@ -58,6 +61,10 @@ from dropmill.workers.pool import ProcessPool
 
 WORKER_MODULE = "dropmill.imaging.recipe"
 FLIGHT_NAME = "flight"
+# The queue is looked at every few seconds; a claimer that has not done so for that long is stuck (S11).
+STILL_SECONDS = 60.0
+# The pool ends a job at its deadline, not counting waits for memory; one this much older means that the pool is stuck.
+OVERDUE_FACTOR = 5.0
 # What an attempt left staged is removed at once or, where its disk is slow to answer, by the next start.
 FORGET_SECONDS = 5.0
 
@@ -136,7 +143,14 @@ async def _assemble(
     clock = SteadyClock()
     started_at = clock.monotonic()
     chance = random.Random()  # noqa: S311  # Spreads retries and scans; nothing secret hangs on it.
-    emit = bus.emit
+    hearing: list[Callable[[Fact], None]] = []
+
+    def emit(fact: Fact) -> None:
+        """To everybody, and to the parts themselves that act on what others met."""
+        bus.emit(fact)
+        for part in hearing:
+            part(fact)
+
     boot = uuid.uuid4().hex
     catalog = Catalog(catalog_path(settings.state_dir))
     resources.callback(catalog.close)
@@ -188,10 +202,12 @@ async def _assemble(
 
     async def forget_staged(job: Job, inbox: Inbox) -> None:
         try:
+            # An answer that comes twice finds the job decided, by itself: what that owes is not to be taken away.
+            kept = await catalog.read(lambda session: owed.staged_by(session, job.id))
             await lanes[inbox.output.path].call_within(
-                FORGET_SECONDS, roots.forget_attempt, inbox.output.path, job.id, job.epoch
+                FORGET_SECONDS, roots.forget_attempt, inbox.output.path, job.id, job.epoch, kept
             )
-        except OSError:
+        except (OSError, DropmillError):
             return  # The sweep of the next start finds what is left.
 
     async def locate(job: Job, inbox: Inbox) -> tuple[bytes, bytes]:
@@ -242,7 +258,7 @@ async def _assemble(
         on_well,
     )
     resources.callback(surroundings.close)
-    bus.subscribers.append(surroundings)
+    hearing.append(surroundings)
     enqueuer = Enqueuer(engine, clock, emit, claimer.wake, surroundings.intake)
     reader = EventReader()
     resources.callback(reader.stop)
@@ -291,11 +307,33 @@ async def _assemble(
         if isinstance(fact, Enqueued) and fact.found_by is FoundBy.RECONCILE:
             watches[fact.inbox].missed(fact.path, fact.job_id)
 
-    bus.subscribers.append(missed)
+    hearing.append(missed)
     drains = _drains(catalog, inboxes, lanes, clock, chance, emit, flight, hint, claimer.wake)
 
     recovery = Recovery(
         catalog, boot, settings.queue.max_interruptions, inboxes, lanes, drains, clock, emit, claimer.wake
+    )
+
+    async def turning() -> str:
+        waited = clock.monotonic() - claimer.turned_at
+        return f"has not looked at the queue for {waited:.0f} s" if waited > STILL_SECONDS else ""
+
+    async def within_deadlines() -> str:
+        longest = claimer.longest()
+        if longest is None:
+            return ""
+        job, seconds = longest
+        allowed = deadline.for_bytes(job.signature.size_bytes) + (
+            workers.timeout_per_megapixel_seconds * workers.max_pixels / 1e6
+        )
+        late = seconds > OVERDUE_FACTOR * allowed
+        return f"job {job.id} is in hand for {seconds:.0f} s, past every deadline" if late else ""
+
+    pulse = Pulse(
+        {"catalog": catalog.pulse, "claimer": turning, "worker pool": within_deadlines},
+        clock,
+        emit,
+        min(BEAT_SECONDS, (watchdog_seconds(os.environ, os.getpid()) or BEAT_SECONDS * 3) / 3),
     )
 
     async def finished() -> bool:
@@ -315,12 +353,14 @@ async def _assemble(
         drains=drains,
         upkeep=(
             surroundings.run,
+            pulse.run,
             Timekeeper(catalog, clock, settings.queue.retry_cap_seconds, emit).run,
             WriteBack(catalog, clock, emit).run,
             Pruner(catalog, settings.queue.retention_days, clock, emit).run,
         ),
         recovery=recovery,
         surroundings=surroundings,
+        pulse=pulse,
         pool=pool,
         locate=locate,
         serve=lambda: serve(daemon),

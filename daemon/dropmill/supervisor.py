@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 from dropmill.errors import DropmillError
 from dropmill.maintenance.drain import Drain
 from dropmill.maintenance.recover import PATIENCE_SECONDS, Recovery
+from dropmill.maintenance.pulse import Pulse
 from dropmill.maintenance.surroundings import Surroundings
 from dropmill.model.inbox import Inbox
 from dropmill.model.job import Job
@@ -49,6 +50,7 @@ class Parts:
     drains: Sequence[Drain]
     recovery: Recovery
     surroundings: Surroundings
+    pulse: Pulse
     upkeep: Sequence[Callable[[], Coroutine[Any, Any, None]]]
     """What runs beside the work, for as long as it does."""
     pool: AbstractAsyncContextManager[object]

@@ -17,7 +17,7 @@ from harness import PROGRAM, Mill, clean_environment
 
 COMMANDS = [
     "run", "check", "try", "status", "jobs", "why", "health", "add", "retry", "cancel", "pause", "resume", "reprocess",
-    "backup", "config show", "config schema", "config init", "version",
+    "reload", "backup", "config show", "config schema", "config init", "version",
 ]  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def test_w40_a_hanging_output_holds_up_neither_the_shutdown_nor_the_next_start(
     mill.wait_for(lambda: (out / "before-t.jpg").exists())
     share.hang()
     mill.drop("held.jpg", photo(2))
-    mill.wait_for(lambda: any(job["path"].endswith("held.jpg") for job in mill.jobs()))
+    mill.wait_for(lambda: any(job["source"].endswith("held.jpg") for job in mill.jobs()))
     assert mill.stop() == 0
     mill.start()
     mill.drop("other.jpg", photo(20), "second")

@@ -165,8 +165,13 @@ def test_w04_a_file_that_is_busy_for_a_while_is_processed_later(tmp_path: Path) 
                 (disk.backing / "a.jpg").write_bytes(picture("JPEG"))
                 mill.wait_for(lambda mill=mill, note=note: note in story(mill, "a.jpg").lower())
                 assert mill.outputs() == []
+                if note == "busy":
+                    (inbox,) = mill.get("/api/v1/status").json()["inboxes"]
+                    assert "a.jpg (Device or resource busy)" in inbox["trouble"]
+                    assert mill.log.read_text().count("a file cannot be looked at") == 1
                 disk.heal()
                 mill.wait_for(lambda mill=mill: outcomes(mill) == ["published"])
+                assert mill.get("/api/v1/status").json()["inboxes"][0]["trouble"] == ""
             finally:
                 mill.stop()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from crashing import dying, from_every_crash
 from dropmill.files import fstype, rename
 from dropmill.files.publish import Adopted, Lost, NameTaken, Published, publish, retire
 from dropmill.files.roots import make_staging, sweep_staging
+from parts import need_root
 
 NEW = b"new rendition" * 1000
 OLD = b"old rendition" * 900
@@ -243,3 +245,70 @@ def test_protocol_15_staging_is_swept_of_what_nobody_owes(scene):
         (staging / name).write_bytes(b"x")
     assert sorted(sweep_staging(os.fsencode(scene.output), {"9-2-large"})) == ["7-1-large", "8-1-thumb"]
     assert scene.staging() == ["9-2-large", "9-2-large.old", "notes.txt", "root-id"]
+
+
+@pytest.fixture
+def mounted(scene):
+    """The folder of the rendition is a file system of its own, as a second disk or a volume of a container is."""
+    need_root()
+    scene.fresh()
+    folder = scene.output / "sub"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], check=True)
+    scene.final.parent.mkdir()
+    try:
+        yield scene.final.parent
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_w25_a_folder_that_is_a_mount_of_its_own_gets_a_copy(scene, mounted):
+    assert isinstance(scene.publish(), Published)
+    assert scene.final.read_bytes() == NEW
+    assert os.listdir(mounted) == [scene.final.name]
+    assert scene.staging() == []
+
+
+def test_w25_our_own_earlier_rendition_on_another_mount_is_replaced(scene, mounted):
+    scene.final.write_bytes(OLD)
+    scene.replaces = scene.final.stat().st_ino
+    result = scene.publish()
+    assert result == Published(scene.final.stat().st_ino)
+    assert scene.final.read_bytes() == NEW
+    assert os.listdir(mounted) == [scene.final.name]
+    assert scene.staging() == []
+
+
+def test_w25_a_foreign_file_on_another_mount_is_never_overwritten(scene, mounted):
+    scene.final.write_bytes(FOREIGN)
+    assert scene.publish() == NameTaken()
+    assert scene.final.read_bytes() == FOREIGN
+    assert os.listdir(mounted) == [scene.final.name]
+
+
+def test_w25_a_rendition_on_another_mount_is_retired(scene, mounted):
+    result = scene.publish()
+    assert isinstance(result, Published)
+    assert retire(os.fsencode(scene.output), FINAL, result.ino, hashlib.sha256(NEW).hexdigest())
+    assert os.listdir(mounted) == []
+
+
+def test_q01_a_crash_anywhere_in_a_copy_to_another_mount(scene, mounted):
+    def begin(earlier: bytes | None) -> None:
+        scene.staged.write_bytes(NEW)
+        scene.ino = scene.staged.stat().st_ino
+        for left in os.listdir(mounted):
+            (mounted / left).unlink()
+        scene.replaces = None
+        if earlier is not None:
+            scene.final.write_bytes(earlier)
+            scene.replaces = scene.final.stat().st_ino
+
+    def check(result):
+        assert isinstance(result, Published | Adopted)
+        assert scene.final.read_bytes() == NEW
+        assert os.listdir(mounted) == [scene.final.name]
+        assert scene.staging() == []
+
+    assert from_every_crash(scene.publish, lambda: begin(None), check) >= 6
+    assert from_every_crash(scene.publish, lambda: begin(OLD), check) >= 8

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -58,9 +59,7 @@ async def claim(
 
 
 async def states(catalog: Catalog) -> dict[int, str]:
-    rows = await catalog.read(
-        lambda session: session.all("jobs_page", before=1 << 40, limit=10**6)
-    )
+    rows = await catalog.read(lambda session: session.all("jobs_page", before=1 << 40, limit=10**6))
     return {row["id"]: row["state"] for row in rows}
 
 
@@ -375,3 +374,53 @@ def test_the_schema_is_strict_and_durable(tmp_path: Path) -> None:
             "SELECT name FROM pragma_table_list WHERE schema='main' AND type='table' AND NOT strict AND name NOT LIKE 'sqlite%'"
         )
         assert [row[0] for row in loose] == []
+
+
+_DIE = (
+    "import os, signal, sys\n"
+    "from dropmill.store import queue\n"
+    "from dropmill.store.connection import Session, connect\n"
+    "connection = connect(sys.argv[1])\n"
+    "connection.execute('BEGIN IMMEDIATE')\n"
+    "connection.set_progress_handler(lambda: os.kill(os.getpid(), signal.SIGKILL), int(sys.argv[3]))\n"
+    "session = Session(connection)\n"
+    "if sys.argv[2] == 'promote':\n"
+    "    queue.claim(session, 'boot-1', ['in'], 8, idle=True, now_ms=10**9)\n"
+    "else:\n"
+    "    queue.rescue(session, 'boot-2', 20, 10**9)\n"
+    "connection.set_progress_handler(None)\n"
+    "print('survived')\n"
+)
+
+
+@pytest.mark.parametrize("what", ["promote", "rescue"])
+@pytest.mark.parametrize("steps", [50, 2_000, 20_000])
+async def test_q07_a_promotion_or_rescue_that_is_killed_is_completed_by_the_next_start(
+    catalog: Catalog, tmp_path: Path, what: str, steps: int
+) -> None:
+    """A process of its own is killed after so many steps of SQLite's machine, within the transaction."""
+    await enqueue(catalog, *(new_job(number) for number in range(1, 501)))
+    for job in await claim(catalog, 500):
+        if what == "promote":
+            await catalog.write(
+                lambda session, job=job: queue.reschedule(
+                    session, job, at_ms=1000, reason=Reason.IO_ERROR, detail="", crashes=0, alone=False, now_ms=0
+                )
+            )
+    await catalog.write(lambda session: boot.begin(session, "boot-2", 2, "0", 1))
+    before = await states(catalog)
+    catalog.close()
+    path = catalog_path(str(tmp_path))
+    child = await anyio.run_process([sys.executable, "-c", _DIE, path, what, str(steps)], check=False)
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    again = Catalog(path)
+    try:
+        assert await states(again) == before
+        if what == "promote":
+            assert len(await claim(again, 500, owner="boot-2", now_ms=10**9)) == 500
+        else:
+            rescued = await again.write(lambda session: queue.rescue(session, "boot-2", 20, 10**9))
+            assert len(rescued) == 500
+            assert set((await states(again)).values()) == {"available"}
+    finally:
+        again.close()

@@ -30,7 +30,9 @@ def version_of(path: Path) -> int:
 
 def dump(path: Path, tables: list[str]) -> dict[str, list[object]]:
     with contextlib.closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
-        return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables}  # noqa: S608  # Names of our own tables.
+        return {
+            table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables
+        }  # Names of our own tables.
 
 
 def tables_of(path: Path) -> list[str]:
@@ -127,7 +129,7 @@ def test_w27_an_upgrade_without_room_for_the_copy_is_refused_and_changes_nothing
     disk = tmp_path / "disk"
     disk.mkdir()
     size = (tmp_path / "made/catalog.db").stat().st_size * 3 // 2
-    command = f"mount -t tmpfs -o size={size} none {disk} && exec {sys.executable} -c \"$SCRIPT\" {tmp_path}/made {disk}"
+    command = f'mount -t tmpfs -o size={size} none {disk} && exec {sys.executable} -c "$SCRIPT" {tmp_path}/made {disk}'
     result = subprocess.run(
         ["unshare", "-m", "sh", "-c", command],
         env=os.environ | {"SCRIPT": script},

@@ -40,6 +40,7 @@ def _handlers_importable(monkeypatch: pytest.MonkeyPatch) -> None:
         ("kill_itself", Reason.WORKER_CRASHED, "killed by SIGKILL"),
         ("leave", Reason.WORKER_CRASHED, "ended with exit code 3"),
         ("spin", Reason.TIMEOUT, "deadline"),
+        ("spin_in_native_code", Reason.TIMEOUT, "deadline"),
         ("eat", Reason.MEMORY_LIMIT, "128 MiB"),
         ("eat_in_native_code", Reason.MEMORY_LIMIT, "128 MiB"),
         ("corrupt_near_the_limit", Reason.MEMORY_LIMIT, "128 MiB"),
@@ -57,7 +58,7 @@ async def test_q02_a_job_that_kills_its_worker_each_time_costs_nobody_else_anyth
         tasks.start_soon(job)
         await eventually(lambda: (tmp_path / "started-7").exists())
         for epoch in (1, 2, 3):
-            lost = await run(pool, behaviour, tmp_path, epoch=epoch, timeout_seconds=2 if behaviour != "spin" else 0.1)
+            lost = await run(pool, behaviour, tmp_path, epoch=epoch, timeout_seconds=20 if "spin" not in behaviour else 0.1)
             assert isinstance(lost, WorkerLost)
             assert (lost.reason, told in lost.detail) == (reason, True), lost
             assert await run(pool, "answer", job_id=2, epoch=epoch) == Recognised(content_of(2, epoch))
@@ -281,7 +282,7 @@ async def test_a_worker_that_hangs_up_is_killed() -> None:
 
 
 async def test_what_a_decoder_started_ends_with_its_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("UNGUARDED", "1")  # Else it could start nothing.
+    monkeypatch.setenv("UNGUARDED", "all")  # Else it could start nothing.
     async with a_pool(1) as pool, anyio.create_task_group() as tasks:
         tasks.start_soon(run, pool, "fork_and_spin", tmp_path)
         await eventually(lambda: said(tmp_path, "started-1"))

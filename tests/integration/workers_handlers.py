@@ -7,9 +7,14 @@ for one another.
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import os
+import platform
+import re
+import resource
 import signal
+import socket
 import stat
 import sys
 import threading
@@ -24,12 +29,14 @@ from dropmill.model.work import (
     Recognised,
     Rejected,
     Superseded,
+    Troubled,
     WorkRequest,
     WorkResult,
     result_to_wire,
 )
 from dropmill.workers import landlock, seccomp
 from dropmill.workers.frames import Frame, pack
+from dropmill.workers.worker import ELSEWHERE
 
 PRELOADED: list[int] = []
 HELD: list[bytearray] = []
@@ -37,9 +44,10 @@ HELD: list[bytearray] = []
 
 def preload() -> None:
     PRELOADED.append(os.getpid())
-    if "UNGUARDED" in os.environ:  # As on a kernel, or an architecture, that has neither.
+    if "UNGUARDED" in os.environ:  # As on a kernel, or an architecture, that has neither, or no Landlock.
         landlock.version = lambda: 0
-        seccomp.supported = lambda: False
+        if os.environ["UNGUARDED"] == "all":
+            seccomp.supported = lambda: False
 
 
 def content_of(job_id: int, epoch: int) -> Content:
@@ -102,6 +110,125 @@ def spin(request: WorkRequest, wanted: Callable[[Preview], bool], argument: str)
     say(request, "started")
     while True:
         pass
+
+
+@behaviour
+def spin_in_native_code(request: WorkRequest, wanted: Callable[[Preview], bool], argument: str) -> None:
+    """In one call into C that never comes back to the interpreter."""
+    re.match(r"(a+)+$", "a" * 64 + "b")
+
+
+@behaviour
+def break_out(request: WorkRequest, wanted: Callable[[Preview], bool], argument: str) -> WorkResult:
+    """Everything that a worker has no business doing: what came of each, by name."""
+    elsewhere = os.fsencode(argument)
+    own = os.path.join(request.staging, b"own")
+    attempts: dict[str, Callable[[], object]] = {
+        "inet": lambda: socket.socket(socket.AF_INET),
+        "inet6": lambda: socket.socket(socket.AF_INET6),
+        "unix": lambda: socket.socket(socket.AF_UNIX),
+        "netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
+        "socketpair": socket.socketpair,
+        "execute": lambda: os.execv("/bin/true", ["true"]),
+        "fork": os.fork,
+        "spawn": lambda: os.posix_spawn("/bin/true", ["true"], {}),
+        "signal the zygote": lambda: os.kill(os.getppid(), 0),
+        "signal a group": lambda: os.killpg(os.getpgrp(), 0),
+        "own memory limit": lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
+        "another's limits": lambda: resource.prlimit(os.getppid(), resource.RLIMIT_CORE, (0, 0)),
+        "io_uring": lambda: _syscall(425, 4, 0),
+        "ptrace": lambda: _syscall({"x86_64": 101, "aarch64": 117}[platform.machine()], 16, os.getppid(), 0, 0),
+        "read /etc/passwd": lambda: open("/etc/passwd", "rb"),
+        "list /": lambda: os.listdir("/"),
+        "list /proc": lambda: os.listdir("/proc/self/fd"),
+        "read elsewhere": lambda: open(os.path.join(elsewhere, b"secret"), "rb"),
+        "write elsewhere": lambda: open(os.path.join(elsewhere, b"new"), "xb"),
+        "remove elsewhere": lambda: os.unlink(os.path.join(elsewhere, b"secret")),
+        "write the source": lambda: open(os.path.join(request.root, b"a.jpg"), "r+b"),
+        "write beside it": lambda: open(os.path.join(request.root, b"new"), "xb"),
+        "remove the source": lambda: os.unlink(os.path.join(request.root, b"a.jpg")),
+        "open the source to all": lambda: os.chmod(os.path.join(request.root, b"a.jpg"), 0o777),
+        "read what is staged": lambda: open(os.path.join(request.staging, b"others"), "rb"),
+        "rename what is staged": lambda: os.rename(os.path.join(request.staging, b"others"), own),
+        "link what is staged": lambda: os.link(os.path.join(request.staging, b"others"), own),
+        "a folder in staging": lambda: os.mkdir(own),
+        "a pipe in staging": lambda: os.mkfifo(own),
+        "publish": lambda: open(os.path.join(os.path.dirname(request.staging), b"visible.jpg"), "xb"),
+    }
+    if os.geteuid() == 0:
+        attempts["mount"] = lambda: _mount(request.staging)
+    found = {name: _outcome(attempt) for name, attempt in attempts.items()}
+    with open(os.path.join(request.root, b"a.jpg"), "rb") as file:
+        found["its own work"] = file.read().decode()
+    fd = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    os.fchmod(fd, 0o644)
+    os.fsync(fd)
+    os.close(fd)
+    os.unlink(own)
+    ready = threading.Event()
+    threading.Thread(target=ready.set).start()
+    found["a thread"] = str(ready.wait(10))
+    return NotOurs(Reason.UNEXPECTED, repr(found))
+
+
+def _outcome(attempt: Callable[[], object]) -> str:
+    try:
+        result = attempt()
+    except OSError as error:
+        return errno.errorcode[error.errno or 0]
+    except ValueError:  # What the resource module makes of EPERM.
+        return "EPERM"
+    return f"allowed: {result!r}"
+
+
+def _syscall(*numbers: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(*map(ctypes.c_long, numbers)) < 0:
+        raise OSError(ctypes.get_errno(), "")
+
+
+def _mount(folder: bytes) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"none", folder, b"tmpfs", 0, None) < 0:
+        raise OSError(ctypes.get_errno(), "")
+
+
+@behaviour
+def read(request: WorkRequest, wanted: Callable[[Preview], bool], argument: str) -> WorkResult | None:
+    """``<root>/<argument>`` into ``<staging>/<job>``, with the recipe's own words for trouble."""
+    try:
+        with open(os.path.join(os.fsdecode(request.root), argument), "rb") as source:
+            data = source.read()
+    except OSError as error:
+        return Troubled(Reason.UNREADABLE, error.strerror or "")
+    if not wanted(Preview(content_of(request.job_id, request.epoch), 1, 1)):
+        return None
+    try:
+        with open(os.path.join(os.fsdecode(request.staging), str(request.job_id)), "xb") as target:
+            target.write(data)
+    except OSError as error:
+        return Troubled(Reason.OUTPUT_UNAVAILABLE, error.strerror or "")
+    return None
+
+
+@behaviour
+def claim_to_be_elsewhere(request: WorkRequest, wanted: Callable[[Preview], bool], argument: str) -> None:
+    os.write(sockets()[0], pack(Frame(request.job_id, request.epoch, ELSEWHERE)))
+    time.sleep(60)
+
+
+@behaviour
+def feast(request: WorkRequest, wanted: Callable[[Preview], bool], argument: str) -> WorkResult | None:
+    """``needs,takes`` in MiB: say that so much is needed, then take so much, and wait for ``<root>/go``."""
+    needs, takes = map(int, argument.split(","))
+    say(request, "asked")
+    wanted(Preview(content_of(request.job_id, request.epoch), 1, 1, needs << 20))
+    taken = bytearray(takes << 20)
+    say(request, "started")
+    while not os.path.exists(os.path.join(request.root, b"go")):
+        time.sleep(0.002)
+    del taken
+    return None
 
 
 @behaviour
@@ -194,8 +321,6 @@ def say_a_line(request: WorkRequest, wanted: Callable[[Preview], bool], argument
 @behaviour
 def describe(request: WorkRequest, wanted: Callable[[Preview], bool], argument: str) -> WorkResult:
     """Facts of the worker's surroundings, as text."""
-    import resource  # Only here: the zygote is to stay small.
-
     with open("/proc/self/status") as file:
         status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
     facts = {

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-from simulation.model_state import WORKER, Config, Job, State, start
-from simulation.model_steps import STANDING, crashes, daemon, idle, users, workers
+from simulation.model_state import STANDING, WORKER, Config, Job, State, start
+from simulation.model_steps import daemon
+from simulation.model_troubles import crashes, idle, users, workers
 
 
 @dataclass
@@ -24,7 +25,9 @@ class Explored:
     trace: list[str] = field(default_factory=list)
 
     def story(self) -> str:
-        return "\n".join([*(f"{number:3} {words}" for number, words in enumerate(self.trace, 1)), f"    → {self.wrong}"])
+        return "\n".join(
+            [*(f"{number:3} {words}" for number, words in enumerate(self.trace, 1)), f"    → {self.wrong}"]
+        )
 
 
 def explore(config: Config, most_states: int = 2_000_000) -> Explored:

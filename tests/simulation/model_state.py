@@ -1,9 +1,15 @@
-"""The state that the model of PROTOCOL.md explores: files with what of them would survive a power cut, jobs, budgets.
+"""A model of PROTOCOL.md, small enough to visit every state: files with what a power cut would leave of them, and jobs.
 
 One letter stands for the bytes of a file: ``x`` ``y`` ``z`` are originals (``p`` one that kills its worker), ``X`` is the
 rendition of ``x``, ``f`` a foreign file, ``~`` what is half-written or torn. A place is a directory and a name: ``in/a``
 in the inbox, ``in/.1`` a private name, ``st/1-1`` staged, ``out/A`` visible, ``ar/a`` in the archive, ``ar/.1`` a copy on
 its way there. (inode, bytes) is the signature: whoever changes bytes changes the time; freed inode numbers are reused.
+
+Modelled: all that order and interleaving can break. A power cut keeps either all names or only those that were fsynced,
+and tears what was not; a rename is one entry of the journal. Not modelled: several renditions of an image (their common
+suffix), swapping a rendition for its successor of the same name, moving without RENAME_NOREPLACE, companions, receipts,
+hard links, disks that read back other bytes than were written, leases that cannot be trusted, the cap on interruptions,
+and time: whatever may be tried again later may be tried again at once.
 """
 
 from __future__ import annotations
@@ -23,9 +29,10 @@ RULES = {
     "never-overwrite": "7: moving into place never overwrites",
     "name-committed-first": "7: a new final name is committed before the next attempt",
     "look-at-target": "8: look at the target before saying failed",
+    "more-than-an-inode": "1, 8: an inode number alone does not make the target ours",
     "recorded-mount": "8: a missing staged file means something only on the recorded mount",
     "sync-then-visible": "8: directory fsync, then visible",
-    "adopted-synced": "8, 9: an adopted file is fsynced before the staged one goes",
+    "adopted-synced": "8, 9: a target that holds the bytes already is fsynced before the staged file goes",
     "owned-only": "9: only owned files are ever removed",
     "inode-matches": "9: only while the inode still matches",
     "dispose-after-visible": "10: dispose only after every publication is visible",
@@ -125,6 +132,7 @@ class State(NamedTuple):
 
 
 DAEMON, WORKER, POWER, USER = range(4)
+STANDING = ("owed", "visible")
 
 
 class World:
@@ -203,7 +211,7 @@ class World:
         """The daemon takes a name away. Its bytes must be on the disk elsewhere, whole, or be excused."""
         ino = self.live.pop(place)
         content, _ = self.inodes[ino]
-        if place.startswith("st/") or place.startswith("ar/."):
+        if place.startswith(("st/", "ar/.")):
             return
         elsewhere = any(
             self.inodes[other] == (content, True)
@@ -225,3 +233,10 @@ def start(config: Config) -> State:
     inodes = tuple((ino, content, True) for ino, content in enumerate(config.files, 1))
     budgets = (config.daemon_crashes, config.worker_crashes, config.power_cuts, config.user_actions)
     return State(live, live, inodes, (), (), (), False, True, 0, budgets, frozenset())
+
+
+def free_name(w: World, name: str) -> str:
+    """``store/decisions.py: choose_names``: names are unique in the catalog, which knows nothing of foreign files."""
+    while any(job.final == name and job.pub in (*STANDING, "retiring") for job in w.jobs):
+        name += "~"
+    return name

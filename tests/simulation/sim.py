@@ -1,25 +1,29 @@
 """The seeded simulator: the daemon as ``assembly.py`` wires it, on simulated time, disks, workers and people.
 
-``python -m simulation.sim --seeds 1000`` runs many and names the first that breaks a promise; ``--seed N`` runs one
-and prints all that happened. One seed is one history: what people did, where the process died and how often, which
+``make simulate SEEDS=1000`` runs many and tells of the first that breaks a promise; ``SEED=N`` runs one and tells all
+that happened. One seed is one history: what people did, where the process died and how often, which
 disk failed when.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import errno
 import json
+import multiprocessing
 import os
 import random
 import shutil
 import signal
 import sys
 import tempfile
+import time
 import types
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -33,12 +37,12 @@ from dropmill.errors import DropmillError
 from dropmill.files.lane import Lane
 from dropmill.model.job import FoundBy
 from dropmill.model.settling import Hint
-from dropmill.observe.facts import Fact, StageTimed, StateTrouble
+from dropmill.observe.facts import Fact, PublicationFailed, RenditionLost, StageTimed, StateTrouble
 from dropmill.settings import Settings
 from dropmill.settings.load import load
 from dropmill.store import catalog
 from dropmill.store.connection import connect
-from simulation import sim_check
+from simulation import sim_bugs, sim_check
 from simulation.sim_disk import Crash, Disk
 from simulation.sim_loop import SimulatedClock, SimulatedLoop, Stuck, Time
 from simulation.sim_parts import SimulatedLane, SimulatedPool, SimulatedWriter
@@ -80,11 +84,13 @@ class Run:
     calm: bool = False
     deletes: bool = False
     renditions: int = 1
-    committed: apsw.Connection = field(init=False)
+    committed: apsw.Connection | None = None
+    """Shows what is committed and nothing else."""
     _settings: Settings = field(init=False)
     _spells: list[Spell] = field(default_factory=list)
     _daemon: assembly.Daemon | None = None
-    _late: list[tuple[Any, ...]] = field(default_factory=list)
+    _late: list[tuple[Any, Any]] = field(default_factory=list)
+    """Jobs and the answers to them that are heard a second time, or too late."""
     _eager: float = 0.0
     _pace: float = 0.0
 
@@ -151,9 +157,9 @@ class Run:
 
         stop(turns)
 
-    def _between(self) -> None:
+    def _between(self, path: bytes) -> None:
         if not self.calm and self.chance.random() < self._eager:
-            self.people.next()
+            self.people.next(path)
 
     def _hinted(self, rel: bytes) -> None:
         if self._daemon is not None and not self.disk.dead:
@@ -174,6 +180,8 @@ class Run:
             return
         self.facts.append(fact)
         self.tell(repr(fact))
+        if isinstance(fact, (RenditionLost, PublicationFailed)):
+            self._wrong(f"a rendition that was committed is lost: {fact.path!r}")  # Nobody but us touches them here.
         if isinstance(fact, StateTrouble) and any(name in fact.detail for name in _DEFECTS):
             self._wrong(f"a defect: {fact.detail}")
 
@@ -193,7 +201,7 @@ class Run:
             self.calm = True
             while self.people.deeds:
                 self.people.next()
-            self._boot(self.time.seconds + 40)
+            self._boot(self.time.seconds + 12)
             for _ in range(MOST_STARTS):
                 if self.violations:
                     return
@@ -267,7 +275,8 @@ class Run:
         daemon = await assembly.assemble(self._settings, bus, once=once, heif=False, serve=_no_web)
         self._daemon = daemon
         resources.callback(daemon.resources.close)
-        self._open_committed(resources)
+        if self.committed is None:
+            self.committed = connect(os.fsdecode(self.base + b"/state/catalog.db"), readonly=True)
         loop = asyncio.get_running_loop()
         if until is not None:
             loop.call_at(until, daemon.supervisor.stop, "simulated")
@@ -276,9 +285,6 @@ class Run:
         self._double(daemon, loop)
         await daemon.run()
         self.tell("END")
-
-    def _open_committed(self, resources: ExitStack) -> None:
-        self.committed = connect(os.fsdecode(self.base + b"/state/catalog.db"), readonly=True)
 
     def _people(self) -> None:
         if not self.disk.dead:
@@ -301,20 +307,22 @@ class Run:
                 self.tell(f"which fails: {error}")
 
         async def heard(job: Any, inbox: Any, reply: Any, started: float) -> None:
-            twice = not self.calm and self.chance.random() < 0.15
-            if twice:
-                self._late.append((job, reply))
+            late = (job, reply)
+            self._late.append(late)  # Should the process die now, it may still come.
             await conclude(job, inbox, reply, started)
+            turn = 1.0 if self.calm else self.chance.random()
+            if turn > 0.1:
+                self._late.remove(late)
+            if turn > 0.9 and not self.calm:
+                loop.call_later(self.chance.uniform(0, 3), later, job, inbox, reply)
+
+        def later(job: Any, inbox: Any, reply: Any) -> None:
+            loop.create_task(again(job, inbox, reply, loop.time()))
 
         committer.conclude = heard  # type: ignore[method-assign]
         late, self._late = self._late, []
         for job, reply in late:
-            inbox = daemon.inboxes[job.inbox]
-
-            def start(job: Any = job, reply: Any = reply, inbox: Any = inbox) -> None:
-                loop.create_task(again(job, inbox, reply, loop.time()))
-
-            loop.call_later(self.chance.uniform(0, 3), start)
+            loop.call_later(self.chance.uniform(0, 2), later, job, daemon.inboxes[job.inbox], reply)
 
     def _choose_settings(self) -> Settings:
         pick = self.chance.choice
@@ -418,10 +426,50 @@ def simulate(seed: int) -> Run:
         shutil.rmtree(base)
 
 
+def first_wrong(seeds: Iterable[int]) -> Run | None:
+    """The first seed's run that breaks a promise."""
+    return next((run for run in map(simulate, seeds) if run.violations), None)
+
+
+def report(run: Run) -> str:
+    """All that happened, what was wrong with it, and how to see it again."""
+    told = "\n".join(run.trace)
+    wrong = "\n".join(f"  {violation}" for violation in run.violations) or "  nothing"
+    return f"{told}\n\nseed {run.seed}, wrong:\n{wrong}\nAgain: make simulate SEED={run.seed}"
+
+
+def search(first: int, count: int, processes: int) -> Run | None:
+    """``count`` seeds from ``first`` on, spread over processes; the wrong run of the lowest seed, played here again."""
+    share = [range(first + number, first + count, processes) for number in range(processes)]
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        found = [seed for seed in pool.map(_first_wrong_seed, share) if seed is not None]
+    return simulate(min(found)) if found else None
+
+
+def _first_wrong_seed(seeds: range) -> int | None:
+    run = first_wrong(seeds)
+    return run.seed if run else None
+
+
 def main() -> None:
-    run = simulate(int(sys.argv[1]))
-    print("\n".join(run.trace))
-    print("\n".join(run.violations))
+    parser = argparse.ArgumentParser(prog="make simulate", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seeds", type=int, default=1000, help="how many to run")
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--seed", type=int, help="run this one and tell all that happens")
+    parser.add_argument("--bug", choices=list(sim_bugs.BUGS), help="plant a bug first")
+    options = parser.parse_args()
+    with sim_bugs.planted(options.bug) if options.bug else nullcontext():
+        if options.seed is not None:
+            run = simulate(options.seed)
+            print(report(run))
+            sys.exit(bool(run.violations))
+        started = time.monotonic()
+        seeds = range(options.first, options.first + options.seeds)
+        wrong = first_wrong(seeds) if options.bug else search(seeds.start, len(seeds), len(os.sched_getaffinity(0)))
+    if wrong is not None:
+        print(report(wrong))
+        sys.exit(1)
+    print(f"{options.seeds} seeds from {options.first} on, nothing wrong ({time.monotonic() - started:.0f} s)")
 
 
 if __name__ == "__main__":

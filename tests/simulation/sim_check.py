@@ -24,8 +24,8 @@ _PRIVATE = re.compile(rb"\.dropmill-(\d+)")
 _KEEPING = ("in", "archive", "duplicates", "quarantine")
 
 
-def rows(connection: apsw.Connection, statement: str, *values: object) -> list[Any]:
-    return connection.execute(statement, values).fetchall()
+def rows(connection: apsw.Connection | None, statement: str, *values: object) -> list[Any]:
+    return connection.execute(statement, values).fetchall() if connection is not None else []
 
 
 def files_below(folder: bytes, prefix: bytes = b"") -> Iterator[tuple[bytes, os.stat_result]]:
@@ -96,10 +96,6 @@ def _owed(connection: apsw.Connection) -> Iterator[str]:
             connection, f"SELECT id, job_id, state, detail FROM {table} WHERE state IN ('owed', 'retiring')"
         ):
             yield f"{table} {row} of job {job} is still {state}: {detail}"
-    for job, name, detail in rows(
-        connection, "SELECT job_id, final_name, detail FROM publications WHERE state = 'failed'"
-    ):
-        yield f"the rendition {name!r} of job {job} is lost: {detail}"
 
 
 def _told(facts: list[Fact], connection: apsw.Connection) -> Iterator[str]:

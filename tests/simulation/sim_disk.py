@@ -69,8 +69,8 @@ class Disk:
     chance: random.Random
     trouble: Callable[[str, str], OSError | None]
     """``(call, area) → the error it meets``, if any; the area is the first folder below ``base``."""
-    between: Callable[[], None]
-    """Others act here."""
+    between: Callable[[bytes], None]
+    """Others act here; the path is that which the next call is about."""
     renamed: Callable[[bytes, bytes, int], None]
     """``(from, to, inode)`` after each change of names that made something appear under ``to``."""
     separate: bool = False
@@ -145,11 +145,11 @@ class Disk:
         """A descriptor of a directory that stays right when the directory is renamed."""
         return self._dirs[ino][0]
 
-    def _meet(self, call: str, where: bytes) -> None:
+    def _meet(self, call: str, where: bytes, name: bytes = b"") -> None:
         """Die, let others act, or fail."""
         self.step(f"{call} in {self._area(where)}")
         with self.others():
-            self.between()
+            self.between(where + b"/" + name)
         error = self.trouble(call, self._area(where))
         if error is not None:
             raise error
@@ -163,12 +163,12 @@ class Disk:
         parent, where, name = place
         if not flags & os.O_CREAT:
             with self.others():
-                self.between()
+                self.between(where + b"/" + name)
             error = self.trouble("read", self._area(where))
             if error is not None:
                 raise error
             return REAL.open(path, flags, mode, dir_fd=dir_fd)
-        self._meet("create", where)
+        self._meet("create", where, name)
         at = self._at(parent)
         existed = _lstat(at, name)
         if existed is not None and flags & os.O_TRUNC and stat.S_ISREG(existed.st_mode):
@@ -224,7 +224,8 @@ class Disk:
                 return REAL.renameat2(src_dir_fd, src, dst_dir_fd, dst, flags)
             return REAL.rename(src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
         (one_ino, one_path, one_name), (two_ino, two_path, two_name) = one, two
-        self._meet("rename", two_path)
+        about = (one_path, one_name) if self.chance.random() < 0.5 else (two_path, two_name)
+        self._meet("rename", *about)
         if self.separate and self._area(one_path) != self._area(two_path):
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), src, None, dst)
         here, there = self._at(one_ino), self._at(two_ino)
@@ -261,7 +262,7 @@ class Disk:
             return REAL.link(
                 src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd, follow_symlinks=follow_symlinks
             )
-        self._meet("link", two[1])
+        self._meet("link", *two[1:])
         here, there, name = self._at(one[0]), self._at(two[0]), two[2]
         seen = _lstat(here, one[2])
         REAL.link(one[2], name, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
@@ -275,7 +276,7 @@ class Disk:
         if place is None:
             return REAL.unlink(path, dir_fd=dir_fd)
         parent, where, name = place
-        self._meet("unlink", where)
+        self._meet("unlink", where, name)
         at = self._at(parent)
         seen = _lstat(at, name)
         grave = self._bury(at, name, seen)

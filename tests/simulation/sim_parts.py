@@ -121,7 +121,7 @@ class _Connection:
         disk = self._run.disk
         disk.step("before COMMIT")
         with disk.others():
-            disk.between()
+            disk.between(b"")
         error = self._run.trouble("commit", "state")
         if error is not None:
             raise apsw.FullError("database or disk is full") if error.errno == 28 else apsw.IOError("disk I/O error")

@@ -53,6 +53,7 @@ class People:
     hinted: Callable[[bytes], None] = lambda _rel: None
     _contents: list[bytes] = field(default_factory=list)
     _count: int = 0
+    _aim: bytes = b""
 
     def plan(self, deeds: int, seconds: float) -> None:
         kinds = (
@@ -74,9 +75,20 @@ class People:
         while self.deeds and self.deeds[0].at <= self.time.seconds:
             self.next()
 
-    def next(self) -> None:
+    def next(self, aim: bytes = b"") -> None:
+        """The next deed, now; it may be done to ``aim``, the path that the daemon is about to touch."""
         if self.deeds:
-            self.deeds.pop(0).do()
+            self._aim = aim if self.chance.random() < 0.7 else b""
+            try:
+                self.deeds.pop(0).do()
+            finally:
+                self._aim = b""
+
+    def _aimed(self, area: bytes) -> bytes:
+        """The path below ``area`` that is aimed at, if it is there and no private one of the daemon's."""
+        start = self.base + b"/" + area + b"/"
+        rel = self._aim.removeprefix(start)
+        return b"" if rel == self._aim or b".dropmill" in rel else rel
 
     # What they do
 
@@ -107,7 +119,7 @@ class People:
         return os.stat(path).st_ino
 
     def _drop(self) -> None:
-        rel, data = self.chance.choice(_NAMES), self._content()
+        rel, data = self._aimed(b"in") or self.chance.choice(_NAMES), self._content()
         if rel.endswith(b".txt"):
             data = b"a note"
         aside = self.base + b"/aside"
@@ -150,6 +162,9 @@ class People:
         self.deeds.sort()
 
     def _some(self) -> bytes | None:
+        aimed = self._aimed(b"in")
+        if aimed and os.path.isfile(self._inbox(aimed)):
+            return aimed
         found = []
         for folder in (b"", b"sub/"):
             names = sorted(map(os.fsencode, os.listdir(self._inbox(folder))))
@@ -221,7 +236,9 @@ class People:
     def _squat(self) -> None:
         """A file of theirs where one of ours may want to go, by chance with the very bytes that ours will have."""
         data = b"not yours %d" % self._count
-        if self.chance.random() < 0.6:
+        if any(map(self._aimed, (b"out", *_PLACES))):
+            path = self._aim
+        elif self.chance.random() < 0.6:
             path = self.base + b"/out/" + self.chance.choice((b"a-t.jpg", b"b-t.jpg", b"c-t.jpg", b"sub/a-t.jpg", b"a.json"))
             if self._contents and self.chance.random() < 0.3:
                 data = rendition_of(hashlib.sha256(self.chance.choice(self._contents)).hexdigest(), "t")

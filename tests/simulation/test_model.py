@@ -34,6 +34,12 @@ LONG = {
         Config(delete=True, user_actions=2, acts=frozenset({"replace", "rename", "delete"})),
         40_000,
     ),
+    "deleted, outputs meddled with twice": (
+        Config(delete=True, user_actions=2, power_cuts=1, acts=OUTPUT_ACTS),
+        3_000,
+    ),
+    "two power cuts": (Config(user_actions=1, power_cuts=2, acts=OUTPUT_ACTS | {"replace"}), 10_000),
+    "two copies, on another file system": (Config(files="xx", cross_device=True, power_cuts=1), 30_000),
     "two copies, killed": (Config(files="xx", daemon_crashes=1), 30_000),
     "two copies, archived": (
         Config(files="xx", user_actions=1, power_cuts=1, acts=frozenset({"spoil", "lose", "unmount"})),
@@ -89,6 +95,7 @@ NEEDED = {
     "never-overwrite": (_acts("foreign"), "lost"),
     "name-committed-first": (_acts("foreign", daemon_crashes=1), "unaccounted"),
     "look-at-target": (Config(daemon_crashes=1), "failed"),
+    "more-than-an-inode": (_acts("lose", "foreign", times=2), "lost"),
     "recorded-mount": (_acts("unmount"), "failed"),
     "sync-then-visible": (Config(power_cuts=1), "not durable"),
     "adopted-synced": (_acts("same-bytes", power_cuts=1), "not durable"),
@@ -116,7 +123,9 @@ NEEDED = {
 SLOW = {"finish-what-began", "finish-before-verify", "stray-private"}
 
 
-@pytest.mark.parametrize("rule", [pytest.param(rule, marks=pytest.mark.long) if rule in SLOW else rule for rule in RULES])
+@pytest.mark.parametrize(
+    "rule", [pytest.param(rule, marks=pytest.mark.long) if rule in SLOW else rule for rule in RULES]
+)
 def test_without_rule(rule: str) -> None:
     config, breaks = NEEDED[rule]
     explored = explore(replace(config, without=rule))

@@ -169,14 +169,22 @@ def test_a_webp_whose_length_is_not_written_yet_is_incomplete() -> None:
     assert probe(data[:4] + bytes(4) + data[8:]).state == "incomplete"
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", bytes(31), bytes(5000)])
+@pytest.mark.parametrize("data", [b"", bytes(1), bytes(31), bytes(5000)])
 def test_w03_a_placeholder_called_like_a_picture_is_incomplete(data: bytes) -> None:
-    assert unknown_so_far(data, len(data)).state == "incomplete"
+    assert unknown_so_far(data).state == "incomplete"
 
 
-def test_a_text_called_like_a_picture_is_not_waited_for() -> None:
-    text = b"This is a text whose name says picture.\n"
-    assert unknown_so_far(text, len(text)).state == "unknown"
+@pytest.mark.parametrize("name", sorted(WHOLE))
+def test_w03_the_first_bytes_of_a_picture_are_incomplete(name: str) -> None:
+    for end in range(32):
+        head = WHOLE[name][:end]
+        told = unknown_so_far(head) if sniff(head) is Kind.UNKNOWN else probe(head)
+        assert told.state == "incomplete", head
+
+
+@pytest.mark.parametrize("data", [b"no", b"This is a text whose name says picture.\n", b"<html>", b"\0\1", b"PK\3\4"])
+def test_what_begins_like_no_picture_is_not_waited_for(data: bytes) -> None:
+    assert unknown_so_far(data).state == "unknown"
 
 
 @settings(max_examples=400)

@@ -1,15 +1,18 @@
-"""Commands that change: retry, cancel, pause, resume, add, reprocess."""
+"""Commands that change: retry, cancel, pause, resume, add, reload, reprocess."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dropmill.cli import common
 from dropmill.cli.common import ConfigOption, JsonOption, guarded
 from dropmill.errors import NotFound
+
+if TYPE_CHECKING:
+    from dropmill.settings import Settings
 
 JobArgument = Annotated[int, typer.Argument(help="The job's id, as `dropmill jobs` tells it.", metavar="ID")]
 InboxArgument = Annotated[str | None, typer.Argument(help="One inbox; all where it is left out.", metavar="[INBOX]")]
@@ -21,6 +24,7 @@ def install(app: typer.Typer) -> None:
     app.command(epilog=common.example("dropmill cancel 17"))(cancel)
     app.command(epilog=common.example("dropmill pause", "dropmill pause camera"))(pause)
     app.command(epilog=common.example("dropmill resume", "dropmill resume camera"))(resume)
+    app.command(epilog=common.example("dropmill reload", "systemctl reload dropmill"))(reload)
     app.command(epilog=common.example("dropmill reprocess 17", "dropmill reprocess --inbox camera"))(reprocess)
 
 
@@ -82,6 +86,31 @@ def resume(inbox: InboxArgument = None, config: ConfigOption = None, as_json: Js
     _say(told, as_json, f"resumed: {'everything' if inbox is None else inbox}")
     if "*" in told["paused"] and not as_json:
         sys.stdout.write("everything is still paused: dropmill resume\n")
+
+
+@guarded
+def reload(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Apply a changed configuration to the running daemon.
+
+    It is checked first, whole; where anything is wrong the earlier one stays in force and the exit code is 2. Running jobs
+    finish. The daemon reads the file that it was started with; options and variables of its start stay in force.
+    """
+    from dropmill.cli.reach import reload as reloaded
+
+    told = reloaded(_settings_of_the_daemon(config))
+    _say(told, as_json, "the new configuration is in force")
+
+
+def _settings_of_the_daemon(config: Any) -> Settings:
+    """As far as a file with mistakes tells where the daemon is; it is the daemon that judges them."""
+    from dropmill.settings import Loaded, SettingsError
+
+    try:
+        return common.known_settings(config).settings
+    except SettingsError as error:
+        if not isinstance(error.rest, Loaded):
+            raise
+        return error.rest.settings
 
 
 @guarded

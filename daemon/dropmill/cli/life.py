@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
@@ -79,7 +79,7 @@ class Life:
         self._lost_total = 0
         self._started_at = self.clock.monotonic()
         self._metrics = Metrics(__version__, self.loaded_ms / 1000, self._lost_lines)
-        self._watching = [*watching, self._metrics]
+        self._watching: list[Subscriber] = [*watching, self._metrics]
         send = sender(os.environ)
         if send is not None:
             self._watching.append(ServiceManager(send, self.clock))
@@ -201,7 +201,8 @@ class Life:
         self._bus.emit(Reloading(cause))
         try:
             loaded, new_log = await self._checked()
-        except Exception as error:  # noqa: BLE001  # Whatever is wrong with the new one, the old one works.
+        except Exception as error:
+            # Whatever is wrong with the new one, the old one works.
             findings = _told(error)
             self._refuse(findings)
             raise Refused("the configuration cannot be applied; the earlier one stays in force", findings) from error
@@ -265,7 +266,7 @@ class Life:
 
     def _subscribe(self) -> None:
         """In this order: ourselves last."""
-        first = [] if self._log is None else [self._log]
+        first: list[Subscriber] = [] if self._log is None else [self._log]
         self._bus.subscribers[:] = [*first, *self._watching, *self._of_these_parts, self._heard]
 
     def _lost_lines(self) -> int:
@@ -332,6 +333,7 @@ class Life:
             engine=daemon.engine,
             chronicle=chronicle,
             surroundings=daemon.supervisor.parts.surroundings,
+            pulse=daemon.supervisor.parts.pulse,
             configuration=self,
         )
 

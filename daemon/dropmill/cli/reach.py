@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from dropmill.errors import Conflict, DropmillError, NotFound, NotReachable, StateError
+from dropmill.errors import Conflict, DropmillError, NotFound, NotReachable, Refused, StateError
 from dropmill.settings import Settings
 
 BEACON: Final = "daemon.json"
 TIMEOUT_SECONDS: Final = 30.0
 # Adding copies files and retrying puts them back, which may take as long as the disks do.
 SLOW_SECONDS: Final = 3600.0
+# Running jobs finish before a configuration is applied, and what is owed is tried before the daemon is ready again.
+RELOAD_SECONDS: Final = 300.0
+POLL_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,34 @@ def require_daemon(settings: Settings, method: str, *arguments: Any) -> Any:
     if holder is None:
         raise NotReachable("no daemon runs", hint="start one: dropmill run")
     return _by_http(settings, holder, method, arguments)
+
+
+def reload(settings: Settings) -> Any:
+    """Have the daemon apply its configuration, and wait until it is in force; returns what ``status`` says of it then.
+
+    Raises ``Refused`` with the findings, ``NotReachable``.
+    """
+    import anyio
+
+    from dropmill.observe.clock import SystemClock
+
+    clock = SystemClock()
+    number = require_daemon(settings, "reload")["number"]
+    deadline = clock.monotonic() + RELOAD_SECONDS
+    while True:
+        try:
+            told = require_daemon(settings, "status")["configuration"]
+        except NotReachable:
+            # Between two sets of parts. A daemon that has ended is not waited for.
+            if _holder(settings) is None or clock.monotonic() > deadline:
+                raise
+        else:
+            if told["reloads"] >= number and not told["reloading"]:
+                break
+        anyio.run(clock.sleep, POLL_SECONDS)
+    if told["refused"]:
+        raise Refused("the configuration cannot be applied", told["refused"])
+    return told
 
 
 def _holder(settings: Settings) -> str | None:
@@ -174,6 +205,8 @@ def route(method: str, arguments: Sequence[Any]) -> tuple[str, str, dict[str, An
                 "label": label,
             }
             return "POST", f"{api}/add", None, body
+        case ("reload",):
+            return "POST", f"{api}/reload", None, None
         case (("status" | "health"),):
             return "GET", f"{api}/{method}", None, None
     raise AssertionError(f"no route for {method}")
@@ -190,5 +223,7 @@ def _error_of(answer: Any) -> DropmillError:
         detail, hint, reason = str(told["detail"]), str(told.get("hint", "")), str(told.get("reason", ""))
     except (ValueError, KeyError, TypeError, AttributeError):
         return NotReachable(f"the daemon answered {answer.status_code}", hint="look at its log")
+    if "findings" in told:
+        return Refused(detail, [str(finding) for finding in told["findings"]])
     make = {404: NotFound, 409: Conflict, 401: NotReachable, 403: NotReachable}.get(answer.status_code, DropmillError)
     return make(detail, hint=hint, reason=reason)

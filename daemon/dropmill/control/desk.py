@@ -11,6 +11,7 @@ from typing import Any
 
 from dropmill.control import add, health, jobs, pause, reprocess, retry, status, why
 from dropmill.control.house import House
+from dropmill.errors import Conflict
 from dropmill.model.job import JobState
 
 Json = dict[str, Any]
@@ -55,6 +56,16 @@ class Desk:
         Returns ``{target, verdict, story: [{at, text}], now: {...}, jobs: [...]}``.
         """
         return await why.why(self.house, target)
+
+    async def reload(self) -> Json:
+        """Apply the configuration as it is in its file now: ``{number}``, that of this reload. Once it is applied, or
+        given up, ``status`` says so by ``configuration`` (``reloads`` is that number, ``reloading`` is false).
+
+        Raises ``Refused`` with every finding, and then the earlier one stays in force; ``Conflict`` where no daemon runs.
+        """
+        if self.house.live is None:
+            raise Conflict("no daemon runs", hint="the next start reads the configuration anew", reason="not-running")
+        return {"number": await self.house.live.configuration.reload("dropmill reload")}
 
     async def retry(self, job_id: int) -> Json:
         """Give a discarded job another try, its original put back first; returns the job.

@@ -19,6 +19,7 @@ async def health(house: House) -> Json:
         return {"status": "failing", "live": False, "ready": False, "parts": [part]}
     parts = [
         _course(house.live),
+        _configuration(house.live),
         _catalog(house, house.live),
         _workers(house.live),
         await _owed(house),
@@ -28,10 +29,10 @@ async def health(house: House) -> Json:
     statuses = {part["status"] for part in parts}
     overall = next((status for status in ("failing", "degraded") if status in statuses), "ok")
     course = house.live.course
-    catalog_works = parts[1]["status"] != "failing"
+    catalog_works = parts[2]["status"] != "failing"
     return {
         "status": overall,
-        "live": True,
+        "live": not house.live.pulse.trouble,
         "ready": course.ready and not course.stopping and catalog_works,
         "parts": parts,
     }
@@ -44,7 +45,23 @@ def _part(name: str, status: str, detail: str = "", remedy: str = "") -> Json:
 def _course(live: Live) -> Json:
     if live.course.stopping:
         return _part("daemon", "ok", "stopping: running jobs finish")
+    if live.pulse.trouble:
+        return _part("daemon", "failing", live.pulse.trouble, "restart it; nothing is lost")
     return _part("daemon", "ok", "running" if live.course.ready else "starting")
+
+
+def _configuration(live: Live) -> Json:
+    findings = len(live.configuration.findings)
+    if not findings:
+        return _part("configuration", "ok")
+    reasons = "one reason" if findings == 1 else f"{findings} reasons"
+    detail = f"the changed one was refused, for {reasons}; the earlier one stays in force"
+    return _part(
+        "configuration",
+        "degraded",
+        detail,
+        "dropmill reload says what is wrong with it, and applies it once it is right",
+    )
 
 
 def _catalog(house: House, live: Live) -> Json:

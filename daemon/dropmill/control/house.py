@@ -11,6 +11,7 @@ import anyio
 from dropmill.control.watchful import Chronicle
 from dropmill.errors import Conflict, NotFound
 from dropmill.files.lane import Lane
+from dropmill.maintenance.pulse import Pulse
 from dropmill.maintenance.surroundings import Surroundings
 from dropmill.model.inbox import Inbox
 from dropmill.observe.facts import Emit
@@ -44,6 +45,21 @@ class Course(Protocol):
     stopping: bool
 
 
+class Configuration(Protocol):
+    """The configuration in force, and what became of the latest wish for another one."""
+
+    loaded_ms: int
+    """When it was applied, in milliseconds of UTC."""
+    number: int
+    """How many times another one was asked for."""
+    under_way: bool
+    findings: tuple[str, ...]
+    """Why the latest one was refused; empty where it was not."""
+
+    async def reload(self, cause: str) -> int:
+        """Load and check it; on return it is being applied. Raises ``Refused`` and ``Conflict``."""
+
+
 class Workers(Protocol):
     def stats(self) -> PoolStats: ...
 
@@ -67,6 +83,8 @@ class Live:
     engine: JobEngine
     chronicle: Chronicle
     surroundings: Surroundings
+    pulse: Pulse
+    configuration: Configuration
 
 
 @dataclass(slots=True)

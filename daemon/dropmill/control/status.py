@@ -31,6 +31,7 @@ async def status(house: House) -> Json:
         "pid": live.pid if live else None,
         "boot": live.boot if live else None,
         "uptime_seconds": round(house.clock.monotonic() - live.started_at, 3) if live else 0.0,
+        "configuration": _configuration(live),
         "paused": ALL_INBOXES in paused,
         "inboxes": [_inbox(house, item, counts, paused) for item in house.settings.inboxes],
         "queue": {
@@ -58,9 +59,22 @@ async def status(house: House) -> Json:
 def state_of(live: Live | None) -> str:
     if live is None:
         return "stopped"
+    if live.configuration.under_way:
+        return "reloading"
     if live.course.stopping:
         return "draining"
     return "running" if live.course.ready else "starting"
+
+
+def _configuration(live: Live | None) -> Json | None:
+    if live is None:
+        return None
+    return {
+        "applied_at": describe.iso(live.configuration.loaded_ms),
+        "reloads": live.configuration.number,
+        "reloading": live.configuration.under_way,
+        "refused": list(live.configuration.findings),
+    }
 
 
 def _numbers(session: Session) -> tuple[views.Counts, owed.Owed, set[str]]:
@@ -86,7 +100,8 @@ def _inbox(house: House, item: InboxSettings, counts: views.Counts, paused: set[
     }
     if live is not None and item.name in live.watches:
         watch = live.watches[item.name]
-        told["watch"], told["trouble"] = watch.mode, watch.trouble
+        told["watch"] = watch.mode
+        told["trouble"] = watch.trouble or live.settlings[item.name].trouble
         told["settling"] = live.settlings[item.name].count
         told["last_scan"] = _last_scan(live, item.name)
     return told

@@ -7,6 +7,7 @@ the one that waits. Every answer costs a bounded number of reads, each of a boun
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -27,6 +28,16 @@ _MOST_CHUNKS: Final = 20_000
 _MOST_BLOCKS: Final = 60_000
 _EOI, _SOS = 0xD9, 0xDA
 _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
+# What the first bytes of our kinds may be before there are enough of them to tell the kind.
+_BEGINNINGS: Final = (
+    rb"\xff\xd8?",
+    rb"\x89(P(N(G(\r(\n(\x1a)?)?)?)?)?)?",
+    rb"G(I(F(8[79]?)?)?)?",
+    rb"(RIFF.{0,7})|R(IF?)?",
+    rb"II(\*|\+)?|MM(\0)?|I|M",
+    rb"BM?.{0,16}",
+    rb"\0\0.{0,2}|\0\0..(f(t(y(p.{0,3})?)?)?)?",
+)
 _IEND: Final = b"\0\0\0\0IEND\xae\x42\x60\x82"
 
 
@@ -40,11 +51,13 @@ def completeness(kind: Kind, source: ByteSource) -> Completeness:
         return UNKNOWN
 
 
-def unknown_so_far(head: bytes, size_bytes: int) -> Completeness:
+def unknown_so_far(head: bytes) -> Completeness:
     """For a file that is called like a picture and is none by its first bytes: perhaps they are still to come (W03)."""
-    if size_bytes < SHORTEST_BYTES:
-        return incomplete(f"{size_bytes} bytes so far")
-    return UNKNOWN if head.strip(b"\0") else incomplete("nothing but zeros so far")
+    if not head.strip(b"\0"):
+        return incomplete("nothing but zeros so far")
+    if any(re.fullmatch(beginning, head, re.DOTALL) for beginning in _BEGINNINGS):
+        return incomplete(f"{len(head)} bytes so far")
+    return UNKNOWN
 
 
 def _jpeg(source: ByteSource) -> Completeness:

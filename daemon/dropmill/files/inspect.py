@@ -120,5 +120,5 @@ def _released(dir_fd: int, name: bytes, done_suffix: str) -> bool:
 def _completeness(descriptor: int, name: bytes, head: bytes, size_bytes: int) -> Completeness:
     kind = sniff.kind_of(name, head)
     if kind is sniff.Kind.UNKNOWN:
-        return unknown_so_far(head, size_bytes)
+        return unknown_so_far(head)
     return completeness(kind, ByteSource(descriptor, size_bytes, head))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dropmill.files.access import closing, look, open_dir_beneath, open_regular, open_root
+from dropmill.files.copying import copy_verified
 from dropmill.files.durable import make_dirs, sha256_of, sync
 from dropmill.files.rename import aside_name, complete_torn_copy, exchange, finish_exchange, rename_noreplace
 from dropmill.files.roots import STAGING
@@ -65,6 +66,11 @@ class _Place:
     size_bytes: int
     replaces_ino: int | None
     replaces_sha256: str | None
+
+    @property
+    def passing(self) -> bytes:
+        """What a copy in the final directory is called until it has its name."""
+        return b".dropmill-copy-" + self.staged
 
     def is_earlier(self, dir_fd: int, name: bytes, seen: os.stat_result) -> bool:
         """Our own earlier rendition, as we left it: an inode number alone may be another file's by now (W20)."""
@@ -180,6 +186,7 @@ def _move(output_fd: int, staging_fd: int, item: Wanted, dir_mode: int, gid: int
 def _settle(place: _Place) -> PublishResult | None:
     """One look at both names and the one step that it asks for; None says look again."""
     _finish_interrupted_exchange(place)
+    _settle_passing(place)
     target = look(place.final_fd, place.final)
     staged = look(place.staging_fd, place.staged)
     staged_ours = staged is not None and place.is_ours(place.staging_fd, place.staged, staged)
@@ -196,7 +203,12 @@ def _settle(place: _Place) -> PublishResult | None:
     if staged is None:
         return Lost()
     if place.is_earlier(place.final_fd, place.final, target):
-        exchange(place.staging_fd, place.staged, place.final_fd, place.final)
+        try:
+            exchange(place.staging_fd, place.staged, place.final_fd, place.final)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            return _replace_over(place)
         return None
     if complete_torn_copy(place.staging_fd, place.staged, place.final_fd, place.final, empty_too=True):
         return None
@@ -204,12 +216,49 @@ def _settle(place: _Place) -> PublishResult | None:
 
 
 def _move_in(place: _Place) -> Published | None:
-    rename_noreplace(place.staging_fd, place.staged, place.final_fd, place.final)
+    try:
+        rename_noreplace(place.staging_fd, place.staged, place.final_fd, place.final)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy_over(place, place.final)
+        os.unlink(place.staged, dir_fd=place.staging_fd)
     moved = look(place.final_fd, place.final)
     # Where only a copy could be made, it is ours although its inode is another; nobody but us can know that later.
     if moved is not None and place.is_ours(place.final_fd, place.final, moved):
         return Published(moved.st_ino)
     return None
+
+
+def _copy_over(place: _Place, name: bytes) -> None:
+    """To a folder of the output that is a mount of its own: a copy, compared before it gets its name."""
+    with closing(open_regular(place.staging_fd, place.staged)) as source:
+        copy_verified(source, place.final_fd, place.passing + b".part", name, place.sha256)
+
+
+def _replace_over(place: _Place) -> Published | None:
+    """Swap our earlier rendition on another mount for a copy; ``_settle_passing`` ends what a crash leaves of it."""
+    _copy_over(place, place.passing)
+    exchange(place.final_fd, place.passing, place.final_fd, place.final)
+    sync(place.final_fd)
+    _settle_passing(place)
+    now = look(place.final_fd, place.final)
+    if now is not None and place.is_ours(place.final_fd, place.final, now):
+        os.unlink(place.staged, dir_fd=place.staging_fd)
+        return Published(now.st_ino)
+    return None
+
+
+def _settle_passing(place: _Place) -> None:
+    """The passing name holds our copy before an exchange, and after it what it took from the target."""
+    seen = look(place.final_fd, place.passing)
+    if seen is None:
+        return
+    if place.is_ours(place.final_fd, place.passing, seen) or place.is_earlier(place.final_fd, place.passing, seen):
+        os.unlink(place.passing, dir_fd=place.final_fd)
+        return
+    # Somebody put a file of his own under the name in the very instant of the exchange: it may not be lost.
+    rename_noreplace(place.final_fd, place.passing, place.final_fd, with_suffix(place.final, f"kept-{seen.st_ino}"))
 
 
 def _owned(place: _Place, target: os.stat_result) -> bool:
@@ -277,17 +326,36 @@ def retire(output: bytes, final_name: bytes, ino: int, sha256: str | None = None
         if final_fd is None:
             return _remove_retired(staging_fd, away, ino)
         with closing(final_fd):
+            on_the_spot = b".dropmill-" + away
+            if look(final_fd, on_the_spot) is not None:
+                return _retire_on_the_spot(final_fd, name, on_the_spot, ino, sha256)
             seen = look(final_fd, name)
             if look(staging_fd, away) is None and seen is not None and _is_file(seen, ino):
                 # The name is taken away before it is judged for good, so that a file that arrives under it meanwhile
                 # is never the one that is removed.
-                os.rename(name, away, src_dir_fd=final_fd, dst_dir_fd=staging_fd)
+                try:
+                    os.rename(name, away, src_dir_fd=final_fd, dst_dir_fd=staging_fd)
+                except OSError as error:
+                    if error.errno != errno.EXDEV:
+                        raise
+                    return _retire_on_the_spot(final_fd, name, on_the_spot, ino, sha256)
                 sync(final_fd)
             moved = look(staging_fd, away)
             if moved is not None and not (_is_file(moved, ino) and _holds(staging_fd, away, sha256)):
                 _give_back(staging_fd, away, final_fd, name, moved.st_ino)
                 return False
             return _remove_retired(staging_fd, away, ino)
+
+
+def _retire_on_the_spot(final_fd: int, name: bytes, away: bytes, ino: int, sha256: str | None) -> bool:
+    """In a folder that is a mount of its own: the same steps within it."""
+    if look(final_fd, away) is None:
+        os.rename(name, away, src_dir_fd=final_fd, dst_dir_fd=final_fd)
+    moved = look(final_fd, away)
+    if moved is not None and not (_is_file(moved, ino) and _holds(final_fd, away, sha256)):
+        _give_back(final_fd, away, final_fd, name, moved.st_ino)
+        return False
+    return _remove_retired(final_fd, away, ino)
 
 
 def _holds(dir_fd: int, name: bytes, sha256: str | None) -> bool:

@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -109,12 +109,12 @@ def sweep_staging(output: bytes, owed: set[str]) -> list[str]:
     return removed
 
 
-def forget_attempt(output: bytes, job_id: int, epoch: int) -> None:
-    """Remove what one attempt has staged and nobody will publish. Raises OSError."""
+def forget_attempt(output: bytes, job_id: int, epoch: int, owed: Collection[str]) -> None:
+    """Remove what one attempt has staged and nobody will publish; names that are ``owed`` stay. Raises OSError."""
     with closing(open_dir_beneath(output, STAGING)) as staging_fd:
         with os.scandir(staging_fd) as found:
             mark = f"{job_id}-{epoch}-"
-            names = [entry.name for entry in found if entry.name.startswith(mark)]
+            names = [entry.name for entry in found if entry.name.startswith(mark) and entry.name not in owed]
         for name in names:
             try:
                 os.unlink(name, dir_fd=staging_fd)

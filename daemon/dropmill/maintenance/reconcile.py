@@ -53,9 +53,12 @@ class Reconciler:
             if not page:
                 return
             after = page[-1].rel
-            gone = await lane.call(missing, inbox.root.path, page)
-            # Looked at afterwards: a disk that went away meanwhile took nothing with it for good.
-            seen = await lane.call(standing, inbox.root.path)
+            try:
+                gone = await lane.call(missing, inbox.root.path, page)
+                # Looked at afterwards: a disk that went away meanwhile took nothing with it for good.
+                seen = await lane.call(standing, inbox.root.path)
+            except OSError:
+                return  # What cannot be looked at is not missing; the next scan tells what is the matter.
             if seen is None or seen.identity != identity:
                 return
             await self._count(inbox, page, gone)

@@ -94,6 +94,15 @@ class FileIgnored(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class FilesHeldUp(Fact):
+    """A file cannot be looked at, the first of its inbox after a time without such."""
+
+    inbox: str
+    path: bytes
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed(Fact):
     job_id: int
     inbox: str
@@ -317,6 +326,16 @@ class CatalogLogGrown(Fact):
     """A program that keeps the catalog open for reading keeps its log from being written back (Q10)."""
 
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alive(Fact):
+    """All parts that do the work have answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck(Fact):
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)

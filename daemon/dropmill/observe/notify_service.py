@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from dropmill.observe.facts import (
+    Alive,
     Claimed,
     Completed,
     Discarded,
@@ -44,6 +45,14 @@ def sender(environ: Mapping[str, str]) -> Callable[[str], None] | None:
     return send
 
 
+def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float | None:
+    """How long the service manager waits for a sign of life before it restarts us (sd_watchdog_enabled(3)), if it does."""
+    if environ.get("WATCHDOG_PID", str(pid)) != str(pid):
+        return None
+    microseconds = environ.get("WATCHDOG_USEC", "")
+    return int(microseconds) / 1e6 if microseconds.isdecimal() and int(microseconds) else None
+
+
 class ServiceManager:
     """A subscriber of facts: READY and STOPPING when they happen, STATUS with counts now and then."""
 
@@ -76,6 +85,9 @@ class ServiceManager:
                 return
             case Stopped():
                 self._send("STATUS=stopped")
+                return
+            case Alive():
+                self._send("WATCHDOG=1")
                 return
             case Enqueued():
                 self._queued += 1

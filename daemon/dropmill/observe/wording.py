@@ -130,6 +130,17 @@ def _recovered(fact: facts.Recovered) -> Line:
     return Line("info", "recovered", {"interrupted": fact.interrupted, "strays": fact.strays})
 
 
+@_words(facts.Alive)
+def _alive(_fact: facts.Alive) -> Line:
+    return Line("debug", "alive", {})
+
+
+@_words(facts.Stuck)
+def _stuck(fact: facts.Stuck) -> Line:
+    remedy = "a service manager with a watchdog restarts the daemon; otherwise restart it; nothing is lost"
+    return Line("error", "the daemon is stuck", {"detail": fact.detail, "remedy": remedy})
+
+
 @_words(facts.StateTrouble)
 def _state_trouble(fact: facts.StateTrouble) -> Line:
     return Line("error", f"{fact.what} is held up", {"detail": fact.detail})
@@ -168,6 +179,13 @@ def _file_ignored(fact: facts.FileIgnored) -> Line:
     fields: Fields = {"inbox": fact.inbox, "path": fact.path, **reason_fields(fact.reason, fact.detail)}
     fields |= {"cause": why.cause, "remedy": why.remedy}
     return Line(level, "ignored", fields)
+
+
+@_words(facts.FilesHeldUp)
+def _files_held_up(fact: facts.FilesHeldUp) -> Line:
+    hint = "it is tried again until it can be read; the inbox's line on the page tells while there are such files"
+    fields: Fields = {"inbox": fact.inbox, "path": fact.path, "detail": fact.detail, "hint": hint}
+    return Line("warning", "a file cannot be looked at", fields)
 
 
 @_words(facts.Claimed)

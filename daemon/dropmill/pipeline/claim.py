@@ -38,10 +38,13 @@ class Claimer:
         self._flight = flight
         self._ahead: deque[Job] = deque()
         self._running: dict[int, tuple[Job, anyio.CancelScope]] = {}
+        self._begun: dict[int, float] = {}
         self._wake = anyio.Event()
         self._closing = anyio.Event()
         self._ended = anyio.Event()
         self._given_back = 0
+        self.turned_at = clock.monotonic()
+        """When the queue was last looked at, which never takes longer than ``IDLE_SECONDS`` where all is well."""
 
     def wake(self) -> None:
         """Something may be claimable now: a new job, a freed worker, a resumed inbox."""
@@ -51,6 +54,13 @@ class Claimer:
     def in_hand(self) -> list[int]:
         """Ids of claimed jobs whose handler has not returned."""
         return [*self._running, *(job.id for job in self._ahead)]
+
+    def longest(self) -> tuple[Job, float] | None:
+        """The job that has been worked on longest, and for how many seconds."""
+        if not self._begun:
+            return None
+        job_id = min(self._begun, key=self._begun.__getitem__)
+        return self._running[job_id][0], self._clock.monotonic() - self._begun[job_id]
 
     def cancel(self, job_id: int) -> None:
         """Stop working on a job that a person has cancelled; its row says so already."""
@@ -79,6 +89,7 @@ class Claimer:
         async with anyio.create_task_group() as group:
             while not self._closing.is_set():
                 self._wake = anyio.Event()
+                self.turned_at = self._clock.monotonic()
                 wait_seconds = await self._fill()
                 if self._closing.is_set():  # Set while a claim was under way: what it brought must not begin.
                     break
@@ -122,6 +133,7 @@ class Claimer:
             job = self._ahead.popleft()
             scope = anyio.CancelScope()
             self._running[job.id] = (job, scope)
+            self._begun[job.id] = self._clock.monotonic()
             group.start_soon(self._handle, job, scope)
 
     async def _handle(self, job: Job, scope: anyio.CancelScope) -> None:
@@ -129,7 +141,7 @@ class Claimer:
             with scope:
                 await self._handler(job)
         finally:
-            del self._running[job.id]
+            del self._running[job.id], self._begun[job.id]
             self.wake()
 
     async def close(self, grace_seconds: float) -> int:

@@ -11,11 +11,12 @@ import anyio
 from dropmill.errors import DropmillError
 from dropmill.files.inspect import Inspection, Policy, inspect_many
 from dropmill.files.lane import Lane
+from dropmill.model.file import shown
 from dropmill.model.inbox import Inbox
 from dropmill.model.names import is_companion_name, owner_names, split_extension
 from dropmill.model.pace import Pace
 from dropmill.model.settling import Hint, Look, Nudge, Ready, Rules, Settled, Waiting, settle
-from dropmill.observe.facts import Emit, StateTrouble
+from dropmill.observe.facts import Emit, FilesHeldUp, StateTrouble
 from dropmill.observe.flight import Flight
 from dropmill.ports import Clock
 
@@ -48,6 +49,7 @@ class Settling:
         self._waiting: dict[bytes, Waiting] = {}
         self._agenda: list[tuple[float, bytes]] = []
         self._idle: set[bytes] = set()
+        self._troubled: dict[bytes, str] = {}
         self._busy = False
         self._wake = anyio.Event()
 
@@ -74,6 +76,15 @@ class Settling:
     def quiet(self) -> bool:
         """Whether nothing is on its way but what only its user can bring on, with a done-file."""
         return not self._busy and len(self._waiting) == len(self._idle)
+
+    @property
+    def trouble(self) -> str:
+        """Which files cannot be looked at for the time being, and why; empty where there are none (W04)."""
+        if not self._troubled:
+            return ""
+        rel, detail = next(iter(self._troubled.items()))
+        others = f" and {len(self._troubled) - 1} more" if len(self._troubled) > 1 else ""
+        return f"cannot be looked at, tried again: {shown(rel)} ({detail}){others}"
 
     @property
     def settle_seconds(self) -> float:
@@ -150,6 +161,7 @@ class Settling:
             inspection.complete,
             inspection.released,
         )
+        self._note_trouble(rel, inspection.trouble)
         waiting, request = settle(before, look, now, rules)
         if waiting is not None:
             self._waiting[rel] = waiting
@@ -162,6 +174,14 @@ class Settling:
             waited = now - before.found_at
             return Ready(rel, request.signature, request.found_by, waited, inspection.ignored)
         return None
+
+    def _note_trouble(self, rel: bytes, trouble: str) -> None:
+        if not trouble:
+            self._troubled.pop(rel, None)
+            return
+        if not self._troubled:
+            self._emit(FilesHeldUp(self._inbox.name, rel, trouble))
+        self._troubled[rel] = trouble
 
     async def _hand_on(self, ready: list[Ready]) -> None:
         """Until the queue has them for sure they count as ours; a full disk only means trying again (S12)."""

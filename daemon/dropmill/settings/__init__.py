@@ -4,7 +4,7 @@ from dropmill.settings.capacity import effective_processes, memory_room_bytes
 from dropmill.settings.explain import Answers, schema, show, starter
 from dropmill.settings.findings import Finding, SettingsError, Wrong
 from dropmill.settings.inboxes import COMPANIONS, Inbox
-from dropmill.settings.load import DEFAULT_PATH, Loaded, load
+from dropmill.settings.load import DEFAULT_PATH, Loaded, differences, load
 from dropmill.settings.presets import PRESETS
 from dropmill.settings.profiles import Profile, Rendition
 from dropmill.settings.resolve import resolved
@@ -43,6 +43,7 @@ __all__ = [
     "UnixAddress",
     "Workers",
     "Wrong",
+    "differences",
     "effective_processes",
     "load",
     "memory_room_bytes",

@@ -88,6 +88,28 @@ def leaves(value: Any, key: Key = ()) -> list[Key]:
     return [key]
 
 
+def differences(old: Settings, new: Settings) -> list[str]:
+    """The dotted keys of what one of the two lacks or has otherwise: ``log.level``, or ``inboxes.1`` for a new one."""
+    return sorted(map(dotted, _different(old.model_dump(exclude_none=True), new.model_dump(exclude_none=True), ())))
+
+
+def _different(old: Any, new: Any, key: Key) -> list[Key]:
+    before, after = _children(old), _children(new)
+    if before is None or after is None:
+        return [] if old == new else [key]
+    inner = dict.fromkeys([*before, *after])
+    return [found for name in inner for found in _different(before.get(name), after.get(name), (*key, name))]
+
+
+def _children(value: Any) -> dict[Any, Any] | None:
+    """What stands below a key, by its name or number; None for a single value and for a list of them."""
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, (list, tuple)) and value and isinstance(value[0], dict):
+        return dict(enumerate(value))
+    return None
+
+
 def _path(config: Path | None, environ: Mapping[str, str], default_path: str) -> str:
     if config is not None:
         return os.fspath(config)

@@ -8,10 +8,10 @@ from typing import Final, TypeVar
 
 import apsw
 
-from dropmill.errors import Conflict
+from dropmill.errors import Conflict, StateError
 from dropmill.files.lane import Lane
 from dropmill.store import integrity
-from dropmill.store.connection import BUSY_TIMEOUT_MS, Reader, Session, Writer, connect, snapshot
+from dropmill.store.connection import BUSY_TIMEOUT_MS, Reader, Session, Writer, close_quietly, connect, snapshot
 from dropmill.store.migrations import empty, migrate, refuse_foreign, refuse_older
 
 T = TypeVar("T")
@@ -45,6 +45,18 @@ class Catalog:
 
     async def read(self, action: Callable[[Session], T]) -> T:
         return await self._reader.read(action)
+
+    async def pulse(self) -> str:
+        """Return once writer and reader have answered, and what keeps them from their work if it is no disk.
+
+        A disk that is full or fails is an answer, and told of elsewhere; a lock that others hold is none.
+        """
+        try:
+            await self._writer.write(lambda _session: None)
+            await self._reader.read(lambda _session: None)
+        except StateError as error:
+            return str(error) if error.reason == "catalog-locked" else ""
+        return ""
 
     def wal_bytes(self) -> int:
         """The size of the log beside the catalog, which grows while a reader keeps it from being written back."""
@@ -93,6 +105,7 @@ class ReadOnlyCatalog:
 
     def close(self) -> None:
         self._lane.close()
+        close_quietly(self._session.connection)
 
 
 def catalog_path(state_dir: str) -> str:

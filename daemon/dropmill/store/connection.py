@@ -239,7 +239,14 @@ def trouble(error: apsw.Error) -> StateError:
     """A database error as one of ours: full disks and I/O errors pass, the rest needs a person."""
     if isinstance(error, apsw.FullError):
         return StateError("the state directory's disk is full", hint="free space", reason="disk-full", retryable=True)
-    if isinstance(error, (apsw.IOError, apsw.BusyError)):
+    if isinstance(error, apsw.BusyError):
+        return StateError(
+            "the catalog is locked by another program",
+            hint="end it (fuser -v catalog.db names it)",
+            reason="catalog-locked",
+            retryable=True,
+        )
+    if isinstance(error, apsw.IOError):
         return StateError(f"the catalog cannot be written: {error}", hint="check the disk", retryable=True)
     if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
         return StateError(f"the catalog is damaged: {error}", hint=f"stop the daemon; {DAMAGED}")
@@ -266,7 +273,17 @@ class Reader:
             raise trouble(error) from error
 
     def close(self) -> None:
+        """Before the writer's, so that the last one to close writes the log back and empties it."""
         self._lane.close()
+        if self._session is not None:
+            close_quietly(self._session.connection)
+
+
+def close_quietly(connection: apsw.Connection) -> None:
+    try:
+        connection.close()
+    except apsw.Error:
+        return  # A read is still under way in its thread; the log stays, for the next start to write back.
 
 
 def snapshot(session: Session, action: Callable[[Session], T]) -> T:

@@ -146,6 +146,11 @@ def staged_names(session: Session, output_id: int) -> set[str]:
     return {row["staged_name"] for row in session.all("staged_owed", output_id=output_id)}
 
 
+def staged_by(session: Session, job_id: int) -> set[str]:
+    """Staged files of a job that are still owed."""
+    return {row["staged_name"] for row in session.all("staged_by", job_id=job_id)}
+
+
 def due_disposals(session: Session, inboxes: Collection[str], now_ms: int) -> list[Disposal]:
     """Originals of the given inboxes that may go now: all their job's renditions are visible, and so are their anchor's (PROTOCOL 10)."""
     return [

@@ -122,6 +122,10 @@ def _changes(api: APIRouter, desk: Desk) -> None:
     async def resume(of: OfInbox) -> Json:
         return await desk.resume(of.inbox)
 
+    @api.post("/reload", summary="Apply the configuration as it is in its file now", status_code=202)
+    async def reload() -> Json:
+        return await desk.reload()
+
     @api.post("/reprocess", summary="Render again: a file, a job or a whole inbox")
     async def reprocess(body: Target) -> Json:
         return await desk.reprocess(_target(body.target, body.target_b64))

@@ -16,8 +16,9 @@ Json = dict[str, Any]
 
 def install(app: FastAPI, desk: Desk, metrics: Metrics) -> None:
     async def livez(_request: Request) -> Response:
-        # Answering at all is the proof: the event loop, which does all the work, is responsive.
-        return JSONResponse({"status": "ok"})
+        # Answering at all proves that the event loop runs; the pulse tells of what works beside it (S11).
+        stuck = desk.house.live.pulse.trouble if desk.house.live is not None else "no daemon runs"
+        return JSONResponse({"status": "stuck", "detail": stuck}, 503) if stuck else JSONResponse({"status": "ok"})
 
     async def readyz(_request: Request) -> Response:
         told = await desk.health()

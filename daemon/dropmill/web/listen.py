@@ -13,8 +13,29 @@ from dropmill.settings import TcpAddress, UnixAddress
 SOCKET_MODE = 0o660
 
 
+class Listener:
+    """A listening socket that outlives the servers on it: who connects in between waits in its queue."""
+
+    def __init__(self, address: TcpAddress | UnixAddress) -> None:
+        """Raises ``ConfigurationError`` naming an address that cannot be had."""
+        self._address = address
+        self._sock = bind(address)
+
+    def share(self) -> socket.socket:
+        """The same socket under another descriptor, for a server to close."""
+        return self._sock.dup()
+
+    def close(self) -> None:
+        self._sock.close()
+        if isinstance(self._address, UnixAddress):
+            try:
+                os.unlink(self._address.path)
+            except FileNotFoundError:
+                pass  # Somebody tidied up.
+
+
 def bind(address: TcpAddress | UnixAddress) -> socket.socket:
-    """A bound socket, not listening yet. Raises ``ConfigurationError`` naming an address that cannot be had."""
+    """A socket that listens. Raises ``ConfigurationError`` naming an address that cannot be had."""
     return _bind_tcp(address) if isinstance(address, TcpAddress) else _bind_unix(address.path)
 
 

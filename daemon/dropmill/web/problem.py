@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from dropmill.errors import Conflict, DropmillError, NotFound
+from dropmill.errors import Conflict, DropmillError, NotFound, Refused
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -42,8 +42,14 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(DropmillError)
     async def known(_request: Request, error: DropmillError) -> Response:
+        more = {"findings": list(error.findings)} if isinstance(error, Refused) else {}
         return problem(
-            status_of(error), error.public_message, reason=error.reason, hint=error.hint, retryable=error.retryable
+            status_of(error),
+            error.public_message,
+            reason=error.reason,
+            hint=error.hint,
+            retryable=error.retryable,
+            **more,
         )
 
     @app.exception_handler(RequestValidationError)

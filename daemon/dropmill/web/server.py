@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 
@@ -12,11 +11,11 @@ import uvicorn
 
 from dropmill.control.desk import Desk
 from dropmill.observe.metrics import Metrics
-from dropmill.settings import Http, UnixAddress
+from dropmill.settings import Http
 from dropmill.web.access import Access
 from dropmill.web.app import build
 from dropmill.web.connections import connections
-from dropmill.web.listen import bind, url_of
+from dropmill.web.listen import Listener, url_of
 from dropmill.web.pictures import Pictures
 
 HEADER_BYTES = 16 << 10
@@ -51,15 +50,21 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serve(desk: Desk, metrics: Metrics, settings: Http) -> AsyncIterator[str]:
+async def serve(desk: Desk, metrics: Metrics, settings: Http, listener: Listener | None = None) -> AsyncIterator[str]:
     """Serve until the block ends; yields where: ``http://127.0.0.1:8686/`` or ``unix:/run/…``.
 
-    Raises ``ConfigurationError`` where the address cannot be had or the token cannot be read.
+    ``listener`` is of the address in ``settings``, and stays open; without one it is made here. Raises
+    ``ConfigurationError`` where the address cannot be had or the token cannot be read.
     """
     access = Access.of(settings)
-    sock = bind(settings.address)
-    pictures = Pictures(desk)
-    try:
+    with contextlib.ExitStack() as closing:
+        if listener is None:
+            listener = Listener(settings.address)
+            closing.callback(listener.close)
+        sock = listener.share()
+        closing.callback(sock.close)
+        pictures = Pictures(desk)
+        closing.callback(pictures.close)
         server = _Server(_config(build(desk, metrics, pictures, access, settings.base_path)))
         async with anyio.create_task_group() as group:
             group.start_soon(server.serve, [sock])
@@ -68,12 +73,6 @@ async def serve(desk: Desk, metrics: Metrics, settings: Http) -> AsyncIterator[s
                 yield url_of(sock, settings.base_path)
             finally:
                 server.stop()
-    finally:
-        sock.close()
-        pictures.close()
-        if isinstance(settings.address, UnixAddress):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(settings.address.path)
 
 
 def _config(app: object) -> uvicorn.Config:

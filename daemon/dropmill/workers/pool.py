@@ -64,6 +64,8 @@ class ProcessPool:
         self._idle: list[Member] = []
         self._busy = 0
         self._unborn = 0
+        """Asked for and not yet ready; of these ``_greeting`` are members already."""
+        self._greeting = 0
         self._undead: set[Member] = set()
         self._waiting: dict[asyncio.Future[Member], Place] = {}
         self._started_total = 0
@@ -211,7 +213,7 @@ class ProcessPool:
                 return
         member.idle_since = self._clock.monotonic()
         self._idle.append(member)
-        if self._waiting:
+        if len(self._waiting) > self._unborn:
             self._make_room()
             self._refill()
 
@@ -232,9 +234,9 @@ class ProcessPool:
         """For how many more processes."""
         # As many processes as the pool's size may hang in the kernel before they count against it: a share that has
         # died must hold back its own jobs only, and yet not collect processes without end.
-        at_work = len(self._members) - len(self._idle)
-        room = self._size - at_work - self._unborn - max(0, len(self._undead) - self._size)
-        return min(room, self._size + self._spare - len(self._members) - self._unborn)
+        processes = len(self._members) + self._unborn - self._greeting
+        room = self._size - (processes - len(self._idle)) - max(0, len(self._undead) - self._size)
+        return min(room, self._size + self._spare - processes)
 
     async def _bear(self) -> None:
         """One more worker, for whoever waits. A failure is told and leads to another try after a while."""
@@ -244,6 +246,7 @@ class ProcessPool:
                 raise ZygoteLost
             member = await Member.born(self._nursery, self._budget_bytes, self._on_output)
             self._members[member.pid] = member
+            self._greeting += 1
             self._started_total += 1
             await member.greet()
             self._guards = member.guards
@@ -264,6 +267,7 @@ class ProcessPool:
             self._offer(member)
         finally:
             self._unborn -= 1
+            self._greeting -= member is not None
             if self._open:
                 self._refill()
 
