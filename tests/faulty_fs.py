@@ -102,15 +102,15 @@ class FaultyFs:
 
 def _need_fusepy() -> None:
     try:
-        import fuse  # noqa: F401, PLC0415
+        import fuse  # noqa: F401  # Only whether it is there.
     except (ImportError, OSError) as error:
         missing(f"fusepy cannot be used ({error})", "pip install fusepy, apt-get install libfuse2")
 
 
 def _child(backing: str, mount: str, control: str, *options: str) -> None:
-    import fuse  # noqa: PLC0415
+    import fuse
 
-    class Passthrough(fuse.Operations):  # type: ignore[misc]
+    class Passthrough(fuse.Operations):  # type: ignore[misc]  # fusepy has no types.
         stamp, faults, used = 0, [], {}
 
         def __call__(self, operation: str, path: str, *arguments: Any) -> Any:
@@ -152,7 +152,7 @@ def _child(backing: str, mount: str, control: str, *options: str) -> None:
 
         def getattr(self, path: bytes, handle: int | None = None) -> dict[str, Any]:
             seen = os.lstat(path)
-            names = "st_ino st_mode st_nlink st_uid st_gid st_size st_blocks".split()
+            names = ["st_ino", "st_mode", "st_nlink", "st_uid", "st_gid", "st_size", "st_blocks"]
             told = {name: getattr(seen, name) for name in names}
             # In nanoseconds: a float of seconds would lose the last digits.
             return told | {f"st_{kind}time": getattr(seen, f"st_{kind}time_ns") for kind in "amc"}
@@ -183,7 +183,18 @@ def _child(backing: str, mount: str, control: str, *options: str) -> None:
 
         def statfs(self, path: bytes) -> dict[str, int]:
             seen = os.statvfs(path)
-            names = "f_bavail f_bfree f_blocks f_bsize f_favail f_ffree f_files f_flag f_frsize f_namemax".split()
+            names = [
+                "f_bavail",
+                "f_bfree",
+                "f_blocks",
+                "f_bsize",
+                "f_favail",
+                "f_ffree",
+                "f_files",
+                "f_flag",
+                "f_frsize",
+                "f_namemax",
+            ]
             return {name: getattr(seen, name) for name in names}
 
         def utimens(self, path: bytes, times: Any = None) -> None:

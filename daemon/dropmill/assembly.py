@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 
 import anyio
 
@@ -21,11 +20,11 @@ from dropmill.files.inspect import Policy as IntakePolicy
 from dropmill.files.lane import Lane
 from dropmill.files.naming import name_for
 from dropmill.files.presence import presences
-from dropmill.maintenance.drain import Drain
-from dropmill.maintenance.prepare import prepare_inbox
+from dropmill.maintenance.drain import drains_of
+from dropmill.maintenance.prepare import lanes_of, prepare_inbox
 from dropmill.maintenance.prune import Pruner
+from dropmill.maintenance.pulse import Pulse, beat_seconds, work_checks
 from dropmill.maintenance.reconcile import Reconciler
-from dropmill.maintenance.pulse import BEAT_SECONDS, Pulse
 from dropmill.maintenance.recover import Recovery, put_back_strays
 from dropmill.maintenance.state import take_state
 from dropmill.maintenance.surroundings import Surroundings
@@ -61,10 +60,6 @@ from dropmill.workers.pool import ProcessPool
 
 WORKER_MODULE = "dropmill.imaging.recipe"
 FLIGHT_NAME = "flight"
-# The queue is looked at every few seconds; a claimer that has not done so for that long is stuck (S11).
-STILL_SECONDS = 60.0
-# The pool ends a job at its deadline, not counting waits for memory; one this much older means that the pool is stuck.
-OVERDUE_FACTOR = 5.0
 # What an attempt left staged is removed at once or, where its disk is slow to answer, by the next start.
 FORGET_SECONDS = 5.0
 
@@ -159,7 +154,9 @@ async def _assemble(
     locks = {item.name: roots.InboxLock(os.fsencode(item.path)) for item in settings.inboxes}
     for inbox_lock in locks.values():
         resources.callback(inbox_lock.release)
-    lanes = _lanes(settings, resources)
+    lanes = lanes_of(settings)
+    for lane in lanes.values():
+        resources.callback(lane.close)
     inboxes = {
         item.name: await prepare_inbox(catalog, settings, item, locks[item.name], lanes, emit)
         for item in settings.inboxes
@@ -172,9 +169,7 @@ async def _assemble(
             root_id = inbox.root.id
             await catalog.write(lambda session, root_id=root_id: boots.forget_missing_codecs(session, root_id))  # type: ignore[misc]  # A default argument binds the loop's value.
 
-    engine = EmbeddedEngine(
-        catalog, clock, boot, list(inboxes), lambda: surroundings.held.keys() | recovery.waiting
-    )
+    engine = EmbeddedEngine(catalog, clock, boot, list(inboxes), lambda: surroundings.held.keys() | recovery.waiting)
     decisions = CatalogDecisions(catalog, clock, name_for)
     workers = settings.workers
     processes = effective_processes(workers)
@@ -248,14 +243,7 @@ async def _assemble(
         supervisor.wake_owed(well)
 
     surroundings = Surroundings(
-        inboxes,
-        os.fsencode(settings.state_dir),
-        lanes,
-        settings.min_free_mb << 20,
-        clock,
-        emit,
-        on_held,
-        on_well,
+        inboxes, os.fsencode(settings.state_dir), lanes, settings.min_free_mb << 20, clock, emit, on_held, on_well
     )
     resources.callback(surroundings.close)
     hearing.append(surroundings)
@@ -280,6 +268,10 @@ async def _assemble(
         )
         for name, inbox in inboxes.items()
     }
+
+    def waiting(name: str) -> Callable[[], int]:
+        return lambda: settlings[name].count
+
     reconciler = Reconciler(catalog, lanes, clock, emit, lambda: supervisor.wake_owed())
     watches = {
         name: Watch(
@@ -288,7 +280,7 @@ async def _assemble(
             locks[name],
             reader,
             engine,
-            HighWater(lambda name=name: settlings[name].count, engine.queue_holds, settings.queue.high_water_jobs, clock),  # type: ignore[misc]  # A default argument binds the loop's value.
+            HighWater(waiting(name), engine.queue_holds, settings.queue.high_water_jobs, clock),
             clock,
             chance,
             emit,
@@ -308,32 +300,24 @@ async def _assemble(
             watches[fact.inbox].missed(fact.path, fact.job_id)
 
     hearing.append(missed)
-    drains = _drains(catalog, inboxes, lanes, clock, chance, emit, flight, hint, claimer.wake)
-
+    by_output = {inbox.output.id: inbox for inbox in inboxes.values()}
+    drains = drains_of(
+        inboxes,
+        Publisher(catalog, by_output, lanes, clock, chance, emit, flight, claimer.wake),
+        Disposer(catalog, inboxes, lanes, clock, chance, emit, flight, hint, claimer.wake),
+        Notifier(catalog, inboxes, lanes, clock, chance, emit, flight),
+        clock,
+        emit,
+    )
     recovery = Recovery(
         catalog, boot, settings.queue.max_interruptions, inboxes, lanes, drains, clock, emit, claimer.wake
     )
 
-    async def turning() -> str:
-        waited = clock.monotonic() - claimer.turned_at
-        return f"has not looked at the queue for {waited:.0f} s" if waited > STILL_SECONDS else ""
-
-    async def within_deadlines() -> str:
-        longest = claimer.longest()
-        if longest is None:
-            return ""
-        job, seconds = longest
-        allowed = deadline.for_bytes(job.signature.size_bytes) + (
-            workers.timeout_per_megapixel_seconds * workers.max_pixels / 1e6
-        )
-        late = seconds > OVERDUE_FACTOR * allowed
-        return f"job {job.id} is in hand for {seconds:.0f} s, past every deadline" if late else ""
-
     pulse = Pulse(
-        {"catalog": catalog.pulse, "claimer": turning, "worker pool": within_deadlines},
+        {"catalog": catalog.pulse, **work_checks(claimer, deadline, workers.max_pixels, clock)},
         clock,
         emit,
-        min(BEAT_SECONDS, (watchdog_seconds(os.environ, os.getpid()) or BEAT_SECONDS * 3) / 3),
+        beat_seconds(watchdog_seconds(os.environ, os.getpid())),
     )
 
     async def finished() -> bool:
@@ -392,33 +376,6 @@ async def _assemble(
     return daemon
 
 
-def _drains(
-    catalog: Catalog,
-    inboxes: Mapping[str, Inbox],
-    lanes: Mapping[bytes, Lane],
-    clock: SteadyClock,
-    chance: random.Random,
-    emit: Emit,
-    flight: Flight,
-    hint: Callable[[str, bytes], None],
-    reopened: Callable[[], None],
-) -> list[Drain]:
-    """One for each output, which gets renditions and receipts, and one for each inbox, which originals leave."""
-    by_output = {inbox.output.id: inbox for inbox in inboxes.values()}
-    publisher = Publisher(catalog, by_output, lanes, clock, chance, emit, flight, reopened)
-    disposer = Disposer(catalog, inboxes, lanes, clock, chance, emit, flight, hint, reopened)
-    notifier = Notifier(catalog, inboxes, lanes, clock, chance, emit, flight)
-    drains = []
-    for output_id, some in by_output.items():
-        leaning = frozenset(name for name, inbox in inboxes.items() if inbox.output.id == output_id)
-        steps = [partial(publisher.drain, output_id), partial(notifier.drain, leaning)]
-        drains.append(Drain(leaning, [some.output.path], steps, clock, emit))
-    for name, inbox in inboxes.items():
-        targets = [root.path for root in (inbox.root, inbox.archive, inbox.duplicates, inbox.quarantine) if root]
-        drains.append(Drain(frozenset({name}), targets, [partial(disposer.drain, name)], clock, emit))
-    return drains
-
-
 async def _begin(catalog: Catalog, settings: Settings, boot: str, clock: SteadyClock, emit: Emit) -> Flight:
     path = os.path.join(settings.state_dir, FLIGHT_NAME)
     previous = await catalog.read(boots.last_boot)
@@ -427,18 +384,6 @@ async def _begin(catalog: Catalog, settings: Settings, boot: str, clock: SteadyC
     now_ms = clock.now_ms()
     await catalog.write(lambda session: boots.begin(session, boot, os.getpid(), __version__, now_ms))
     return Flight(path, clock, emit)
-
-
-def _lanes(settings: Settings, resources: ExitStack) -> dict[bytes, Lane]:
-    """One lane per inbox and per output, by path."""
-    lanes: dict[bytes, Lane] = {}
-    for inbox in settings.inboxes:
-        for folder in (inbox.path, inbox.output):
-            path = os.fsencode(os.path.abspath(folder))
-            if path not in lanes:
-                lanes[path] = Lane(f"lane-{inbox.name}")
-                resources.callback(lanes[path].close)
-    return lanes
 
 
 def _from_thread(wake: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:

@@ -37,7 +37,6 @@ def part(mill: Mill, name: str) -> dict[str, Any]:
     return dict(parts.get(name, {}))
 
 
-
 def test_w40_an_output_that_hangs_holds_back_its_own_inbox_alone(tmp_path: Path, share: FaultyFs) -> None:
     mill = two(tmp_path, share)
     out, out2 = share.backing / "out", mill.root / "out2"
@@ -63,9 +62,7 @@ def test_w40_an_output_that_hangs_holds_back_its_own_inbox_alone(tmp_path: Path,
     assert mill.stop() == 0
 
 
-def test_w40_a_hanging_output_holds_up_neither_the_shutdown_nor_the_next_start(
-    tmp_path: Path, share: FaultyFs
-) -> None:
+def test_w40_a_hanging_output_holds_up_neither_the_shutdown_nor_the_next_start(tmp_path: Path, share: FaultyFs) -> None:
     mill = two(tmp_path, share)
     out, out2 = share.backing / "out", mill.root / "out2"
     mill.start()

@@ -112,7 +112,7 @@ def test_w27_a_backup_onto_a_full_disk_leaves_nothing_there(tmp_path: Path) -> N
     )
     assert result.stdout.split() == ["2"]
     assert result.stderr.startswith(f"error: {disk}/copy.db: the backup cannot be written: ")
-    assert "full" in result.stderr
+    assert "No space left" in result.stderr
     assert len(result.stderr.splitlines()) == 2
 
 

@@ -15,6 +15,7 @@ from dropmill.store.catalog import Catalog, catalog_path, file_bytes
 from harness import Mill
 
 JOBS = 1_000_000
+CLAIMS = 100
 MOST_RESIDENT_BYTES = 150 << 20
 
 
@@ -50,7 +51,7 @@ def resident_bytes(pid: int) -> int:
 
 @pytest.mark.long
 def test_w33_a_million_jobs_in_the_queue_are_borne(tmp_path: Path) -> None:
-    mill = Mill(tmp_path, queue={"retry_cap_seconds": 300})
+    mill = Mill(tmp_path, log={"format": "json"}, queue={"retry_cap_seconds": 300})
     assert mill.once().returncode == 0
     fill(mill)
     mill.start()
@@ -75,10 +76,12 @@ def test_w33_a_million_jobs_in_the_queue_are_borne(tmp_path: Path) -> None:
     assert status["queue"]["available"] > JOBS // 2
     assert mill.metric("dropmill_queue_jobs") > JOBS // 2
 
-    started = time.monotonic()
-    before = mill.get("/api/v1/status").json()["queue"]["completed"].get("superseded", 0)
-    mill.wait_for(lambda: mill.get("/api/v1/status").json()["queue"]["completed"].get("superseded", 0) > before + 300)
-    rate = 300 / (time.monotonic() - started)
+    def ended() -> int:
+        return mill.log.read_text(errors="replace").count('"superseded"')
+
+    started, before = time.monotonic(), ended()
+    mill.wait_for(lambda: ended() >= before + CLAIMS, seconds=120)
+    rate = CLAIMS / (time.monotonic() - started)
     assert mill.run("jobs", "--limit", "5000", "--json").returncode == 0
     assert mill.run("why", str(mill.inbox / "2026/7/IMG_7.jpg")).returncode == 0
     assert mill.run("backup", "copy.db").returncode == 0

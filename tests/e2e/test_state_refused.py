@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from dropmill.maintenance import state
+from faulty_fs import FaultyFs
 from harness import PROGRAM, Mill, clean_environment
 from parts import need_programs, need_root
 
@@ -124,6 +127,22 @@ def test_q11_a_state_directory_on_a_share_is_refused_by_the_name_of_its_kind(tmp
         assert os.listdir(far) == []
     finally:
         subprocess.run(["fusermount", "-u", str(folder)], check=True, timeout=30)
+
+
+def test_q11_a_disk_that_gives_errors_is_told_and_nothing_is_written(tmp_path: Path) -> None:
+    """A real file system that fails to read the catalog."""
+    with FaultyFs(tmp_path / "disk") as disk:
+        mill = Mill(tmp_path)
+        assert mill.once().returncode == 0
+        (tmp_path / "state").rename(tmp_path / "kept")
+        shutil.copytree(tmp_path / "kept", disk.backing / "state")
+        (tmp_path / "state").symlink_to(disk.mount / "state")
+        before = (disk.backing / "state/catalog.db").read_bytes()
+        disk.fail("read", errno.EIO, "catalog.db")
+        said = refused(mill.run("run", "--once"))
+        assert f"{tmp_path}/state/catalog.db: the catalog" in said
+        assert "disk" in said
+        assert (disk.backing / "state/catalog.db").read_bytes() == before
 
 
 def test_q11_local_disks_are_no_shares(tmp_path: Path) -> None:

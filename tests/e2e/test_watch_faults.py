@@ -66,7 +66,13 @@ class Share:
         # A group of its own, so that the server of the connection ends with it.
         self._socat = subprocess.Popen(["socat", listen, f"EXEC:{SFTP_SERVER}"], process_group=0)
         # Without its own memory of folders, sshfs sees at once what comes on the other side.
-        mount = ["sshfs", "-o", f"directport={self._port},dir_cache=no", f"127.0.0.1:{self.server_side}", str(self.mounted)]
+        mount = [
+            "sshfs",
+            "-o",
+            f"directport={self._port},dir_cache=no",
+            f"127.0.0.1:{self.server_side}",
+            str(self.mounted),
+        ]
         deadline = time.monotonic() + 20
         while subprocess.run(mount, check=False, capture_output=True).returncode:
             assert time.monotonic() < deadline, "sshfs did not mount"
@@ -82,7 +88,7 @@ class Share:
         self._socat.wait()
         self._socat = None
         deadline = time.monotonic() + 20
-        while self.mounted.is_mount():
+        while f" {self.mounted} " in Path("/proc/self/mountinfo").read_text():
             assert time.monotonic() < deadline, "the mount did not go"
             time.sleep(0.02)
 

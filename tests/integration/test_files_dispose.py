@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -399,3 +400,34 @@ def test_adding_copies_whole_or_not_at_all(tmp_path):
     source.write_bytes(OTHER)
     assert add() == b"photo~" + hashlib.sha256(OTHER).hexdigest()[:8].encode() + b".jpg"
     assert visible()["photo.jpg"] == BYTES and len(visible()) == 2
+
+
+def test_w19_a_copy_on_its_way_into_an_inbox_is_swept_only_once_its_writer_is_dead(tmp_path, monkeypatch):
+    inbox = tmp_path / "in"
+    inbox.mkdir()
+    source = tmp_path / "a.jpg"
+    source.write_bytes(b"x" * 5000)
+    written, go_on = os.pipe()
+    child = os.fork()
+    if child == 0:
+        real = copying._copy_bytes
+
+        def slow(source_fd, copy_fd):
+            real(source_fd, copy_fd)
+            os.write(go_on, b".")
+            signal.pause()
+
+        copying._copy_bytes = slow
+        try:
+            copying.copy_into(os.fsencode(source), os.fsencode(inbox), b"a.jpg")
+        finally:
+            os._exit(1)
+    assert os.read(written, 1) == b"."
+    try:
+        assert copying.sweep_added(os.fsencode(inbox)) == []
+        assert len(os.listdir(inbox)) == 1
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert len(copying.sweep_added(os.fsencode(inbox))) == 1
+    assert os.listdir(inbox) == []

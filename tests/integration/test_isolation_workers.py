@@ -88,7 +88,9 @@ async def test_i04_a_worker_cannot_connect_where_the_kernel_has_no_landlock(
     assert found["list /"].startswith("allowed")
 
 
-async def test_a_kernel_without_guards_still_runs_jobs(place: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_kernel_without_guards_still_runs_jobs(
+    place: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("UNGUARDED", "all")
     async with a_pool(1) as pool:
         assert await attempt(pool, "read:a.jpg", place, 1) == Recognised(content_of(1, 1))

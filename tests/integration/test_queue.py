@@ -135,13 +135,15 @@ async def test_q06_the_owner_is_the_boot_and_not_the_host(catalog: Catalog) -> N
 
 async def test_q18_interruptions_are_not_crashes_and_have_a_cap_of_their_own(catalog: Catalog) -> None:
     await enqueue(catalog, new_job(1))
-    for number in range(20):
+    for number in range(21):
         name = f"again-{number}"
         await catalog.write(lambda session, name=name: boot.begin(session, name, 1, "0", 1))
         (job,) = await claim(catalog, owner=name)
         assert job.crashes == 0
         assert job.interruptions == number
         await catalog.write(lambda session: queue.rescue(session, "later", 20, 1))
+        if number == 19:
+            assert await states(catalog) == {1: "available"}, "twenty interruptions are borne"
     row = await catalog.read(lambda session: session.one("job_get", id=1))
     assert row is not None
     assert (row["state"], row["reason"], row["crashes"]) == ("discarded", "interrupted", 0)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import apsw
 import pytest
 from watchdog.observers.inotify_c import InotifyFD
 
@@ -18,8 +19,10 @@ from dropmill.files.roots import InboxLock
 from dropmill.files.standing import Standing, disk_is_missing, standing
 from dropmill.files.vigil import Vigil
 from dropmill.model.doubt import PATIENCE_LOOKS, Doubt
+from dropmill.pipeline.pressure import COUNT_SECONDS, HIGH_WATER_FILES, LOW_WATER_FILES, HighWater
 
 SECONDS = 20.0
+SQL = Path(__file__).parents[2] / "daemon" / "dropmill" / "store" / "sql"
 
 
 @pytest.fixture
@@ -126,6 +129,56 @@ def test_w33_more_hints_than_are_remembered_ask_for_a_scan() -> None:
     assert (len(happened.paths), happened.overflowed) == (10, True)
     assert woken == [1]
     assert pending.empty
+
+
+class Hands:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now_ms(self) -> int:
+        return int(self.seconds * 1000)
+
+    async def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+@pytest.mark.anyio
+async def test_w33_discovery_waits_at_a_high_mark_and_goes_on_at_a_low_one() -> None:
+    clock, files, jobs = Hands(), [0], [0]
+
+    async def holds(mark: int) -> bool:
+        return jobs[0] >= mark
+
+    pressure = HighWater(lambda: files[0], holds, 1000, clock)
+    assert not await pressure.full()
+    for count, full in ((HIGH_WATER_FILES, False), (HIGH_WATER_FILES + 1, True), (LOW_WATER_FILES + 1, True)):
+        files[0] = count
+        assert await pressure.full() is full
+    assert "5,001 files" in pressure.said
+    files[0] = LOW_WATER_FILES
+    assert not await pressure.full()
+    assert pressure.said == ""
+    for count, full in ((999, False), (1000, True), (900, True), (899, False)):
+        jobs[0] = count
+        clock.seconds += COUNT_SECONDS
+        assert await pressure.full() is full
+
+
+def test_w33_a_lot_of_files_is_looked_up_by_its_paths_however_many_there_are() -> None:
+    catalog = apsw.Connection(":memory:")
+    migrations = sorted((SQL / "migrations").glob("*.sql"))
+    for migration in migrations:
+        catalog.execute(migration.read_text())
+    statement = (SQL / "sources_known.sql").read_text().partition("SELECT")[2]
+    plan = catalog.execute("EXPLAIN QUERY PLAN SELECT" + statement, {"rels": "[]", "root_id": 1})
+    steps = [str(row[3]) for row in plan]
+    assert steps[0].startswith("SCAN wanted")
+    assert "root_id=? AND rel=?" in steps[1]
 
 
 def test_w13_a_directory_that_came_in_is_watched_and_what_is_in_it_is_hinted_at(

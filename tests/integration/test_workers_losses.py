@@ -58,7 +58,9 @@ async def test_q02_a_job_that_kills_its_worker_each_time_costs_nobody_else_anyth
         tasks.start_soon(job)
         await eventually(lambda: (tmp_path / "started-7").exists())
         for epoch in (1, 2, 3):
-            lost = await run(pool, behaviour, tmp_path, epoch=epoch, timeout_seconds=20 if "spin" not in behaviour else 0.1)
+            lost = await run(
+                pool, behaviour, tmp_path, epoch=epoch, timeout_seconds=20 if "spin" not in behaviour else 0.1
+            )
             assert isinstance(lost, WorkerLost)
             assert (lost.reason, told in lost.detail) == (reason, True), lost
             assert await run(pool, "answer", job_id=2, epoch=epoch) == Recognised(content_of(2, epoch))

@@ -157,9 +157,9 @@ def break_out(request: WorkRequest, wanted: Callable[[Preview], bool], argument:
     }
     if os.geteuid() == 0:
         attempts["mount"] = lambda: _mount(request.staging)
-    found = {name: _outcome(attempt) for name, attempt in attempts.items()}
     with open(os.path.join(request.root, b"a.jpg"), "rb") as file:
-        found["its own work"] = file.read().decode()
+        found = {"its own work": file.read().decode()}
+    found |= {name: _outcome(attempt) for name, attempt in attempts.items()}
     fd = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     os.fchmod(fd, 0o644)
     os.fsync(fd)

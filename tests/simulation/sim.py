@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import errno
-import json
 import multiprocessing
 import os
 import random
@@ -25,7 +24,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ from dropmill.errors import DropmillError
 from dropmill.files.lane import Lane
 from dropmill.model.job import FoundBy
 from dropmill.model.settling import Hint
-from dropmill.observe.facts import Fact, PublicationFailed, RenditionLost, StageTimed, StateTrouble
+from dropmill.observe.facts import Fact, PublicationFailed, Ready, RenditionLost, StageTimed, StateTrouble
 from dropmill.settings import Settings
 from dropmill.settings.load import load
 from dropmill.store import catalog
@@ -90,7 +89,10 @@ class Run:
     _spells: list[Spell] = field(default_factory=list)
     _daemon: assembly.Daemon | None = None
     _late: list[tuple[Any, Any]] = field(default_factory=list)
-    """Jobs and the answers to them that are heard a second time, or too late."""
+    """Jobs and the answers to them that are heard again by the next run of the daemon."""
+    _answers: list[tuple[Any, Any]] = field(default_factory=list)
+    _ready: bool = False
+    """Whether the daemon has come up, so that nothing may end it any more."""
     _eager: float = 0.0
     _pace: float = 0.0
 
@@ -178,6 +180,7 @@ class Run:
     def _heard(self, fact: Fact) -> None:
         if isinstance(fact, StageTimed):
             return
+        self._ready = self._ready or isinstance(fact, Ready)
         self.facts.append(fact)
         self.tell(repr(fact))
         if isinstance(fact, (RenditionLost, PublicationFailed)):
@@ -216,7 +219,7 @@ class Run:
 
     def _boot(self, until: float | None) -> None:
         """One run of the daemon, to its death, to its stop at ``until``, or, without that, to its own end."""
-        self.disk.dead = False
+        self.disk.dead = self._ready = False
         loop = SimulatedLoop(self.time)
         asyncio.set_event_loop(loop)
         with ExitStack() as resources, self.disk.installed():
@@ -246,11 +249,13 @@ class Run:
         if not task.done():
             return
         error = None if task.cancelled() else task.exception()
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]  # As the command line does.
         if isinstance(error, Crash):
             self.disk.dead = True
             self.tell(f"CRASH at step {self.disk.steps}: {error}")
-        elif isinstance(error, (DropmillError, OSError)):
-            self.tell(f"the daemon does not start or ends: {error}")
+        elif isinstance(error, (DropmillError, OSError)) and not self._ready:
+            self.tell(f"the daemon does not start: {error}")
             if self.calm:
                 self._wrong(f"the daemon does not run although nothing is in its way: {error}")
             self.time.seconds += 5
@@ -308,6 +313,11 @@ class Run:
 
         async def heard(job: Any, inbox: Any, reply: Any, started: float) -> None:
             late = (job, reply)
+            overtaken = [(old, answer) for old, answer in self._answers if old.id == job.id and old.epoch < job.epoch]
+            self._answers.append(late)
+            if overtaken and not self.calm and self.chance.random() < 0.5:
+                old, answer = self.chance.choice(overtaken)
+                await again(old, inbox, answer, started)
             self._late.append(late)  # Should the process die now, it may still come.
             await conclude(job, inbox, reply, started)
             turn = 1.0 if self.calm else self.chance.random()
@@ -338,7 +348,7 @@ class Run:
         processes = pick((1, 2, 3))
         self.deletes = "delete" in {options["on_success"], options["on_duplicate"]}
         self.tell(f"seed {self.seed}: {options}, {self.renditions} renditions, {processes} workers")
-        return _settings(os.fsdecode(self.base), json.dumps(options), self.renditions, processes)
+        return _settings(os.fsdecode(self.base), options, self.renditions, processes)
 
 
 _UNREST = """SELECT EXISTS (SELECT 1 FROM jobs WHERE state NOT IN ('completed', 'discarded', 'cancelled'))
@@ -351,42 +361,48 @@ async def _no_web(_daemon: object) -> AsyncIterator[str]:
     yield ""
 
 
-_known_settings: dict[tuple[Any, ...], Settings] = {}
+@cache
+def _common_settings(base: str) -> Settings:
+    """Through a configuration file, as every daemon gets them; what differs from run to run is put in afterwards."""
+    path = Path(base) / "dropmill.toml"
+    path.write_text(
+        """state_dir = "state"
+[queue]
+retry_base_seconds = 0.5
+retry_cap_seconds = 20.0
+retention_days = 0
+[profiles.simulated]
+renditions = [{name = "t", fit = [8, 8]}, {name = "u", fit = [8, 8]}]
+[[inboxes]]
+name = "camera"
+path = "in"
+output = "out"
+archive = "archive"
+duplicates = "duplicates"
+quarantine = "quarantine"
+profile = "simulated"
+watch = "poll"
+poll_seconds = 2.0
+incomplete_timeout_seconds = 4.0
+""",
+        encoding="utf-8",
+    )
+    return load(path, {}, {}).settings
 
 
-def _settings(base: str, options: str, renditions: int, processes: int) -> Settings:
-    """Through the configuration file, as every daemon gets them."""
-    key = (base, options, renditions, processes)
-    if key not in _known_settings:
-        inbox = {
-            "name": "camera",
-            "path": "in",
-            "output": "out",
-            "profile": "simulated",
-            "watch": "poll",
-            "poll_seconds": 2.0,
-            "incomplete_timeout_seconds": 4.0,
-            **json.loads(options),
+def _settings(base: str, options: dict[str, Any], renditions: int, processes: int) -> Settings:
+    common = _common_settings(base)
+    profile = common.profiles["simulated"]
+    return common.model_copy(
+        update={
+            "inboxes": type(common.inboxes)([common.inboxes[0].model_copy(update=options)]),
+            "workers": common.workers.model_copy(update={"processes": processes}),
+            "profiles": {
+                **common.profiles,
+                "simulated": profile.model_copy(update={"renditions": profile.renditions[:renditions]}),
+            },
         }
-        for folder in ("archive", "duplicates", "quarantine"):
-            inbox[folder] = folder
-        if inbox["on_success"] != "archive":
-            del inbox["archive"]
-        if inbox["on_duplicate"] != "move":
-            del inbox["duplicates"]
-        specs = ", ".join(f'{{name = "{name}", fit = [8, 8]}}' for name in ("t", "u")[:renditions])
-        lines = [
-            'state_dir = "state"',
-            f"[workers]\nprocesses = {processes}",
-            "[queue]\nretry_base_seconds = 0.5\nretry_cap_seconds = 20.0\nretention_days = 0",
-            "[[inboxes]]",
-            *(f"{name} = {json.dumps(value)}" for name, value in inbox.items()),
-            f"[profiles.simulated]\nrenditions = [{specs}]",
-        ]
-        path = Path(base) / "dropmill.toml"
-        path.write_text("\n".join(lines) + "\n")
-        _known_settings[key] = load(path, {}, {}).settings
-    return _known_settings[key]
+    )
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from asyncio import base_events
 from collections.abc import Coroutine
 from typing import Any
@@ -113,8 +114,10 @@ class SimulatedLoop(base_events.BaseEventLoop):
         """What a SIGKILL leaves: the tasks end where they are and say nothing, and their descriptors are closed."""
         for task in sorted(asyncio.all_tasks(self), key=hash):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
-            try:
-                task.get_coro().close()  # type: ignore[union-attr]
-            except BaseException:
-                continue  # It wanted to wait for something once more, which the dead cannot.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # Of coroutines that never began.
+                try:
+                    task.get_coro().close()  # type: ignore[union-attr]
+                except BaseException:
+                    continue  # It wanted to wait for something once more, which the dead cannot.
         self.close()

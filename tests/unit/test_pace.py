@@ -136,7 +136,9 @@ def test_at_the_settle_time_or_below_it_never_adapts() -> None:
     st.floats(0, 60),
     st.lists(st.tuples(st.sampled_from([b"a", b"b", b"c"]), st.integers(0, 3), st.floats(0, 100)), max_size=60),
 )
-def test_whatever_is_seen_the_bounds_hold(shortest: float, longest: float, steps: list[tuple[bytes, int, float]]) -> None:
+def test_whatever_is_seen_the_bounds_hold(
+    shortest: float, longest: float, steps: list[tuple[bytes, int, float]]
+) -> None:
     pace, now = Pace(shortest, longest), 0.0
     for name, size, seconds in steps:
         now += seconds

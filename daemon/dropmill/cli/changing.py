@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from dropmill.cli import common
 from dropmill.cli.common import ConfigOption, JsonOption, guarded
 from dropmill.errors import NotFound
-
-if TYPE_CHECKING:
-    from dropmill.settings import Settings
 
 JobArgument = Annotated[int, typer.Argument(help="The job's id, as `dropmill jobs` tells it.", metavar="ID")]
 InboxArgument = Annotated[str | None, typer.Argument(help="One inbox; all where it is left out.", metavar="[INBOX]")]
@@ -97,20 +94,8 @@ def reload(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """
     from dropmill.cli.reach import reload as reloaded
 
-    told = reloaded(_settings_of_the_daemon(config))
+    told = reloaded(common.known_settings(config, tell_mistakes=False).settings)
     _say(told, as_json, "the new configuration is in force")
-
-
-def _settings_of_the_daemon(config: Any) -> Settings:
-    """As far as a file with mistakes tells where the daemon is; it is the daemon that judges them."""
-    from dropmill.settings import Loaded, SettingsError
-
-    try:
-        return common.known_settings(config).settings
-    except SettingsError as error:
-        if not isinstance(error.rest, Loaded):
-            raise
-        return error.rest.settings
 
 
 @guarded

@@ -164,14 +164,26 @@ def settings_of(config: Path | None, *, need_inboxes: bool = False, **overrides:
     return loaded
 
 
-def known_settings(config: Path | None) -> Loaded:
+def known_settings(config: Path | None, *, tell_mistakes: bool = True) -> Loaded:
     """As ``settings_of``, for commands that ask a daemon: which one, something has to say.
 
-    Raises ``ConfigurationError`` where neither a file nor a variable does.
+    A file with mistakes keeps nobody from asking a daemon that runs, as long as it tells where that is. Raises
+    ``ConfigurationError`` where neither a file nor a variable does.
     """
-    from dropmill.settings import DEFAULT_PATH
+    from dropmill.settings import DEFAULT_PATH, Loaded, SettingsError
 
-    loaded = settings_of(config)
+    try:
+        loaded = settings_of(config)
+    except SettingsError as error:
+        from dropmill.cli.reach import runs
+
+        if not isinstance(error.rest, Loaded) or not runs(error.rest.settings):
+            raise
+        loaded = error.rest
+        for finding in error.findings if tell_mistakes else ():
+            sys.stderr.write(
+                f"warning: {printable(str(finding))} (not in force: the daemon runs with an earlier one)\n"
+            )
     if loaded.path is None and not any(name.startswith("DROPMILL_") for name in os.environ):
         here = next((name for name in _NEARBY if os.path.exists(name)), None)
         raise ConfigurationError(

@@ -102,6 +102,14 @@ def reload(settings: Settings) -> Any:
     return told
 
 
+def runs(settings: Settings) -> bool:
+    """Whether a daemon has the state directory; False where that cannot be told."""
+    try:
+        return _holder(settings) is not None
+    except StateError:
+        return False
+
+
 def _holder(settings: Settings) -> str | None:
     from dropmill.files.roots import state_holder
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-import apsw
-
-from dropmill.errors import ConfigurationError, Conflict, NotFound, StateError
+from dropmill.errors import ConfigurationError, Conflict, NotFound
 from dropmill.files.durable import fsync_directory, fsync_path
 from dropmill.files.rename import rename_noreplace
 from dropmill.model.file import shown
@@ -53,14 +51,11 @@ def backup(settings: Settings, target: bytes, clock: Clock, *, replace: bool) ->
         fsync_directory(folder)
     except FileExistsError:
         raise _exists(target) from None
-    except (OSError, apsw.FullError, apsw.IOError, apsw.CantOpenError) as error:
-        detail = error.strerror if isinstance(error, OSError) else str(error)
+    except OSError as error:
         raise ConfigurationError(
-            f"{shown(target)}: the backup cannot be written: {detail}",
+            f"{shown(target)}: the backup cannot be written: {error.strerror}",
             hint=f"name a folder that you may write, with {os.path.getsize(path) >> 20} MiB free",
         ) from error
-    except apsw.Error as error:
-        raise StateError(f"{path}: the catalog cannot be copied: {error}", hint="check its disk (dmesg)") from error
     return Backup(shown(target), size_bytes, jobs, clock.monotonic() - started)
 
 

@@ -12,9 +12,11 @@ from typing import Final, Literal
 from dropmill.errors import Conflict, DropmillError
 from dropmill.files import fstype, lease
 from dropmill.files.roots import lock_directory, make_staging, state_holder
+from dropmill.maintenance.state import remote_kind
 from dropmill.ports import Clock
 from dropmill.settings import Inbox, Loaded, Settings, TcpAddress
 from dropmill.store.catalog import ReadOnlyCatalog, catalog_path
+from dropmill.workers import landlock, seccomp
 
 Severity = Literal["error", "warning", "note"]
 
@@ -23,8 +25,6 @@ LOW_BYTES: Final = 1 << 30
 MOST_FOLDERS: Final = 200_000
 # 2026-01-01 UTC in milliseconds: a clock before that has lost its battery.
 _EARLIEST_MS: Final = 1_767_225_600_000
-_NETWORK: Final = frozenset({fstype.NFS, fstype.CIFS, fstype.SMB, fstype.SMB2, fstype.CEPH, fstype.AFS})
-_PERHAPS_NETWORK: Final = frozenset({fstype.FUSE, fstype.NINE_P, fstype.VBOXSF})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def remarks(loaded: Loaded, clock: Clock) -> list[Remark]:
     """Blocking; leaves nothing behind but folders that the daemon would make too."""
     settings = loaded.settings
     found: list[Found] = [*_state(settings), *_places(settings), *_http(settings), *_group(settings)]
-    found += [*_inotify(settings), *_clock(clock)]
+    found += [*_inotify(settings), *_clock(clock), *_workers()]
     told = [Remark("warning", one.where, one.key, one.message, one.hint) for one in loaded.warnings]
     for severity, key, message, remedy in found:
         remark = Remark(severity, _where(loaded, key), key, message, remedy)
@@ -90,10 +90,14 @@ def _where(loaded: Loaded, key: str) -> str:
 
 def _state(settings: Settings) -> Iterator[Found]:
     yield from _writable("state_dir", settings.state_dir)
-    kind = _magic(settings.state_dir)
-    if kind in _NETWORK:
-        yield "error", "state_dir", f"{settings.state_dir} is on a network file system", "name a folder on a local disk"
-    elif kind in _PERHAPS_NETWORK:
+    try:
+        share = remote_kind(_standing(settings.state_dir))
+    except OSError:
+        share = ""  # It cannot be opened, of which trying to write has told.
+    if share:
+        text = f"{settings.state_dir} is on a network file system ({share})"
+        yield "error", "state_dir", text, "name a folder on a local disk"
+    elif _magic(settings.state_dir) == fstype.FUSE:
         remedy = "name a folder on a local disk unless you know that locks work there"
         yield "warning", "state_dir", f"{settings.state_dir} is not on a disk of this machine", remedy
     path = catalog_path(settings.state_dir)
@@ -302,6 +306,13 @@ def _folders(path: str) -> int:
     return count
 
 
+def _workers() -> Iterator[Found]:
+    missing = [name for name, there in (("Landlock", landlock.version()), ("seccomp", seccomp.supported())) if not there]
+    if missing:
+        text = f"workers run without {' and '.join(missing)}, which this kernel or container does not offer"
+        yield "note", "", text, ""
+
+
 def _clock(clock: Clock) -> Iterator[Found]:
     if clock.now_ms() < _EARLIEST_MS:
         yield "warning", "", "the clock of this machine is years behind", "set it: timedatectl set-ntp true"
@@ -319,11 +330,16 @@ def _device(folder: str) -> int:
     return os.stat(folder).st_dev
 
 
-def _magic(folder: str) -> int | None:
+def _standing(folder: str) -> str:
+    """The folder, or the nearest above it that is there."""
     while not os.path.isdir(folder) and folder not in {"", "/"}:
         folder = os.path.dirname(folder)
+    return folder or "/"
+
+
+def _magic(folder: str) -> int | None:
     try:
-        fd = os.open(folder or "/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = os.open(_standing(folder), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
         return None
     try:

@@ -100,7 +100,8 @@ async def _owed(house: House) -> Json:
         return _part(
             "owed",
             "degraded",
-            f"{given_up} renditions were lost before they could be put into place, each time they were made",
+            f"{given_up} finished {'rendition was' if given_up == 1 else 'renditions were'} lost before getting into place, "
+            "each time it was tried",
             "look at what removes files from .dropmill in the output, then: dropmill reprocess ID",
         )
     if not debts.tried_in_vain:

@@ -25,6 +25,16 @@ def sync(dir_fd: int) -> None:
             raise
 
 
+def sync_file(fd: int) -> None:
+    """fsync an open file. What could not be written is forgotten by the cache, so that whoever compares it again reads
+    the disk: after a failed fsync Linux takes the pages for clean, and another fsync would succeed (fsync(2), S12)."""
+    try:
+        os.fsync(fd)
+    except OSError:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        raise
+
+
 def fsync_path(path: bytes) -> None:
     """fsync the contents of a file that was written by somebody else, such as a library. Raises OSError."""
     with closing(os.open(path, os.O_RDONLY | os.O_CLOEXEC)) as fd:

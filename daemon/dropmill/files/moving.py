@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from dropmill.files.access import closing, look, open_regular
 from dropmill.files.copying import copy_verified
-from dropmill.files.durable import make_dirs, sync
+from dropmill.files.durable import make_dirs, sync, sync_file
 from dropmill.files.lease import Lease, hold
 from dropmill.files.rename import rename_noreplace, same_bytes
 from dropmill.model.file import Signature
@@ -107,7 +107,7 @@ def move(dir_fd: int, private: bytes, fd: int | None, goal: Goal, sha256: str | 
 def _sync_file(goal: Goal) -> None:
     """A foreign file may not be on the disk yet; it is about to be the only copy."""
     with closing(open_regular(goal.dir_fd, goal.name)) as fd:
-        os.fsync(fd)
+        sync_file(fd)
     sync(goal.dir_fd)
 
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from dropmill.files.access import closing, look, open_dir_beneath, open_regular, open_root
 from dropmill.files.copying import copy_verified
-from dropmill.files.durable import make_dirs, sha256_of, sync
+from dropmill.files.durable import make_dirs, sha256_of, sync, sync_file
 from dropmill.files.rename import aside_name, complete_torn_copy, exchange, finish_exchange, rename_noreplace
 from dropmill.files.roots import STAGING
 from dropmill.model.names import with_suffix
@@ -197,6 +197,9 @@ def _settle(place: _Place) -> PublishResult | None:
             return Lost()
         return _move_in(place)
     if place.is_ours(place.final_fd, place.final, target):
+        if target.st_ino != place.ino:
+            with closing(open_regular(place.final_fd, place.final)) as fd:
+                sync_file(fd)  # A copy, or somebody else's file: nothing says yet that it is on the disk.
         if staged is not None:
             os.unlink(place.staged, dir_fd=place.staging_fd)
         return Published(target.st_ino) if _owned(place, target) else Adopted(target.st_ino)

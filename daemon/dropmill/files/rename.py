@@ -86,7 +86,18 @@ def _link_or_copy(src_dir_fd: int, src: bytes, dst_dir_fd: int, dst: bytes) -> N
     with closing(open_regular(src_dir_fd, src)) as source:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with closing(os.open(dst, flags, 0o600, dir_fd=dst_dir_fd)) as copy:
-            _append_rest(source, copy)
+            _complete(source, copy, dst_dir_fd, dst)
+
+
+def _complete(source: int, copy: int, dir_fd: int, name: bytes) -> None:
+    """``_append_rest`` to our copy ``name``; one that may not be on the disk goes, however well it reads back (S12)."""
+    try:
+        _append_rest(source, copy)
+    except OSError:
+        ours, seen = os.fstat(copy), look(dir_fd, name)
+        if seen is not None and (seen.st_dev, seen.st_ino) == (ours.st_dev, ours.st_ino):
+            os.unlink(name, dir_fd=dir_fd)
+        raise
 
 
 def _append_rest(source: int, copy: int) -> None:
@@ -121,7 +132,7 @@ def complete_torn_copy(src_dir_fd: int, src: bytes, dst_dir_fd: int, dst: bytes,
             if not chunk or os.read(source, len(chunk)) != chunk:
                 return False
             left -= len(chunk)
-        _append_rest(source, torn)
+        _complete(source, torn, dst_dir_fd, dst)
     return True
 
 

@@ -11,16 +11,16 @@ from dropmill.imaging.sizes import target
 
 # All figures are bytes per pixel, from peaks of mapped memory (VmPeak) over each format at 19 megapixels, rounded up: the
 # decoder's own buffers, the picture, and copies of it by turning, converting and judging.
-_PLAIN: Final = {"1": 4, "L": 6, "RGB": 8, "YCbCr": 8, "CMYK": 14}
+_PLAIN: Final = {"1": 6, "L": 8, "RGB": 12, "YCbCr": 12, "CMYK": 18}
 _PLAIN_KINDS: Final = frozenset({Kind.JPEG, Kind.PNG, Kind.TIFF, Kind.BMP})
-_ELSE: Final = 18
+_ELSE: Final = 24
 # A progressive JPEG keeps the coefficients of all its pixels, three of two bytes, however small it is decoded.
 _PROGRESSIVE: Final = 6
 # Of each rendition: its pixels, kept until all are encoded, and what its encoder takes while it works.
 _CANVAS: Final = 4
 _ENCODER: Final = {"jpeg": 8, "png": 6, "webp": 12, "avif": 36, "auto": 12}
 # Everything that does not grow with the picture: profiles, tables, the allocator's slack.
-_BASE_BYTES: Final = 16 << 20
+_BASE_BYTES: Final = 32 << 20
 
 
 def needs_bytes(attempt: Attempt) -> int:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import anyio
 
+from dropmill.model.inbox import Inbox
 from dropmill.observe.facts import Emit, StateTrouble
+from dropmill.pipeline.dispose import Disposer
+from dropmill.pipeline.notify import Notifier
+from dropmill.pipeline.publish import Publisher
 from dropmill.ports import Clock
 
 # What is owed but was tried in vain is looked at again this often; everything else comes by a wake-up.
@@ -61,3 +66,19 @@ class Drain:
                 self._emit(StateTrouble("publish", f"{type(error).__name__}: {error}"))
                 await self._clock.sleep(1.0)
         return done
+
+
+def drains_of(
+    inboxes: Mapping[str, Inbox], publisher: Publisher, disposer: Disposer, notifier: Notifier, clock: Clock, emit: Emit
+) -> list[Drain]:
+    """One for each output, which gets renditions and receipts, and one for each inbox, which originals leave."""
+    outputs = {inbox.output.id: inbox.output.path for inbox in inboxes.values()}
+    drains = []
+    for output_id, path in outputs.items():
+        leaning = frozenset(name for name, inbox in inboxes.items() if inbox.output.id == output_id)
+        steps = [partial(publisher.drain, output_id), partial(notifier.drain, leaning)]
+        drains.append(Drain(leaning, [path], steps, clock, emit))
+    for name, inbox in inboxes.items():
+        folders = [root.path for root in (inbox.root, inbox.archive, inbox.duplicates, inbox.quarantine) if root]
+        drains.append(Drain(frozenset({name}), folders, [partial(disposer.drain, name)], clock, emit))
+    return drains

@@ -20,6 +20,17 @@ from dropmill.store.catalog import Catalog
 ANSWER_SECONDS: Final = 5.0
 
 
+def lanes_of(settings: Settings) -> dict[bytes, Lane]:
+    """One lane per inbox and per output, by path."""
+    lanes: dict[bytes, Lane] = {}
+    for inbox in settings.inboxes:
+        for folder in (inbox.path, inbox.output):
+            path = os.fsencode(os.path.abspath(folder))
+            if path not in lanes:
+                lanes[path] = Lane(f"lane-{inbox.name}")
+    return lanes
+
+
 async def prepare_inbox(
     catalog: Catalog,
     settings: Settings,

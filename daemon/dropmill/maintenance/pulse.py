@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dropmill.observe.facts import Alive, Emit, Stuck
+from dropmill.pipeline.claim import Claimer
+from dropmill.pipeline.process import Deadline
 from dropmill.ports import Clock
 
 BEAT_SECONDS: Final = 5.0
@@ -18,6 +20,10 @@ BEAT_SECONDS: Final = 5.0
 PATIENCE_SECONDS: Final = 20.0
 # Three beats that did not come are more than a moment's load.
 MOST_BEATS_MISSED: Final = 3
+# The queue is looked at every few seconds; a claimer that has not done so for that long is stuck.
+STILL_SECONDS: Final = 60.0
+# The pool ends a job at its deadline, not counting waits for memory; one this much older means that the pool is stuck.
+OVERDUE_FACTOR: Final = 5.0
 
 Check = Callable[[], Awaitable[str]]
 """Says what is wrong, or nothing; one that does not return is what is wrong."""
@@ -48,7 +54,7 @@ class Pulse:
             if found and not self._trouble:
                 self.emit(Stuck(found))
             self._trouble = found
-            if not found:
+            if not found and not self._asked:
                 self._beat_at = self.clock.monotonic()
                 self.emit(Alive())
             await self.clock.sleep(self.every_seconds)
@@ -75,3 +81,27 @@ def _told(name: str, task: asyncio.Task[str]) -> str:
     error = task.exception()
     trouble = str(error) if error is not None else task.result()
     return f"the {name}: {trouble}" if trouble else ""
+
+
+def beat_seconds(watchdog_seconds: float | None) -> float:
+    """How often to beat: three times in what the service manager waits, if it waits at all."""
+    return BEAT_SECONDS if watchdog_seconds is None else min(BEAT_SECONDS, watchdog_seconds / 3)
+
+
+def work_checks(claimer: Claimer, deadline: Deadline, max_pixels: int, clock: Clock) -> dict[str, Check]:
+    """What claims jobs, and what works on them."""
+
+    async def turning() -> str:
+        waited = clock.monotonic() - claimer.turned_at
+        return f"has not looked at the queue for {waited:.0f} s" if waited > STILL_SECONDS else ""
+
+    async def within_deadlines() -> str:
+        longest = claimer.longest()
+        if longest is None:
+            return ""
+        job, seconds = longest
+        allowed = deadline.for_bytes(job.signature.size_bytes) + deadline.per_megapixel_seconds * max_pixels / 1e6
+        late = seconds > OVERDUE_FACTOR * allowed
+        return f"job {job.id} is in hand for {seconds:.0f} s, past every deadline" if late else ""
+
+    return {"claimer": turning, "worker pool": within_deadlines}

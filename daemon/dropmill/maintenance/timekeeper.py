@@ -7,6 +7,7 @@ in the catalog are moved by the same amount, and only then the clock follows, so
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Protocol
 
 from dropmill.errors import DropmillError
@@ -86,7 +87,5 @@ class Timekeeper:
         newest = await self.catalog.read(times.newest_job)
         for last in range(newest, 0, -LOT_IDS):
             first = last - LOT_IDS + 1
-            await self.catalog.write(
-                lambda session, first=first, last=last: times.move_ranks(session, first, last, by_ms)
-            )
+            await self.catalog.write(partial(times.move_ranks, first_id=first, last_id=last, by_ms=by_ms))
             await self.clock.sleep(PAUSE_SECONDS)

@@ -87,7 +87,9 @@ def limit_reached(what: str, directories: int) -> Trouble:
 
 
 def not_watchable(said: str) -> Trouble:
-    return Trouble(f"polled instead of watched: {said}", 'make the folder readable for the daemon, or set watch = "poll"')
+    return Trouble(
+        f"polled instead of watched: {said}", 'make the folder readable for the daemon, or set watch = "poll"'
+    )
 
 
 def no_event_of_test() -> Trouble:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from dropmill.settings.findings import Finding
 from dropmill.settings.locate import Key
-from dropmill.settings.sources import Data, Layer, absolute, dotted
+from dropmill.settings.sources import Data, Layer, absolute, beyond_reason, dotted, excess_of
 from dropmill.settings.top import Settings
 
 PREFIX: Final = "DROPMILL_"
@@ -127,7 +127,17 @@ def _bare(annotation: Any) -> Any:
 
 
 def _decoded(value: str, kind: type[Any]) -> Any:
-    return json.loads(value) if kind is dict else value
+    """Raises ValueError."""
+    if kind is not dict:
+        return value
+    try:
+        decoded = json.loads(value)
+    except RecursionError as error:
+        raise ValueError(excess_of(error)) from None
+    excess = beyond_reason(decoded)
+    if excess:
+        raise ValueError(excess)
+    return decoded
 
 
 def _put(data: Data, key: Key, value: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from pydantic import Field, field_validator, model_validator
 
 from dropmill.model.extensions import IMAGE_EXTENSIONS, RAW_EXTENSIONS
+from dropmill.model.names import junk
 from dropmill.settings.findings import Wrong
 from dropmill.settings.sections import Number, PathText, Section, Whole
 from dropmill.settings.template import DEFAULT_NAMES, Template
@@ -162,6 +163,10 @@ class Inbox(Section):
             raise Wrong(f"{value!r} is no suffix", 'write it as ".done": a dot, then up to 18 letters or digits')
         if value[1:].lower() in _IMAGES:
             raise Wrong(f"{value!r} is the end of a picture's name", 'choose another, such as ".done"')
+        if junk(f"a{value}".encode()):
+            raise Wrong(
+                f"{value!r} ends the names of files that are never looked at", 'choose another, such as ".done"'
+            )
         return value
 
     @property

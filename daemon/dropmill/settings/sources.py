@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from dropmill.settings.findings import Finding, SettingsError
 from dropmill.settings.inboxes import Inbox
@@ -18,6 +18,11 @@ from dropmill.settings.top import Settings
 
 Data = dict[str, Any]
 EXTENSIONS = (".toml", ".yaml", ".yml", ".json")
+# Far beyond what anybody writes. More would only be a mistake, or meant to exhaust whoever reads it.
+MOST_BYTES: Final = 4 << 20
+MOST_VALUES: Final = 100_000
+MOST_LEVELS: Final = 24
+_EXCESS_HINT: Final = "`dropmill config init` writes a configuration to start from"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,9 @@ def file_layer(path: str) -> Layer:
         data, lines = _json(path, text)
     else:
         data, lines = _yaml(path, text)
+    excess = beyond_reason(data)
+    if excess:
+        raise SettingsError([Finding(path, "", excess, _EXCESS_HINT)])
     if data is None:
         data = {}
     if not isinstance(data, dict):
@@ -62,10 +70,12 @@ def file_layer(path: str) -> Layer:
 def _text(path: str) -> str:
     try:
         with open(path, "rb") as file:
-            raw = file.read()
+            raw = file.read(MOST_BYTES + 1)
     except OSError as error:
         hint = "check the path" if isinstance(error, FileNotFoundError) else "the daemon's user must be able to read it"
         raise SettingsError([Finding(path, "", f"cannot be read: {error.strerror}", hint)]) from None
+    if len(raw) > MOST_BYTES:
+        raise SettingsError([Finding(path, "", f"is larger than {MOST_BYTES >> 20} MiB", _EXCESS_HINT)])
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -82,6 +92,8 @@ def _toml(path: str, text: str) -> tuple[Any, Lines]:
         number = line[1] if line else text.count("\n") + 1
         hint = 'text needs quotes, and Windows paths single ones: path = "/srv/inbox"'
         raise SettingsError([Finding(f"{path}:{number}", "", f"is not TOML: {message or error}", hint)]) from None
+    except (ValueError, RecursionError) as error:
+        raise SettingsError([Finding(path, "", f"is not TOML: {excess_of(error)}", _EXCESS_HINT)]) from None
 
 
 def _json(path: str, text: str) -> tuple[Any, Lines]:
@@ -90,6 +102,8 @@ def _json(path: str, text: str) -> tuple[Any, Lines]:
     except json.JSONDecodeError as error:
         hint = "keys and text need double quotes; there are no comments and no comma after the last item"
         raise SettingsError([Finding(f"{path}:{error.lineno}", "", f"is not JSON: {error.msg}", hint)]) from None
+    except (ValueError, RecursionError) as error:
+        raise SettingsError([Finding(path, "", f"is not JSON: {excess_of(error)}", _EXCESS_HINT)]) from None
 
 
 def _yaml(path: str, text: str) -> tuple[Any, Lines]:
@@ -107,6 +121,42 @@ def _yaml(path: str, text: str) -> tuple[Any, Lines]:
         message = getattr(error, "problem", None) or str(error).splitlines()[0]
         hint = "indent with spaces, and quote text that holds ': ' or starts with a sign"
         raise SettingsError([Finding(f"{path}:{line}", "", f"is not YAML: {message}", hint)]) from None
+    except (RecursionError, LookupError, TypeError, AttributeError) as error:
+        # Its constructors trust that what is tagged as a number, a date or a set looks like one.
+        raise SettingsError([Finding(path, "", f"is not YAML: {excess_of(error)}", _EXCESS_HINT)]) from None
+
+
+def excess_of(error: Exception) -> str:
+    """In words what a parser met that is no mistake of the syntax."""
+    if isinstance(error, RecursionError):
+        return "it nests too deeply"
+    return str(error).partition(";")[0] or type(error).__name__
+
+
+def beyond_reason(data: Any) -> str:
+    """What is wrong with data that no configuration could be, before anything walks through it; or nothing.
+
+    A list may hold itself, or the same one many times over, by YAML's references; every mention counts.
+    """
+    left, level = [data], 0
+    count = 0
+    while left:
+        level += 1
+        below: list[Any] = []
+        for value in left:
+            if isinstance(value, dict):
+                below += [*value.keys(), *value.values()]
+            elif isinstance(value, (list, tuple, set, frozenset)):
+                below += value
+            elif isinstance(value, str) and any("\ud800" <= char <= "\udbff" for char in value):
+                return "a text holds half a character"
+            if count + len(below) > MOST_VALUES:
+                return f"holds more than {MOST_VALUES} values"
+        count += len(below)
+        left = below
+        if level > MOST_LEVELS:
+            return "nests too deeply"
+    return ""
 
 
 def _yaml_lines(node: Any, key: Key, lines: Lines) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 from typing import Final
 
 import apsw
@@ -19,10 +21,18 @@ def copy(path: str, target: str) -> int:
     """Copy the catalog as it is now into the empty file ``target``, check the copy, and return how many jobs it holds.
 
     The copy is one file without a log beside it, which tells it from a catalog in use. It is not synced yet. Raises
-    :class:`StateError` where the catalog cannot be read or the copy is not whole, ``apsw.FullError`` and
-    ``apsw.IOError`` where it cannot be written.
+    :class:`StateError` where the catalog cannot be read or the copy is not whole, OSError where it cannot be written.
     """
     refuse_foreign(path)
+    try:
+        return _copy(path, target)
+    except apsw.FullError as error:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), target) from error
+    except apsw.Error as error:
+        raise StateError(f"{path}: the catalog cannot be copied: {error}", hint="check both disks (dmesg)") from error
+
+
+def _copy(path: str, target: str) -> int:
     with contextlib.closing(connect(path, readonly=True)) as source:
         # One read transaction around all steps: what is written meanwhile does not make the copy begin again.
         source.execute("BEGIN")

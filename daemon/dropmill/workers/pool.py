@@ -131,7 +131,9 @@ class ProcessPool:
             member = await self._lease(request.place)
             held: list[int] = []
             try:
-                result = await member.exchange(request, timeout_seconds, self._gate(member, wanted, held), allowance_seconds)
+                result = await member.exchange(
+                    request, timeout_seconds, self._gate(member, wanted, held), allowance_seconds
+                )
             except NotTaken:
                 self._busy -= 1
                 self._tasks.start_soon(self._settle_unasked, member)
