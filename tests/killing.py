@@ -132,6 +132,8 @@ class House:
         assert self.daemon is not None
         short = min(MOMENTS, key=lambda moment: self.moments[moment])
         aim = self.chance.choice((*MOMENTS, "any", short, short, short))
+        if self.chance.random() < 0.25:
+            time.sleep(self.chance.uniform(0.0, 1.0))  # Not always the first jobs of a run.
         came = self._wait_for(aim)
         if self.chance.random() < 0.5:
             time.sleep(self.chance.uniform(0.0, 0.003))

@@ -138,6 +138,12 @@ class FakeDesk:
         self.asked.append(("resume", inbox))
         return {"paused": []}
 
+    async def reload(self) -> Json:
+        self.asked.append(("reload",))
+        if self.failure is not None:
+            raise self.failure
+        return {"number": 1}
+
     async def reprocess(self, target: str | bytes) -> Json:
         self.asked.append(("reprocess", target))
         return {"queued": [], "skipped": []}

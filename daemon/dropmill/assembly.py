@@ -35,7 +35,7 @@ from dropmill.model.inbox import Inbox
 from dropmill.model.job import FoundBy, Job
 from dropmill.model.verdict import Presence
 from dropmill.observe.clock import SteadyClock
-from dropmill.observe.facts import Emit, Enqueued, Fact, PreviousRunDied, Started, WorkerSaid
+from dropmill.observe.facts import Emit, Enqueued, Fact, PreviousRunDied, Started, StateTrouble, WorkerSaid
 from dropmill.observe.flight import Flight, last_flight
 from dropmill.observe.notify_service import watchdog_seconds
 from dropmill.pipeline.claim import Claimer
@@ -99,10 +99,17 @@ class Daemon:
         try:
             await self.supervisor.run()
         finally:
-            now_ms = self.clock.now_ms()
+            await self._sign_off()
+            self.resources.close()
+
+    async def _sign_off(self) -> None:
+        """Record that this run ended by itself; where the catalog cannot be written, the next start takes it for dead."""
+        now_ms = self.clock.now_ms()
+        try:
             with anyio.CancelScope(shield=True):
                 await self.catalog.write(lambda session: boots.end(session, self.boot, now_ms))
-            self.resources.close()
+        except DropmillError as error:
+            self.bus.emit(StateTrouble("recording the end of this run", str(error)))
 
 
 async def assemble(

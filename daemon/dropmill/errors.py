@@ -82,5 +82,5 @@ class Refused(Conflict):
     exit_code = 2
 
     def __init__(self, public_message: str, findings: Sequence[str]) -> None:
-        super().__init__(public_message, hint="put it right, then: dropmill reload")
+        super().__init__(public_message, hint="the earlier one stays in force; put it right, then: dropmill reload")
         self.findings = tuple(findings)

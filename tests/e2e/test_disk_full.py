@@ -7,7 +7,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -24,6 +24,16 @@ def photo(seed: int) -> bytes:
     return pictures.jpeg(pictures.photo(120, 80, seed))
 
 
+def writes(file: IO[bytes], data: bytes) -> bool:
+    """False where the disk is full."""
+    try:
+        return bool(file.write(data))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return False
+
+
 class Disk:
     """A real file system of its own size at ``path``."""
 
@@ -36,11 +46,8 @@ class Disk:
         self._ballast += 1
         with (self.path / f"ballast{self._ballast}").open("wb", buffering=0) as file:
             for size in (MIB, 4096, 1):
-                try:
-                    while True:
-                        file.write(b"x" * size)
-                except OSError as error:
-                    assert error.errno == errno.ENOSPC
+                while writes(file, b"x" * size):
+                    pass
 
     def free(self) -> None:
         for ballast in self.path.glob("ballast*"):
@@ -244,3 +251,20 @@ def test_s12_an_output_whose_disk_fails_publishes_nothing_until_it_works(tmp_pat
         share.heal()
         mill.wait_for(lambda: holds_nothing_back(mill, ["a-t.jpg", "b-t.jpg"]), 90)
         assert mill.stop() == 0
+
+
+def test_w27_a_run_for_once_leaves_what_has_no_room_to_another_run_and_says_so(tmp_path: Path, disk: Disk) -> None:
+    mill = Mill(tmp_path / "mill", output=str(disk.path / "out"), top={"min_free_mb": 8})
+    mill.output = disk.path / "out"
+    disk.fill()
+    (disk.path / "ballast1").unlink()
+    mill.drop("a.jpg", photo(1))
+    assert mill.once().returncode == 0
+    disk.fill()
+    mill.drop("b.jpg", photo(2))
+    result = mill.once()
+    assert result.returncode == 1
+    assert "are to stay free" in result.stdout
+    disk.free()
+    assert mill.once().returncode == 0
+    assert mill.outputs() == ["a-t.jpg", "b-t.jpg"]

@@ -75,7 +75,7 @@ def test_w27_a_rendition_that_is_lost_again_and_again_is_left_to_a_person(tmp_pa
         lose_staged(mill)
     mill.wait_for(lambda: lines(mill, "publication failed"))
     parts = {part["name"]: part for part in mill.get("/healthz").json()["parts"]}
-    assert "1 rendition" in parts["owed"]["detail"]
+    assert "1 finished rendition was lost" in parts["owed"]["detail"]
     assert "dropmill reprocess" in parts["owed"]["remedy"]
     assert (mill.inbox / "a.jpg").read_bytes() == photo(1)
     share.heal()

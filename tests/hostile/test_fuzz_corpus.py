@@ -100,7 +100,7 @@ def test_i05_every_picture_of_the_orientation_corpus_is_published_upright(tmp_pa
     jobs = {Path(str(job["source"])).name: job for job in _jobs(mill)}
     for name in files:
         assert jobs[name]["outcome"] == "published"
-        for rendition in jobs[name]["renditions"]:  # type: ignore[attr-defined]
+        for rendition in jobs[name]["renditions"]:  # type: ignore[attr-defined]  # JSON, not typed.
             wide = rendition["width"] > rendition["height"]
             assert wide is name.startswith("Landscape"), (name, rendition)
 

@@ -24,7 +24,7 @@ def slow(tmp_path: Path, **options: Any) -> Mill:
 
 
 def picture() -> bytes:
-    return pictures.jpeg(pictures.photo(4000, 3000))
+    return pictures.jpeg(pictures.photo(2400, 1800))
 
 
 def workers(mill: Mill) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def test_q02_a_file_that_crashes_its_worker_is_tried_once_more_and_then_quaranti
         pid = freeze_the_worker(mill)
         os.kill(pid, signal.SIGSEGV)
         os.kill(pid, signal.SIGCONT)
-        mill.wait_for(lambda crashes=crashes: only_job(mill)["crashes"] == crashes, SECONDS)  # type: ignore[misc]
+        mill.wait_for(lambda crashes=crashes: only_job(mill)["crashes"] == crashes, SECONDS)  # type: ignore[misc]  # A default argument binds the value.
     mill.wait_for(lambda: (tmp_path / "broken" / "a.jpg").exists(), SECONDS)
     job = only_job(mill)
     assert (job["state"], job["reason"], job["attempts"]) == ("discarded", "worker-crashed", 2)
@@ -90,7 +90,7 @@ def test_q18_a_daemon_killed_twenty_times_under_an_innocent_job_completes_it(tmp
         freeze_the_worker(mill)
         mill.kill()
         mill.start()
-        mill.wait_for(lambda number=number: only_job(mill)["interruptions"] == number + 1, SECONDS)  # type: ignore[misc]
+        mill.wait_for(lambda number=number: only_job(mill)["interruptions"] == number + 1, SECONDS)  # type: ignore[misc]  # A default argument binds the value.
     mill.wait_for(lambda: only_job(mill)["state"] == "completed", SECONDS)
     job = only_job(mill)
     assert (job["outcome"], job["crashes"], job["interruptions"]) == ("published", 0, 20)

@@ -174,7 +174,7 @@ def appetite(folder: Path, mode: str, output: str) -> tuple[int, int]:
     if os.fork() == 0:
         hardening.keep_freed_memory(256 << 20)
         bench, before = Bench(folder), _kib("VmSize")
-        bench.good(data, Recipe((RenditionSpec("all", "scale", scale=1.0, format=output),)))  # type: ignore[arg-type]
+        bench.good(data, Recipe((RenditionSpec("all", "scale", scale=1.0, format=output),)))  # type: ignore[arg-type]  # One of the literals.
         os.write(write_fd, f"{bench.previews[0].needs_bytes} {(_kib('VmPeak') - before) << 10}".encode())
         os._exit(0)
     os.wait()

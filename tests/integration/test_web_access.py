@@ -25,7 +25,7 @@ OPEN = ["/livez", "/readyz", "/healthz", "/metrics"]
 READS = ["/", "/fragment", "/static/page.css", "/api/v1/status", "/api/v1/health", "/api/v1/jobs", "/api/v1/jobs/1",
          "/api/v1/why?target=a", "/api/v1/renditions/1", "/api/v1/openapi.json", "/nowhere"]  # fmt: skip
 WRITES = ["/api/v1/pause", "/api/v1/resume", "/api/v1/jobs/1/retry", "/api/v1/jobs/retry", "/api/v1/jobs/1/cancel",
-          "/api/v1/add", "/api/v1/reprocess", "/act/pause", "/logout"]  # fmt: skip
+          "/api/v1/add", "/api/v1/reprocess", "/api/v1/reload", "/act/pause", "/logout"]  # fmt: skip
 TOKEN = "0123456789abcdef"
 
 
@@ -325,6 +325,7 @@ async def test_the_description_of_the_api_names_every_route() -> None:
         "/api/v1/status", "/api/v1/health", "/api/v1/jobs", "/api/v1/jobs/{job_id}", "/api/v1/why",
         "/api/v1/renditions/{rendition_id}", "/api/v1/jobs/retry", "/api/v1/jobs/{job_id}/retry",
         "/api/v1/jobs/{job_id}/cancel", "/api/v1/pause", "/api/v1/resume", "/api/v1/reprocess", "/api/v1/add",
+        "/api/v1/reload",
     }  # fmt: skip
     assert json.dumps(document).count("problem+json") > 10
 

@@ -138,22 +138,22 @@ def break_out(request: WorkRequest, wanted: Callable[[Preview], bool], argument:
         "another's limits": lambda: resource.prlimit(os.getppid(), resource.RLIMIT_CORE, (0, 0)),
         "io_uring": lambda: _syscall(425, 4, 0),
         "ptrace": lambda: _syscall({"x86_64": 101, "aarch64": 117}[platform.machine()], 16, os.getppid(), 0, 0),
-        "read /etc/passwd": lambda: open("/etc/passwd", "rb"),
+        "read /etc/passwd": lambda: _opened(b"/etc/passwd", "rb"),
         "list /": lambda: os.listdir("/"),
         "list /proc": lambda: os.listdir("/proc/self/fd"),
-        "read elsewhere": lambda: open(os.path.join(elsewhere, b"secret"), "rb"),
-        "write elsewhere": lambda: open(os.path.join(elsewhere, b"new"), "xb"),
+        "read elsewhere": lambda: _opened(os.path.join(elsewhere, b"secret"), "rb"),
+        "write elsewhere": lambda: _opened(os.path.join(elsewhere, b"new"), "xb"),
         "remove elsewhere": lambda: os.unlink(os.path.join(elsewhere, b"secret")),
-        "write the source": lambda: open(os.path.join(request.root, b"a.jpg"), "r+b"),
-        "write beside it": lambda: open(os.path.join(request.root, b"new"), "xb"),
+        "write the source": lambda: _opened(os.path.join(request.root, b"a.jpg"), "r+b"),
+        "write beside it": lambda: _opened(os.path.join(request.root, b"new"), "xb"),
         "remove the source": lambda: os.unlink(os.path.join(request.root, b"a.jpg")),
         "open the source to all": lambda: os.chmod(os.path.join(request.root, b"a.jpg"), 0o777),
-        "read what is staged": lambda: open(os.path.join(request.staging, b"others"), "rb"),
+        "read what is staged": lambda: _opened(os.path.join(request.staging, b"others"), "rb"),
         "rename what is staged": lambda: os.rename(os.path.join(request.staging, b"others"), own),
         "link what is staged": lambda: os.link(os.path.join(request.staging, b"others"), own),
         "a folder in staging": lambda: os.mkdir(own),
         "a pipe in staging": lambda: os.mkfifo(own),
-        "publish": lambda: open(os.path.join(os.path.dirname(request.staging), b"visible.jpg"), "xb"),
+        "publish": lambda: _opened(os.path.join(os.path.dirname(request.staging), b"visible.jpg"), "xb"),
     }
     if os.geteuid() == 0:
         attempts["mount"] = lambda: _mount(request.staging)
@@ -169,6 +169,11 @@ def break_out(request: WorkRequest, wanted: Callable[[Preview], bool], argument:
     threading.Thread(target=ready.set).start()
     found["a thread"] = str(ready.wait(10))
     return NotOurs(Reason.UNEXPECTED, repr(found))
+
+
+def _opened(path: bytes, mode: str) -> str:
+    with open(path, mode):
+        return "opened"
 
 
 def _outcome(attempt: Callable[[], object]) -> str:

@@ -4,8 +4,8 @@ The text that is changed must occur exactly once, so a bug cannot go unplanted w
 """
 
 from __future__ import annotations
-
 import __future__
+
 import inspect
 import os
 import textwrap

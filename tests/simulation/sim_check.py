@@ -18,7 +18,7 @@ from dropmill.observe.facts import Completed, Enqueued, Fact
 from dropmill.store.connection import Session, connect
 
 if TYPE_CHECKING:
-    from simulation.sim import Run
+    from simulation.sim_run import Run
 
 _PRIVATE = re.compile(rb"\.dropmill-(\d+)")
 _KEEPING = ("in", "archive", "duplicates", "quarantine")

@@ -209,9 +209,7 @@ class Disk:
         elif (clean := self.dirty.pop(seen.st_ino, None)) is not None:
             os.close(clean[0])
 
-    def _rename(
-        self, src: Any, dst: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None
-    ) -> None:
+    def _rename(self, src: Any, dst: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
         self._move(src, dst, src_dir_fd, dst_dir_fd, 0)
 
     def _renameat2(self, src_dir_fd: int, src: bytes, dst_dir_fd: int, dst: bytes, flags: int) -> None:
@@ -233,9 +231,7 @@ class Disk:
         names, inodes = [(one_ino, one_name), (two_ino, two_name)], [seen.st_ino for seen in (moved, before) if seen]
         if flags == _EXCHANGE:
             REAL.renameat2(here, one_name, there, two_name, flags)
-            self._log(
-                "exchange", names, inodes, lambda: REAL.renameat2(here, one_name, there, two_name, _EXCHANGE)
-            )
+            self._log("exchange", names, inodes, lambda: REAL.renameat2(here, one_name, there, two_name, _EXCHANGE))
         else:
             grave = self._bury(there, two_name, before) if not flags else None
             try:
@@ -259,9 +255,7 @@ class Disk:
     ) -> None:
         one, two = self._directory(src, src_dir_fd), self._directory(dst, dst_dir_fd)
         if one is None or two is None:
-            return REAL.link(
-                src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd, follow_symlinks=follow_symlinks
-            )
+            return REAL.link(src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd, follow_symlinks=follow_symlinks)
         self._meet("link", *two[1:])
         here, there, name = self._at(one[0]), self._at(two[0]), two[2]
         seen = _lstat(here, one[2])
@@ -407,5 +401,3 @@ def _undo_rename(here: int, one: bytes, there: int, two: bytes, grave: bytes | N
     REAL.renameat2(there, two, here, one, 1)
     if grave is not None:
         REAL.rename(grave, two, dst_dir_fd=there)
-
-

@@ -37,7 +37,7 @@ from dropmill.store.connection import GROUP_SIZE, Session, Writer
 from simulation.sim_disk import Crash
 
 if TYPE_CHECKING:
-    from simulation.sim import Run
+    from simulation.sim_run import Run
 
 _TOLD = re.compile(rb"subject=(\w+) note=(\w+)")
 _END = b"IEND\xaeB`\x82"

@@ -239,7 +239,11 @@ class People:
         if any(map(self._aimed, (b"out", *_PLACES))):
             path = self._aim
         elif self.chance.random() < 0.6:
-            path = self.base + b"/out/" + self.chance.choice((b"a-t.jpg", b"b-t.jpg", b"c-t.jpg", b"sub/a-t.jpg", b"a.json"))
+            path = (
+                self.base
+                + b"/out/"
+                + self.chance.choice((b"a-t.jpg", b"b-t.jpg", b"c-t.jpg", b"sub/a-t.jpg", b"a.json"))
+            )
             if self._contents and self.chance.random() < 0.3:
                 data = rendition_of(hashlib.sha256(self.chance.choice(self._contents)).hexdigest(), "t")
         else:

@@ -59,6 +59,7 @@ def example(kind: type[facts.Fact]) -> facts.Fact:
         "Outcome": Outcome.DUPLICATE,
         "Reason": Reason.TRUNCATED,
         "dict[str, int]": {"process": 2},
+        "tuple[str, ...]": ("log.level", "inboxes.1"),
         "int | None": 7,
         "bytes | None": b"b.jpg",
     }

@@ -80,3 +80,16 @@ def test_a_manager_that_went_away_stops_nothing(tmp_path: Path) -> None:
     send = sender({"NOTIFY_SOCKET": str(tmp_path / "gone")})
     assert send is not None
     send("READY=1")
+
+
+def test_a_reload_is_told_by_its_beginning_and_its_end() -> None:
+    sent: list[str] = []
+    subscriber = ServiceManager(sent.append, Clock())
+    subscriber(facts.Reloading("SIGHUP"))
+    subscriber(facts.ReloadRefused(("a.toml:3: log.level: loud is not valid", "another")))
+    subscriber(facts.Reloading("SIGHUP"))
+    subscriber(facts.Ready(1, "none", 0.1))
+    heads = [message.split("\n")[0] for message in sent]
+    assert heads == ["RELOADING=1", "READY=1", "RELOADING=1", "READY=1"]
+    assert sent[0].split("\n")[1] == "MONOTONIC_USEC=100000000"
+    assert "a.toml:3: log.level" in sent[1]

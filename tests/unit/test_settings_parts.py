@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropmill.settings import Workers, effective_processes
+from dropmill.settings import Settings, Workers, differences, effective_processes, load
 from dropmill.settings.explain import toml_value
 from dropmill.settings.load import leaves
 from dropmill.settings.locate import Key, json_lines, toml_lines
@@ -151,3 +151,22 @@ def test_limits_and_deadlines_follow_the_settings() -> None:
     limits = workers.limits()
     assert (limits.max_pixels, limits.max_bytes, limits.min_bytes, limits.max_frames) == (5, 6, 2, 7)
     assert workers.timeout_seconds(4_000_000, 2_000_000) == pytest.approx(13.0)
+
+
+def test_differences_name_what_changed_and_what_came_or_went_as_a_whole(tmp_path: Path) -> None:
+    def settings(text: str) -> Settings:
+        path = tmp_path / "c.toml"
+        path.write_text(text, encoding="utf-8")
+        return load(path, {}, {}).settings
+
+    one = '[[inboxes]]\nname = "a"\npath = "/srv/a"\noutput = "/srv/out"\n'
+    two = one + '[[inboxes]]\nname = "b"\npath = "/srv/b"\noutput = "/srv/out"\n'
+    old = settings('[log]\nlevel = "info"\n' + one)
+    assert differences(old, old) == []
+    assert differences(old, settings('[log]\nlevel = "debug"\n' + one)) == ["log.level"]
+    assert differences(old, settings(two)) == ["inboxes.1"]
+    assert differences(settings(two), old) == ["inboxes.1"]
+    mine = '[profiles.mine]\nrenditions = [{name = "x", width = 3}]\n'
+    assert differences(old, settings(one + mine)) == ["profiles.mine"]
+    archived = one.replace("output", 'archive = "/srv/kept"\noutput')
+    assert differences(old, settings(archived)) == ["inboxes.0.archive", "inboxes.0.on_success"]

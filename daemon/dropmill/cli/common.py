@@ -106,6 +106,8 @@ def tell(error: BaseException) -> int:
     if findings:
         for finding in findings:
             say_error(str(finding))
+        if known.hint:
+            sys.stderr.write(f"hint: {printable(known.hint)}\n")
         return known.exit_code
     say_error(known.public_message)
     if known.hint:

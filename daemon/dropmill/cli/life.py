@@ -205,7 +205,7 @@ class Life:
             # Whatever is wrong with the new one, the old one works.
             findings = _told(error)
             self._refuse(findings)
-            raise Refused("the configuration cannot be applied; the earlier one stays in force", findings) from error
+            raise Refused("the configuration cannot be applied", findings) from error
         self._next = loaded
         self._changed = tuple(differences(self.loaded.settings, loaded.settings))
         self._use_log(new_log)

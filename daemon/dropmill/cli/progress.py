@@ -18,7 +18,7 @@ from dropmill.model.file import shown
 from dropmill.model.outcome import EXPLANATIONS, explained_as_ignored
 from dropmill.observe import facts
 from dropmill.observe.facts import Fact
-from dropmill.ports import Clock
+from dropmill.ports import ALL_INBOXES, Clock
 from dropmill.store import owed, queries
 from dropmill.store.catalog import Catalog
 
@@ -38,6 +38,7 @@ class Tally:
         self.ignored = 0
         self.size_bytes = 0
         self.renditions = 0
+        self.held: set[str] = set()
         self.undone = 0
         """What is still owed to the file systems, or was given up, at the end."""
 
@@ -58,6 +59,10 @@ class Tally:
                 self.renditions += 1
             case facts.PublicationFailed():
                 self.undone += 1
+            case facts.Held(inbox=inbox):
+                self.held.add(inbox)
+            case facts.Unheld(inbox=inbox):
+                self.held.discard(inbox)
 
     @property
     def done(self) -> int:
@@ -71,6 +76,9 @@ class Tally:
         """Count what is still owed; to be called once the work is over."""
         self.undone += (await catalog.read(owed.counts)).tried_in_vain
         self.undone += await catalog.read(queries.waiting_in_vain)
+        self.undone += await catalog.read(lambda session: queries.held_back(session, self.held))
+        if ALL_INBOXES in self.held:
+            self.undone += 1  # What was dropped and found no room in the queue is still in its inbox.
 
     @property
     def exit_code(self) -> int:
@@ -148,6 +156,8 @@ class Display:
                 return f"{what} {shown(path)} could not be done yet: {detail}"
             case facts.PublicationFailed(path=path, detail=detail):
                 return f"publication {shown(path)} failed: {detail}"
+            case facts.Held(inbox=inbox, place=place, detail=detail, remedy=remedy):
+                return f"inbox {inbox} waits for its {place}: {detail}; {remedy}"
             case facts.StateTrouble(what=what, detail=detail):
                 return f"trouble with the catalog ({what}): {detail}"
             case _:
@@ -188,5 +198,5 @@ class Display:
             self._console.print(f"and {more} more: dropmill jobs --state discarded")
 
 
-_TROUBLE: Final = (facts.Discarded, facts.OwedLater, facts.PublicationFailed, facts.StateTrouble)
+_TROUBLE: Final = (facts.Discarded, facts.Held, facts.OwedLater, facts.PublicationFailed, facts.StateTrouble)
 _MOVES: Final = (facts.Enqueued, facts.Completed, facts.Discarded)

@@ -8,7 +8,6 @@ from PIL import Image, ImageColor, ImageFilter, ImagePalette, MpoImagePlugin
 
 from dropmill.imaging import codecs, colour, fingerprint
 
-
 # What Pillow would import in the middle of some pictures; a confined worker reaches no library any more.
 _AT_FIRST_USE = (ImageColor, ImageFilter, ImagePalette, MpoImagePlugin)
 

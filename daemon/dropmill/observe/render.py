@@ -127,6 +127,8 @@ def _say(key: str, value: object) -> str:
         return f"in {value} s"
     if isinstance(value, Mapping):
         return f"{key.replace('_', ' ')}: " + " ".join(f"{name} {count}" for name, count in value.items())
+    if isinstance(value, list):
+        return f"{key.replace('_', ' ')}: " + "; ".join(shown(str(item)) for item in value)
     return f"{key.replace('_', ' ')} {value}"
 
 

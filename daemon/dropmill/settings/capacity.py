@@ -42,9 +42,8 @@ def memory_room_bytes(workers: Workers, *, root: str = "/") -> int:
     if workers.memory_total_mb:
         return workers.memory_total_mb << 20
     bounds = [limit for folder in _groups(root)["memory"] if (limit := _memory_limit(folder))]
-    for line in _read(os.path.join(root, "proc/meminfo")).splitlines():
-        if line.startswith("MemAvailable:"):
-            bounds.append(int(line.split()[1]) << 10)
+    told = _read(os.path.join(root, "proc/meminfo")).splitlines()
+    bounds += [int(line.split()[1]) << 10 for line in told if line.startswith("MemAvailable:")]
     budget_bytes = workers.memory_limit_mb << 20
     return max(min(bounds) * 3 // 4, budget_bytes) if bounds else budget_bytes * effective_processes(workers)
 

@@ -148,7 +148,7 @@ def beyond_reason(data: Any) -> str:
                 below += [*value.keys(), *value.values()]
             elif isinstance(value, (list, tuple, set, frozenset)):
                 below += value
-            elif isinstance(value, str) and any("\ud800" <= char <= "\udbff" for char in value):
+            elif isinstance(value, str) and not _is_whole(value):
                 return "a text holds half a character"
             if count + len(below) > MOST_VALUES:
                 return f"holds more than {MOST_VALUES} values"
@@ -175,6 +175,15 @@ def _yaml_lines(node: Any, key: Key, lines: Lines) -> None:
         for index, value in enumerate(node.value):
             lines.by_key[(*key, index)] = value.start_mark.line + 1
             _yaml_lines(value, (*key, index), lines)
+
+
+def _is_whole(text: str) -> bool:
+    """Whether it can be the name of a file, with bytes of any kind as Python writes them (PEP 383)."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def option_layer(overrides: Mapping[str, object]) -> Layer:

@@ -36,6 +36,12 @@ def waiting_in_vain(session: Session) -> int:
     return count
 
 
+def held_back(session: Session, inboxes: AbstractSet[str]) -> int:
+    """How many jobs of some inboxes could be claimed but for their surroundings."""
+    count: int = session.value("jobs_held_back", inboxes=json.dumps(sorted(inboxes)))
+    return count
+
+
 def owes_disposal(session: Session, job_id: int) -> bool:
     return session.one("disposal_owed", job_id=job_id) is not None
 

@@ -16,14 +16,13 @@ from dropmill.model.work import Place, Preview, WorkerLost, WorkRequest, WorkRes
 from dropmill.ports import Clock, PoolStats
 from dropmill.workers import hardening
 from dropmill.workers.admission import Admission
-from dropmill.workers.ending import EXIT_NOT_STARTED, Ended, cause, how
+from dropmill.workers.ending import Ended, cause, how
 from dropmill.workers.frames import Breach, Closed
 from dropmill.workers.member import DeadlinePassed, Member, NotTaken
 from dropmill.workers.nursery import ForkRefused, Nursery, ZygoteLost
 from dropmill.workers.output import WorkerOutput
 
-# A worker that is not gone this long after SIGKILL waits in the kernel, on a dead disk or share, and cannot be helped.
-_KILL_SECONDS: Final = 10.0
+_KILL_SECONDS: Final = 10.0  # After SIGKILL; one that is not gone by then waits in the kernel, on a dead disk or share.
 _RETRY_FIRST_SECONDS: Final = 0.1
 _RETRY_LAST_SECONDS: Final = 30.0
 
@@ -53,8 +52,7 @@ class ProcessPool:
         self._size = size
         self._budget_bytes = memory_budget_mb << 20
         self._admission = Admission(memory_room_bytes)
-        # A worker stays with the folders of its first job, so where several inboxes are busy, idle ones for each are kept
-        # as far as there is memory for them.
+        # Workers stay with the folders of their first job: idle ones for other inboxes are kept while memory allows.
         self._spare = min(max(memory_room_bytes // self._budget_bytes - size, 0), size)
         self._idle_seconds = idle_seconds
         self._clock = clock
@@ -63,9 +61,7 @@ class ProcessPool:
         self._members: dict[int, Member] = {}
         self._idle: list[Member] = []
         self._busy = 0
-        self._unborn = 0
-        """Asked for and not yet ready; of these ``_greeting`` are members already."""
-        self._greeting = 0
+        self._unborn = self._greeting = 0  # Asked for and not yet ready; of these, those that are members already.
         self._undead: set[Member] = set()
         self._waiting: dict[asyncio.Future[Member], Place] = {}
         self._started_total = 0
@@ -169,7 +165,7 @@ class ProcessPool:
             if more_bytes > 0:
                 member.leaving = True
                 member.budget_bytes = self._budget_bytes + more_bytes
-                with contextlib.suppress(OSError):  # Gone by now, or not ours to change: it tries with what it has.
+                with contextlib.suppress(OSError):  # Gone, or not ours to change: it tries with what it has.
                     hardening.raise_memory_limit(member.pid, more_bytes)
             return True
 
@@ -228,7 +224,7 @@ class ProcessPool:
             self._tasks.start_soon(self._bear)
 
     def _make_room(self) -> None:
-        """For a worker that those waiting need: all idle ones are for other folders."""
+        """All idle workers are for other folders than those that are waited for."""
         if self._idle and self._room() <= 0:
             self._dismiss(self._idle[0])
 
@@ -401,5 +397,4 @@ def _lost(ended: Ended, budget_bytes: int, last_words: bytes) -> WorkerLost:
 
 
 def _at_start(ended: Ended) -> str:
-    told = how(ended.status)
-    return f"{told} before its first job" + (" (see its output)" if str(EXIT_NOT_STARTED) in told else "")
+    return f"{how(ended.status)} before its first job (see its output)"
