@@ -20,10 +20,10 @@ run: $(STAMP) ## Start the daemon in the foreground on ./var
 	@exec $(BIN)/dropmill run --config config/local.toml
 
 test: $(STAMP) ## All tests but the long ones (minutes)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-long: $(STAMP) ## The long ones: crash, burst, fuzz
-	$(BIN)/python -m pytest -m long -s
+	$(BIN)/python -m pytest -m long -n auto --dist worksteal -rP
 
 ledger: $(STAMP) ## Each row of docs/ledger.md, its tests, and how they last ended
 	@cd tests && ../$(BIN)/python -m ledger $(LEDGER)

@@ -84,6 +84,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workerinput"):
+        return  # A process of pytest-xdist; the one that started it knows all results.
     cache_of_pytest = session.config.cache
     if _ended and cache_of_pytest is not None:
         known = cache_of_pytest.get(CACHE_KEY, {})
@@ -125,12 +127,14 @@ def summary(test: str, known: Mapping[str, dict[str, Any]]) -> tuple[str, str]:
 
 
 def verdict(row: str, outcomes: Iterable[str], *, all_required: bool) -> str:
-    """``passed``, ``failed``, ``skipped``, ``missing`` or ``later`` for a row with such tests."""
+    """``passed``, ``failed``, ``not run``, ``skipped``, ``missing`` or ``later`` for a row with such tests."""
     found = set(outcomes)
     if not found:
         return "later" if row[0] in LATER else "missing"
-    if found & {"failed", "never run"} or (all_required and "skipped" in found):
+    if "failed" in found or (all_required and "skipped" in found):
         return "failed"
+    if "never run" in found:
+        return "not run"
     return "passed" if "passed" in found else "skipped"
 
 
@@ -153,7 +157,7 @@ def report() -> int:
         for test, _, words in told:
             print(f"              {test}  {words}")
     print(", ".join(f"{count} {end}" for end, count in ends.most_common()))
-    return ends["missing"] + ends["failed"]
+    return ends["missing"] + ends["failed"] + ends["not run"]
 
 
 def main() -> int:

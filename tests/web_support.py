@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -69,6 +70,7 @@ class FakeDesk:
         self.paused = False
         self.asked: list[tuple[Any, ...]] = []
         self.failure: Exception | None = None
+        self.house = SimpleNamespace(live=SimpleNamespace(pulse=SimpleNamespace(trouble="")))
 
     async def status(self) -> Json:
         if self.failure is not None:

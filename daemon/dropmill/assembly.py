@@ -55,7 +55,6 @@ from dropmill.store import owed, queries
 from dropmill.store.catalog import Catalog, catalog_path
 from dropmill.store.engine import CatalogDecisions, EmbeddedEngine
 from dropmill.supervisor import Parts, Supervisor
-from dropmill.workers.output import WorkerOutput
 from dropmill.workers.pool import ProcessPool
 
 WORKER_MODULE = "dropmill.imaging.recipe"
@@ -187,7 +186,7 @@ async def _assemble(
         workers.idle_seconds,
         clock,
         WORKER_MODULE,
-        lambda line: _said(emit, line),
+        lambda line: emit(WorkerSaid(line.pid, line.job_id, line.text)),
     )
     loop = asyncio.get_running_loop()
 
@@ -398,7 +397,3 @@ def _from_thread(wake: Callable[[], None], loop: asyncio.AbstractEventLoop) -> N
         loop.call_soon_threadsafe(wake)
     except RuntimeError:
         return  # The loop has ended, and the watch with it.
-
-
-def _said(emit: Emit, line: WorkerOutput) -> None:
-    emit(WorkerSaid(line.pid, line.job_id, line.text))

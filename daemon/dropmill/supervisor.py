@@ -12,8 +12,8 @@ from anyio.abc import TaskGroup
 
 from dropmill.errors import DropmillError
 from dropmill.maintenance.drain import Drain
-from dropmill.maintenance.recover import PATIENCE_SECONDS, Recovery
 from dropmill.maintenance.pulse import Pulse
+from dropmill.maintenance.recover import PATIENCE_SECONDS, Recovery
 from dropmill.maintenance.surroundings import Surroundings
 from dropmill.model.inbox import Inbox
 from dropmill.model.job import Job

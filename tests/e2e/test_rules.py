@@ -487,3 +487,16 @@ def test_w26_an_inbox_that_is_removed_and_made_again_is_watched_again(tmp_path: 
     mill.drop("sub/b.jpg", photo(2))
     mill.wait_for(lambda: len(mill.outputs()) == 2)
     assert mill.stop() == 0
+
+
+def test_w39_renaming_one_of_two_kept_copies_is_a_move(tmp_path: Path) -> None:
+    mill = Mill(tmp_path, renditions=ONE)
+    mill.drop("a.jpg", photo(1))
+    mill.drop("b.jpg", photo(1))
+    assert mill.once().returncode == 0
+    (mill.inbox / "b.jpg").rename(mill.inbox / "c.jpg")
+    assert mill.once().returncode == 0
+    assert last(mill) == "moved"
+    (mill.inbox / "b.jpg").write_bytes(photo(2))
+    assert mill.once().returncode == 0
+    assert last(mill) == "published"

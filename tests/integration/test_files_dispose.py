@@ -25,6 +25,7 @@ from dropmill.files.dispose import (
     Moved,
     NotOurs,
     TargetTaken,
+    already_moved,
     dispose,
 )
 from dropmill.files.moving import Target
@@ -201,6 +202,36 @@ def test_w23_a_version_that_is_not_ours_is_told_and_left(near):
     assert near.dispose() == NotOurs(REL)
     assert near.inbox_files() == {"IMG.jpg": OTHER, "IMG.xmp": XMP}
     assert near.archive_files() == {}
+
+
+def test_w23_what_an_interrupted_copy_brought_home_is_told_although_its_private_name_was_rewritten(near):
+    near.fresh()
+    private = near.source.with_name(".dropmill-12")
+    near.source.rename(private)
+    goal = near.archive / "deep" / "sub" / "IMG.jpg"
+    goal.parent.mkdir(parents=True)
+    goal.write_bytes(BYTES)
+    private.write_bytes(OTHER)
+    assert near.dispose() == AlreadyDone(b"deep/sub/IMG.jpg", left=REL)
+    assert near.source.read_bytes() == OTHER
+    assert near.archive_files()["IMG.jpg"] == BYTES
+
+
+def test_q01_what_is_moved_already_is_known_without_its_anchor(near):
+    near.fresh()
+
+    def moved():
+        return already_moved(os.fsencode(near.inbox), REL, "12", near.expected, SHA256, near.target)
+
+    assert not moved()
+    near.source.rename(near.source.with_name(".dropmill-12"))
+    assert not moved()
+    assert isinstance(near.dispose(), Moved)
+    assert moved()
+    near.source.write_bytes(OTHER)
+    assert moved()
+    (near.archive / "deep" / "sub" / "IMG.jpg").write_bytes(OTHER)
+    assert not moved()
 
 
 def test_w23_put_back_gives_way_to_a_new_arrival(near):
@@ -424,10 +455,19 @@ def test_w19_a_copy_on_its_way_into_an_inbox_is_swept_only_once_its_writer_is_de
             os._exit(1)
     assert os.read(written, 1) == b"."
     try:
-        assert copying.sweep_added(os.fsencode(inbox)) == []
+        assert copying.sweep_added(os.fsencode(inbox), 0) == []
         assert len(os.listdir(inbox)) == 1
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    assert len(copying.sweep_added(os.fsencode(inbox))) == 1
+    assert len(copying.sweep_added(os.fsencode(inbox), 0)) == 1
     assert os.listdir(inbox) == []
+
+
+def test_w19_an_empty_copy_is_swept_once_no_writer_can_be_about_to_lock_it(tmp_path):
+    old, young = tmp_path / ".dropmill-add-4711-1", tmp_path / ".dropmill-add-4712-2"
+    for path, mtime_ns in ((old, MTIME_NS), (young, MTIME_NS + 1)):
+        path.touch()
+        os.utime(path, ns=(mtime_ns, mtime_ns))
+    assert copying.sweep_added(os.fsencode(tmp_path), MTIME_NS + 1) == [os.fsencode(old.name)]
+    assert young.exists()

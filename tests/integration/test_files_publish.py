@@ -182,6 +182,19 @@ def test_w20_an_inode_alone_does_not_make_a_target_ours(scene):
     assert scene.final.read_bytes() == FOREIGN
 
 
+@pytest.mark.parametrize("staged_again", [False, True])
+def test_w20_a_foreign_file_of_equal_size_that_got_the_inode_of_a_lost_rendition(scene, staged_again):
+    foreign = b"f" * len(NEW)
+    scene.fresh(foreign)
+    scene.staged.unlink()
+    if staged_again:
+        scene.staged.write_bytes(NEW)  # As out of a backup, under another inode.
+    scene.ino = scene.final.stat().st_ino
+    assert scene.publish() == (NameTaken() if staged_again else Lost())
+    assert scene.final.read_bytes() == foreign
+    assert scene.staged.exists() == staged_again
+
+
 def test_protocol_8_a_missing_output_is_an_error_and_not_a_loss(scene):
     scene.fresh()
     os.rename(scene.output, scene.base / "unmounted")

@@ -207,7 +207,7 @@ def test_w17_a_reader_whose_thread_has_ended_is_noticed_and_started_anew(tmp_pat
     watching.arm()
     wait_for(lambda: watching.told)
     first = reader.get()
-    first.read_events = None  # type: ignore[assignment,method-assign]
+    first.read_events = None  # type: ignore[assignment,method-assign]  # The thread is to die of it.
     (tmp_path / "a.jpg").write_bytes(b"x")
     wait_for(lambda: watching.reader_ended)
     pending.take()

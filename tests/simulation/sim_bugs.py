@@ -76,7 +76,7 @@ BUGS: Mapping[str, Bug] = {
     ),
     "dispose before publish": Bug(
         "PROTOCOL 10: the original is taken away while its renditions are owed",
-        (Edit("disposals_due", "p.job_id = d.job_id AND p.state IN ('owed', 'failed')", "0"),),
+        (Edit("disposals_due", "WHERE p.job_id = d.job_id AND (", "WHERE 0 AND ("),),
     ),
     "acknowledge before commit": Bug(
         "PROTOCOL 6: callers hear of success before COMMIT",

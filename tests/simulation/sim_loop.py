@@ -113,11 +113,11 @@ class SimulatedLoop(base_events.BaseEventLoop):
     def abandon(self) -> None:
         """What a SIGKILL leaves: the tasks end where they are and say nothing, and their descriptors are closed."""
         for task in sorted(asyncio.all_tasks(self), key=hash):
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            task._log_destroy_pending = False
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # Of coroutines that never began.
                 try:
-                    task.get_coro().close()  # type: ignore[union-attr]
+                    task.get_coro().close()
                 except BaseException:
                     continue  # It wanted to wait for something once more, which the dead cannot.
         self.close()

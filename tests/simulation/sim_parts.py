@@ -137,9 +137,9 @@ class SimulatedWriter(Writer):
         # A commit counts as durable below, which is true with this setting alone.
         assert connection.pragma("synchronous") == 2 and connection.pragma("journal_mode") == "wal"
         self._run = run
-        self._session = Session(_Connection(run, connection))  # type: ignore[arg-type]
+        self._session = Session(_Connection(run, connection))
         self._waiting: deque[Any] = deque()
-        self._queue = self  # type: ignore[assignment]
+        self._queue = self
 
     def put(self, write: Any) -> None:
         """In the place of the queue, from which the thread would take it some time later."""

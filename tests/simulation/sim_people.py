@@ -54,6 +54,8 @@ class People:
     _contents: list[bytes] = field(default_factory=list)
     _count: int = 0
     _aim: bytes = b""
+    _ambushes: int = 2
+    """How often somebody takes the very name that the daemon is about to give."""
 
     def plan(self, deeds: int, seconds: float) -> None:
         kinds = (
@@ -77,18 +79,22 @@ class People:
 
     def next(self, aim: bytes = b"") -> None:
         """The next deed, now; it may be done to ``aim``, the path that the daemon is about to touch."""
-        if self.deeds:
-            self._aim = aim if self.chance.random() < 0.7 else b""
-            try:
+        self._aim = aim if self.chance.random() < 0.7 else b""
+        try:
+            if self._ambushes and any(map(self._aimed, (b"out", *_PLACES))):
+                self._ambushes -= 1
+                self._squat()
+            elif self.deeds:
                 self.deeds.pop(0).do()
-            finally:
-                self._aim = b""
+        finally:
+            self._aim = b""
 
     def _aimed(self, area: bytes) -> bytes:
         """The path below ``area`` that is aimed at, if it is there and no private one of the daemon's."""
         start = self.base + b"/" + area + b"/"
         rel = self._aim.removeprefix(start)
-        return b"" if rel == self._aim or b".dropmill" in rel else rel
+        # A file in the place of a folder is in the way until they take it away, which nobody would do here.
+        return b"" if rel == self._aim or b".dropmill" in rel or b"." not in os.path.basename(rel) else rel
 
     # What they do
 

@@ -316,7 +316,7 @@ class Run:
         def later(job: Any, inbox: Any, reply: Any) -> None:
             loop.create_task(again(job, inbox, reply, loop.time()))
 
-        committer.conclude = heard  # type: ignore[method-assign]
+        committer.conclude = heard
         late, self._late = self._late, []
         for job, reply in late:
             loop.call_later(self.chance.uniform(0, 2), later, job, daemon.inboxes[job.inbox], reply)

@@ -10,6 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from dropmill.errors import StateError
 from dropmill.model.file import Signature
 from dropmill.model.job import FoundBy, Job
 from dropmill.observe.clock import SystemClock
@@ -39,6 +40,7 @@ class Engine:
         self.gate = anyio.Event()
         self.asked = anyio.Event()
         self.paused_inboxes: set[str] = set()
+        self.locked = False
 
     async def claim(self, limit: int, *, idle: bool) -> list[Job]:
         self.asked.set()
@@ -47,6 +49,8 @@ class Engine:
 
     async def release(self, job: Job) -> bool:
         await anyio.lowlevel.checkpoint()
+        if self.locked:
+            raise StateError("the catalog cannot be written")
         self.released.append(job.id)
         return True
 
@@ -113,6 +117,30 @@ async def test_s09_those_that_do_not_finish_in_time_are_cut_off_and_given_back(t
         await anyio.wait_all_tasks_blocked()
         assert await subject.close(0.01) == 1
     assert engine.released == [1]
+
+
+async def test_s12_what_cannot_be_given_back_now_is_still_done(tmp_path: Path) -> None:
+    engine = Engine(*(a_job(number) for number in range(1, 5)))
+    engine.gate.set()
+    finish = anyio.Event()
+    ended: list[int] = []
+
+    async def handle(job: Job) -> None:
+        await finish.wait()
+        ended.append(job.id)
+
+    subject = claimer(engine, handle, tmp_path)
+    async with anyio.create_task_group() as group:
+        group.start_soon(subject.run)
+        await anyio.wait_all_tasks_blocked()
+        engine.locked = True
+        with pytest.raises(StateError):
+            await subject.give_back(None)
+        assert subject.in_hand == [1, 2, 3, 4]
+        finish.set()
+        await anyio.wait_all_tasks_blocked()
+        await subject.close(1.0)
+    assert ended == [1, 2, 3, 4]
 
 
 async def test_a_pause_that_comes_during_a_claim_holds_for_what_it_brings(tmp_path: Path) -> None:

@@ -110,6 +110,12 @@ def evidence(**changes: object) -> Evidence:
     return Evidence(**{**values, **changes})
 
 
+def test_w39_of_two_kept_copies_the_one_that_was_renamed_is_moved() -> None:
+    other = Home(b"other.jpg", 9, True, Presence.HOLDS)
+    found = decide(evidence(homes=[other, home(Presence.RENAMED)], twins=[Twin(9, "bytes")]))
+    assert found == Moved(9, b"old.jpg", left=True)
+
+
 def home(presence: Presence, standing: bool = True) -> Home:
     return Home(b"old.jpg", 9, standing, presence)
 

@@ -307,7 +307,9 @@ def _folders(path: str) -> int:
 
 
 def _workers() -> Iterator[Found]:
-    missing = [name for name, there in (("Landlock", landlock.version()), ("seccomp", seccomp.supported())) if not there]
+    missing = [
+        name for name, there in (("Landlock", landlock.version()), ("seccomp", seccomp.supported())) if not there
+    ]
     if missing:
         text = f"workers run without {' and '.join(missing)}, which this kernel or container does not offer"
         yield "note", "", text, ""

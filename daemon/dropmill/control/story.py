@@ -148,6 +148,8 @@ def _disposals(life: Life) -> Iterator[_Entry]:
             "gone": "the original had been taken away by somebody else before it could be moved",
             "put back": "the original was put back into the inbox for another try",
         }.get(row["result"], f"the original stayed: {row['result']}")
+        if row["result"] == "gone" and word == "delete":
+            text = "the original, which was to be deleted, was not there any more"
         yield row["done_at_ms"], text
 
 

@@ -13,7 +13,6 @@ from dropmill.files.durable import COPY_CHUNK_BYTES, sha256_of, sync, write_all
 from dropmill.files.rename import rename_noreplace, same_bytes
 from dropmill.model.names import shorten, with_suffix
 
-
 _ADDED: Final = b".dropmill-add-"
 
 
@@ -126,11 +125,11 @@ def copy_into(source_path: bytes, inbox: bytes, name: bytes) -> bytes:
                 os.unlink(passing, dir_fd=inbox_fd)
 
 
-def sweep_added(inbox: bytes) -> list[bytes]:
+def sweep_added(inbox: bytes, before_ns: int) -> list[bytes]:
     """Remove what killed ``copy_into`` calls left in an inbox, and return the names. Raises OSError.
 
     A copy that is still being written is locked by its writer and stays, and so does everything where the file system
-    has no locks.
+    has no locks. An empty one goes only if it was made before ``before_ns``.
     """
     removed = []
     with closing(open_root(inbox)) as inbox_fd:
@@ -141,7 +140,8 @@ def sweep_added(inbox: bytes) -> list[bytes]:
                 with closing(open_regular(inbox_fd, name)) as left:
                     fcntl.flock(left, fcntl.LOCK_SH | fcntl.LOCK_NB)
                     # A name is made and locked in two steps: empty, it may be one whose writer comes to that just now.
-                    if os.fstat(left).st_size:
+                    seen = os.fstat(left)
+                    if seen.st_size or seen.st_mtime_ns < before_ns:
                         os.unlink(name, dir_fd=inbox_fd)
                         removed.append(name)
             except OSError:

@@ -13,7 +13,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dropmill.files.access import NotRegularFile, closing, look, open_dir_beneath, open_regular, open_root
+from dropmill.files.access import (
+    NotRegularFile,
+    closing,
+    look,
+    open_beneath,
+    open_dir_beneath,
+    open_regular,
+    open_root,
+    signature,
+)
 from dropmill.files.companions import move_companions
 from dropmill.files.copying import ChangedWhileCopied
 from dropmill.files.durable import sha256_of, sync
@@ -25,16 +34,18 @@ from dropmill.model.file import Signature
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """The original is at its target, durably. ``name`` is the target's."""
+    """The original is at its target, durably. ``name`` is the target's; ``left``: another version stands there now."""
 
     name: bytes
+    left: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AlreadyDone:
-    """An earlier call, interrupted before it could say so, had moved it."""
+    """An earlier call, interrupted before it could say so, had moved it. ``left``: another version stands there now."""
 
     name: bytes
+    left: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +105,14 @@ class _Original:
         directory, slash, _ = self.rel.rpartition(b"/")
         return directory + slash + put_back_at(self.dir_fd, self.private, self.name, self.tag)
 
-    def at_goal(self) -> AlreadyDone | None:
+    def at_goal(self, left: bytes | None = None) -> AlreadyDone | None:
         held = self.target is not None and _holds(self.goal, self.expected, self.sha256)
-        return AlreadyDone(self.target.name) if self.target and held else None
+        return AlreadyDone(self.target.name, left) if self.target and held else None
+
+    def refuse(self) -> DisposeResult:
+        """Another version has the private name. What it took the place of may be at its goal by an earlier call."""
+        left = self.put_back()
+        return self.at_goal(left) or NotOurs(left)
 
 
 def dispose(
@@ -134,6 +150,36 @@ def dispose(
             dir_fd, name, private_tag, goal, companions, resumed=resumed, lease_believed=lease_believed
         )
         return result if followed else Busy()
+
+
+def stands(root: bytes, rel: bytes, size_bytes: int, sha256: str) -> bool:
+    """Whether the plain file ``rel`` below ``root`` holds exactly these bytes. Raises OSError where nobody can tell."""
+    seen = signature(root, rel)
+    if not isinstance(seen, Signature) or seen.size_bytes != size_bytes:
+        return False
+    try:
+        with closing(open_beneath(root, rel)) as fd:
+            return sha256_of(fd) == sha256
+    except (FileNotFoundError, NotRegularFile):
+        return False
+
+
+def already_moved(
+    root: bytes, rel: bytes, private_tag: str, expected: Signature, sha256: str | None, target: Target
+) -> bool:
+    """Whether an interrupted ``dispose`` had brought the original to its target and only could not say so any more.
+
+    Raises OSError.
+    """
+    parent, _, name = rel.rpartition(b"/")
+    with closing(open_root(root)) as root_fd, goal_of(target) as goal, _directory(root_fd, parent) as dir_fd:
+        if dir_fd is not None:
+            public = look(dir_fd, name)
+            if look(dir_fd, private_name(private_tag)) is not None:
+                return False
+            if public is not None and expected.same_bytes_expected(Signature.of(public)):
+                return False
+        return _holds(goal, expected, sha256)
 
 
 @contextmanager
@@ -188,7 +234,7 @@ def _before_taking(original: _Original) -> DisposeResult | None:
     if public is None:
         return original.at_goal() or Gone()
     if not original.is_expected(public):
-        return original.at_goal() or NotOurs(original.rel)
+        return original.at_goal(original.rel) or NotOurs(original.rel)
     goal = original.goal
     if goal is None or look(goal.dir_fd, goal.name) is None:
         return None
@@ -201,15 +247,15 @@ def _judge(original: _Original) -> DisposeResult:
     if seen is None:
         return original.at_goal() or Gone()
     if not stat_module.S_ISREG(seen.st_mode):
-        return NotOurs(original.put_back())
+        return original.refuse()
     with opened_to_read(original.dir_fd, original.private) as fd:
         if written_by_others(fd, original.lease_believed):
             rel = original.put_back()
-            return Busy() if rel == original.rel else NotOurs(rel)
+            return Busy() if rel == original.rel else original.at_goal(rel) or NotOurs(rel)
         # Compared only now: with the lease held, nothing can change it any more.
         seen = look(original.dir_fd, original.private)
         if seen is None or not original.is_expected(seen):
-            return NotOurs(original.put_back())
+            return original.refuse()
         if original.goal is None:
             return _delete(original, fd)
         return _move(original, original.goal, fd)
@@ -237,9 +283,10 @@ def _move(original: _Original, goal: Goal, fd: int | None) -> DisposeResult:
         return NotOurs(original.put_back())
     if not moved:
         return TargetTaken()  # It keeps its private name, from which the next call goes on.
+    left = None
     if look(original.dir_fd, original.private) is not None:
-        original.put_back()  # Written to while our version was copied: what it is now is a version of its own.
-    return Moved(original.target.name if original.target else goal.name)
+        left = original.put_back()  # Written to while our version was copied: what it is now is a version of its own.
+    return Moved(original.target.name if original.target else goal.name, left)
 
 
 def _try_to_put_back(original: _Original) -> None:

@@ -16,24 +16,24 @@ Home = tuple[bytes, int, int, int]
 def presences(root: bytes, ino: int, homes: Sequence[Home], sha256: str) -> dict[bytes, Presence]:
     """For each home, whether it still holds the bytes of ``sha256``; ``ino`` is the inode of the file that asks.
 
-    A home whose times changed is hashed, because a restore or a touch is no farewell. Raises OSError where a home
+    The caller's file holds these bytes. A home whose times changed is hashed, because a restore or a touch is no farewell. Raises OSError where a home
     cannot be looked at.
     """
     return {rel: _presence(root, rel, ino, known, size, mtime, sha256) for rel, known, size, mtime in homes}
 
 
 def _presence(root: bytes, rel: bytes, ino: int, known_ino: int, size: int, mtime_ns: int, sha256: str) -> Presence:
+    # Freed inode numbers are given out again, but this one comes with the very bytes that have left the home.
+    left = Presence.RENAMED if known_ino == ino else Presence.GONE
     seen = signature(root, rel)
-    if not isinstance(seen, Signature):
-        return Presence.GONE
-    if seen.size_bytes != size:
-        return Presence.GONE
+    if not isinstance(seen, Signature) or seen.size_bytes != size:
+        return left
     if seen.ino == ino:
         return Presence.SAME_FILE
     if (seen.ino, seen.mtime_ns) == (known_ino, mtime_ns):
         return Presence.HOLDS
     try:
         with closing(open_beneath(root, rel)) as fd:
-            return Presence.HOLDS if sha256_of(fd) == sha256 else Presence.GONE
+            return Presence.HOLDS if sha256_of(fd) == sha256 else left
     except (FileNotFoundError, NotRegularFile):
-        return Presence.GONE
+        return left

@@ -80,12 +80,15 @@ class _Place:
 
     def is_ours(self, dir_fd: int, name: bytes, seen: os.stat_result) -> bool:
         """By inode or by SHA-256 (PROTOCOL 8). The size must fit too: an inode number alone may be reused (W20)."""
+        if stat_module.S_ISREG(seen.st_mode) and seen.st_size == self.size_bytes and seen.st_ino == self.ino:
+            return True
+        return self.is_ours_by_bytes(dir_fd, name, seen)
+
+    def is_ours_by_bytes(self, dir_fd: int, name: bytes, seen: os.stat_result) -> bool:
+        """Where the staged file may have been lost, its inode number can be that of a foreign file by now."""
         if not stat_module.S_ISREG(seen.st_mode) or seen.st_size != self.size_bytes:
             return False
-        if seen.st_ino == self.ino:
-            return True
-        with closing(open_regular(dir_fd, name)) as fd:
-            return sha256_of(fd) == self.sha256
+        return _holds(dir_fd, name, self.sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +199,8 @@ def _settle(place: _Place) -> PublishResult | None:
         if staged is None:
             return Lost()
         return _move_in(place)
-    if place.is_ours(place.final_fd, place.final, target):
+    linked = staged is not None and target.st_ino == staged.st_ino
+    if linked or place.is_ours_by_bytes(place.final_fd, place.final, target):
         if target.st_ino != place.ino:
             with closing(open_regular(place.final_fd, place.final)) as fd:
                 sync_file(fd)  # A copy, or somebody else's file: nothing says yet that it is on the disk.
@@ -275,11 +279,11 @@ def _return_swapped_out(place: _Place, out: os.stat_result, target: os.stat_resu
     exchange can have happened, the staged file is damaged, and is left for ``sweep_staging``.
     """
     if place.replaces_ino is None or (target is not None and target.st_ino == place.replaces_ino):
-        if target is None or not place.is_ours(place.final_fd, place.final, target):
+        if target is None or not place.is_ours_by_bytes(place.final_fd, place.final, target):
             return Lost()
         return Published(target.st_ino) if _owned(place, target) else Adopted(target.st_ino)
     if target is not None and place.is_earlier(place.staging_fd, place.staged, out):
-        if not place.is_ours(place.final_fd, place.final, target):
+        if not place.is_ours_by_bytes(place.final_fd, place.final, target):
             # Our new rendition was overwritten right after it became visible; the earlier one has no place any more.
             os.unlink(place.staged, dir_fd=place.staging_fd)
             return None
@@ -288,7 +292,7 @@ def _return_swapped_out(place: _Place, out: os.stat_result, target: os.stat_resu
     if target is None:
         rename_noreplace(place.staging_fd, place.staged, place.final_fd, place.final)
         return None
-    if place.is_ours(place.final_fd, place.final, target):
+    if place.is_ours_by_bytes(place.final_fd, place.final, target):
         exchange(place.staging_fd, place.staged, place.final_fd, place.final)
         return None
     # Two foreign files, one after the other, met the same name within one exchange. Neither may be lost.

@@ -83,6 +83,8 @@ class Attempt:
     rights: tuple[str, str] = ("", "")
     """Copyright and artist, to be kept in renditions."""
     content: Content | None = None
+    stream_scale: float = 0.0
+    """At which scale libvips is to hand the picture over; 0 where it is decoded in the ordinary way."""
     # pages
     animated: bool = False
     pages: tuple[int, ...] = (0,)

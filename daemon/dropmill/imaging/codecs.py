@@ -25,6 +25,7 @@ from PIL import (
 )
 
 from dropmill.files.sniff import Kind
+from dropmill.imaging import vips
 
 # Plugins are called by class, so no other decoder of Pillow's can ever be chosen, whatever the content pretends.
 _DECODERS: Final[dict[Kind, Callable[[io.BytesIO], ImageFile.ImageFile]]] = {
@@ -82,6 +83,7 @@ def components() -> dict[str, str]:
         "zlib": features.version_feature("zlib_ng") or features.version_codec("zlib"),
         "lcms2": features.version_module("littlecms2"),
         "libheif": _libheif_version(),
+        "libvips": vips.version(),
         "imagehash": importlib.metadata.version("imagehash"),
         "numpy": importlib.metadata.version("numpy"),
         "scipy": importlib.metadata.version("scipy"),

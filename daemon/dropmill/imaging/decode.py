@@ -8,10 +8,9 @@ from typing import Final
 from PIL import Image
 
 from dropmill.files.sniff import Kind
-from dropmill.imaging import jpeg_end
+from dropmill.imaging import jpeg_end, streaming
 from dropmill.imaging.attempt import Attempt, Frame, decoding, reject
-from dropmill.imaging.fingerprint import SIDE as FINGERPRINT_SIDE
-from dropmill.imaging.sizes import target
+from dropmill.imaging.sizes import dct_divisor, needed_scale
 from dropmill.model.outcome import Reason
 
 _SHOWN_MS: Final = 100
@@ -19,7 +18,14 @@ _SHOWN_MS: Final = 100
 
 
 def decode(attempt: Attempt) -> None:
-    attempt.frames = _animation(attempt) if attempt.animated else _still(attempt)
+    if attempt.stream_scale:
+        attempt.frames = _streamed(attempt)
+    else:
+        attempt.frames = _animation(attempt) if attempt.animated else _still(attempt)
+
+
+def _streamed(attempt: Attempt) -> Iterator[Frame]:
+    yield Frame(streaming.reduced(attempt), icc=attempt.icc)
 
 
 def _still(attempt: Attempt) -> Iterator[Frame]:
@@ -56,19 +62,10 @@ def _animation(attempt: Attempt) -> Iterator[Frame]:
         index += 1
 
 
-def draft_divisor(attempt: Attempt) -> int:
-    """By how much a JPEG may be decoded smaller, per side, and still serve every rendition and the fingerprint."""
-    picture = attempt.described()
-    longest = max(picture.width, picture.height)
-    needed = min(1.0, FINGERPRINT_SIDE / longest)
-    for spec in attempt.request.recipe.renditions:
-        needed = max(needed, target(spec, picture.width, picture.height).scale(picture.width, picture.height))
-    return next((divisor for divisor in (8, 4, 2) if needed * divisor <= 1.0), 1)
-
-
 def _draft(attempt: Attempt) -> None:
     """Let the JPEG decoder scale by 1/2, 1/4 or 1/8 in the frequency domain, which costs a fraction of the pixels."""
-    image, divisor = attempt.opened(), draft_divisor(attempt)
+    image, picture = attempt.opened(), attempt.described()
+    divisor = dct_divisor(needed_scale(attempt.request.recipe.renditions, picture.width, picture.height))
     if divisor > 1:
         # The box has the picture's own aspect ratio: with any other, Pillow does not scale at all.
         image.draft(None, (max(image.width // divisor, 1), max(image.height // divisor, 1)))

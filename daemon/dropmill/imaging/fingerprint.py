@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
-from typing import Final
 
 import imagehash
 import numpy as np
 from PIL import Image
 
 from dropmill.imaging.attempt import Attempt, Frame, reject
-from dropmill.model.fingerprint import Looks
+from dropmill.imaging.sizes import FINGERPRINT_SIDE as SIDE
+from dropmill.model.fingerprint import STREAMED_VERSION, Looks
 from dropmill.model.outcome import Reason
-
-SIDE: Final = 512
-"""The longer side of G in pixels; smaller pictures are not enlarged."""
 
 
 def look(attempt: Attempt) -> None:
@@ -24,7 +22,8 @@ def look(attempt: Attempt) -> None:
     if frame is None:
         raise reject(Reason.CORRUPT, "no frame could be decoded")
     if attempt.looks is None:
-        attempt.looks = looks_of(frame.image)
+        looks = looks_of(frame.image)
+        attempt.looks = replace(looks, version=STREAMED_VERSION) if attempt.stream_scale else looks
     attempt.frames = _again(frame, attempt.frames)
 
 

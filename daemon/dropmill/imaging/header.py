@@ -9,8 +9,8 @@ from typing import Final
 from PIL import ImageFile, TiffImagePlugin
 
 from dropmill.files.sniff import Kind
-from dropmill.imaging import codecs, metadata
-from dropmill.imaging.appetite import needs_bytes
+from dropmill.imaging import codecs, metadata, streaming
+from dropmill.imaging.appetite import needs_bytes, streamed_needs_bytes
 from dropmill.imaging.attempt import Attempt, Stop, decoding, reject
 from dropmill.model.fingerprint import Content
 from dropmill.model.image import Picture
@@ -76,7 +76,12 @@ def ask(attempt: Attempt) -> None:
     effective = hashlib.sha256(f"{coded} {attempt.orientation} {icc}".encode()).hexdigest()
     attempt.content = Content(sha256=attempt.sha256, coded_sha256=effective)
     picture = attempt.described()
-    if not attempt.wanted(Preview(attempt.content, picture.width, picture.height, needs_bytes(attempt))):
+    needs = needs_bytes(attempt)
+    attempt.stream_scale = streaming.plan(attempt, needs)
+    streams = attempt.stream_scale > 0
+    if streams:
+        needs = streamed_needs_bytes(attempt, attempt.stream_scale)
+    if not attempt.wanted(Preview(attempt.content, picture.width, picture.height, needs, streams)):
         raise Stop(Recognised(attempt.content))
 
 

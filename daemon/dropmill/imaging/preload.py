@@ -6,7 +6,7 @@ import io
 
 from PIL import Image, ImageColor, ImageFilter, ImagePalette, MpoImagePlugin
 
-from dropmill.imaging import codecs, colour, fingerprint
+from dropmill.imaging import codecs, colour, fingerprint, vips
 
 # What Pillow would import in the middle of some pictures; a confined worker reaches no library any more.
 _AT_FIRST_USE = (ImageColor, ImageFilter, ImagePalette, MpoImagePlugin)
@@ -21,6 +21,7 @@ def preload() -> None:
     codecs.set_up()
     if codecs.heif_available():
         codecs.heif_decoder()
+    vips.library()
     colour.warm()
     fingerprint.looks_of(Image.new("RGB", (64, 64), "gray"))
     for name in ("JPEG", "PNG", "WEBP", "AVIF"):

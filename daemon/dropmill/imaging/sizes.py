@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from dropmill.model.image import RenditionSpec
 
+FINGERPRINT_SIDE: Final = 512
+"""The longer side of G (DESIGN, *Fingerprints, exactly*) in pixels; smaller pictures are not enlarged."""
 # The longest side in pixels that a format can hold: libjpeg's JPEG_MAX_DIMENSION, WebP's 14 bits, and what common
 # AV1 decoders accept.
 LONGEST_SIDE: Final = {"jpeg": 65_500, "png": 65_500, "webp": 16_383, "avif": 16_384, "auto": 65_500}
@@ -46,6 +49,19 @@ def target(spec: RenditionSpec, width: int, height: int) -> Target:
         factor = min(factor, 1.0)
     factor = min(factor, LONGEST_SIDE[spec.format] / max(width, height))
     return Target(_pixels(width * factor), _pixels(height * factor))
+
+
+def needed_scale(specs: Iterable[RenditionSpec], width: int, height: int) -> float:
+    """The smallest scale, at most 1, at which a source of ``width`` x ``height`` serves all ``specs`` and the fingerprint."""
+    needed = FINGERPRINT_SIDE / max(width, height)
+    for spec in specs:
+        needed = max(needed, target(spec, width, height).scale(width, height))
+    return min(needed, 1.0)
+
+
+def dct_divisor(scale: float) -> int:
+    """By how much a JPEG decoder may divide each side, in the frequency domain, and still serve ``scale``."""
+    return next((divisor for divisor in (8, 4, 2) if scale * divisor <= 1.0), 1)
 
 
 def _fill(spec: RenditionSpec, width: int, height: int) -> Target:

@@ -22,13 +22,17 @@ _UNDO: Final = {
 
 def turn(attempt: Attempt) -> None:
     """Turn every frame; the decoders of TIFF and HEIF have already done it."""
-    undo = _UNDO.get(attempt.orientation)
-    if undo is None:
+    orientation = attempt.orientation
+    if orientation not in _UNDO:
         return
-    attempt.frames = (Frame(_turned(frame.image, undo), frame.duration_ms, frame.icc) for frame in attempt.frames)
+    attempt.frames = (Frame(turned(frame.image, orientation), frame.duration_ms, frame.icc) for frame in attempt.frames)
 
 
-def _turned(image: Image.Image, undo: Image.Transpose) -> Image.Image:
-    turned = image.transpose(undo)
-    turned.palette = image.palette
-    return turned
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    """``image`` with ``orientation`` (1 to 8, else nothing is done) undone."""
+    undo = _UNDO.get(orientation)
+    if undo is None:
+        return image
+    result = image.transpose(undo)
+    result.palette = image.palette
+    return result

@@ -8,10 +8,11 @@ from typing import Final
 
 import anyio
 
+from dropmill.errors import DropmillError
 from dropmill.files.copying import sweep_added
 from dropmill.files.lane import Lane
 from dropmill.files.private import put_back
-from dropmill.files.roots import sweep_staging
+from dropmill.files.roots import read_identity, sweep_staging
 from dropmill.files.scan import Leftover
 from dropmill.maintenance.drain import Drain
 from dropmill.model.inbox import Inbox
@@ -26,6 +27,10 @@ from dropmill.store.decisions import owe_disposal
 
 # Readiness waits that long for what an earlier run left owed; what takes longer goes on beside the new work.
 PATIENCE_SECONDS: Final = 10.0
+# Whether an output that was away at the start is back is looked at this often.
+AWAY_SECONDS: Final = 2.0
+# A command that made a file and did not come to lock it in that time is dead, whatever a share's clock says.
+FORGOTTEN_MS: Final = 3_600_000
 
 
 @dataclass(slots=True)
@@ -61,6 +66,7 @@ class Recovery:
         return len(rescued)
 
     def _owe_quarantine(self, session: Session, job: Job, detail: str) -> None:
+        owed.keep_unreplaced(session, job.id, self.clock.now_ms())
         inbox = self.inboxes.get(job.inbox)
         if inbox is not None:
             owe_disposal(session, job, inbox, Disposition.QUARANTINE, inbox.quarantine, None, None, detail)
@@ -68,36 +74,72 @@ class Recovery:
     async def run(self, rescued: int) -> None:
         """Once each owed row of an output was tried, remove staged files there that nobody owes; outputs side by side.
 
-        An output that hangs keeps its own inboxes waiting and nobody else.
+        An output that hangs keeps its own inboxes waiting and nobody else. One that is away is swept when it is back.
         """
-        outputs = {inbox.output.id: inbox.output.path for inbox in self.inboxes.values()}
+        outputs = {inbox.output.id: inbox for inbox in self.inboxes.values()}
+        away: list[Inbox] = []
         async with anyio.create_task_group() as group:
-            for output_id, path in outputs.items():
-                group.start_soon(self._output, output_id, path)
+            for inbox in outputs.values():
+                group.start_soon(self._output, inbox, away)
             for inbox in self.inboxes.values():
                 group.start_soon(self._inbox, inbox)
         if rescued or self._strays:
             self.emit(Recovered(rescued, self._strays))
         self.done.set()
+        async with anyio.create_task_group() as group:
+            for inbox in away:
+                group.start_soon(self._returned, inbox)
 
-    async def _output(self, output_id: int, path: bytes) -> None:
-        leaning = {name for name, inbox in self.inboxes.items() if inbox.output.id == output_id}
+    async def _output(self, inbox: Inbox, away: list[Inbox]) -> None:
+        leaning = self._leaning(inbox)
         for drain in self.drains:
-            if path in drain.folders or drain.inboxes & leaning:
+            if inbox.output.path in drain.folders or drain.inboxes & leaning:
                 await drain.looked.wait()
-        staged = await self.catalog.read(lambda session: owed.staged_names(session, output_id))
+        strays = await self._sweep(inbox)
+        if strays is None:
+            away.append(inbox)
+        else:
+            self._strays += strays
+
+    async def _returned(self, inbox: Inbox) -> None:
+        """No job of its inboxes is claimed while an output is away, so nothing is lost by waiting for the sweep."""
+        while (strays := await self._sweep(inbox)) is None:
+            await self.clock.sleep(AWAY_SECONDS)
+        if strays:
+            self.emit(Recovered(0, strays))
+
+    async def _sweep(self, inbox: Inbox) -> int | None:
+        """How many staged files were removed; None while the output is not the recorded one."""
+        output = inbox.output
         try:
-            self._strays += len(await self.lanes[path].call(sweep_staging, path, staged))
-        except OSError:
-            pass  # An output that cannot be read now is told of by whatever looks after it; strays wait for a restart.
-        self.waiting -= leaning
-        self.wake()
+            staged = await self.catalog.read(lambda session: owed.staged_names(session, output.id))
+            found = await self.lanes[output.path].call(_sweep_recorded, output.path, inbox.output_uuid, staged)
+        except (OSError, DropmillError):
+            found = 0  # What cannot be removed waits for another start: it harms nobody.
+        if found is not None:
+            self.waiting -= self._leaning(inbox)
+            self.wake()
+        return found
+
+    def _leaning(self, inbox: Inbox) -> set[str]:
+        return {name for name, other in self.inboxes.items() if other.output.id == inbox.output.id}
 
     async def _inbox(self, inbox: Inbox) -> None:
+        before_ns = (self.clock.now_ms() - FORGOTTEN_MS) * 1_000_000
         try:
-            await self.lanes[inbox.root.path].call(sweep_added, inbox.root.path)
+            await self.lanes[inbox.root.path].call(sweep_added, inbox.root.path, before_ns)
         except OSError:
             return  # An inbox that cannot be read now is told of by its watch.
+
+
+def _sweep_recorded(output: bytes, identity: str, staged: set[str]) -> int | None:
+    """Blocking. None where the output is away, out of reach or another one: then nothing is published there either."""
+    try:
+        if read_identity(output) != identity:
+            return None
+    except (OSError, DropmillError):
+        return None
+    return len(sweep_staging(output, staged))
 
 
 def put_back_strays(

@@ -13,11 +13,12 @@ from typing import Final, Literal
 
 import anyio
 
+from dropmill.errors import DropmillError
 from dropmill.files.lane import Lane
 from dropmill.files.room import Room, answers, room_of, room_of_output
 from dropmill.model.inbox import Inbox
 from dropmill.model.outcome import Reason
-from dropmill.observe.facts import Completed, Emit, Fact, Held, Rescheduled, Unheld
+from dropmill.observe.facts import Completed, Emit, Fact, Held, Rescheduled, StateTrouble, Unheld
 from dropmill.ports import ALL_INBOXES, Clock
 
 LOOK_SECONDS: Final = 2.0
@@ -101,6 +102,7 @@ class Surroundings:
         self._on_held = on_held
         self._on_well = on_well
         self._held: dict[str, Trouble] = {}
+        self._untold: set[str] = set()
         self._room_for_more = anyio.Event()
         self._room_for_more.set()
         self.folders: Sequence[Folder] = [*_folders(inboxes, lanes), _state(state_dir)]
@@ -141,7 +143,10 @@ class Surroundings:
 
     async def run(self) -> None:
         while True:
-            await self.look()
+            try:
+                await self.look()
+            except DropmillError as error:  # A catalog that cannot be written just now: the next look tries again.
+                self._emit(StateTrouble("looking after the folders", str(error)))
             await self._clock.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
@@ -226,8 +231,10 @@ class Surroundings:
             self._room_for_more.set()
         for name in sorted(well):
             self._emit(Unheld(name))
-        if well:
-            await self._on_well(well - {ALL_INBOXES})
+        self._untold |= well
+        if self._untold:
+            await self._on_well(self._untold - {ALL_INBOXES})
+            self._untold.clear()
 
     def _reasons_to_hold(self) -> dict[str, tuple[Folder, Trouble]]:
         reasons: dict[str, tuple[Folder, Trouble]] = {}

@@ -7,6 +7,8 @@ from typing import Final
 
 # Grows whenever a digest or hash of the same file would come out differently; kept beside each stored hash.
 FINGERPRINT_VERSION: Final = 1
+STREAMED_VERSION: Final = FINGERPRINT_VERSION + 1000
+"""Of hashes of a picture that libvips reduced on the way: up to two bits from those that G gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Looks:
     ahash: int
     phash256: str
     texture: float
+    version: int = FINGERPRINT_VERSION
 
 
 def to_int64(unsigned: int) -> int:

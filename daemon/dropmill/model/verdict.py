@@ -15,6 +15,8 @@ class Presence(StrEnum):
 
     HOLDS = "holds"
     SAME_FILE = "same file"
+    RENAMED = "renamed"
+    """They left it, and the file that asks has the inode that it had."""
     GONE = "gone"
     UNKNOWN = "unknown"
 
@@ -82,7 +84,10 @@ Verdict = Unchanged | Moved | Duplicate | Publish | LookFirst
 
 
 def decide(evidence: Evidence) -> Verdict:
-    """The same path and bytes are unchanged, vanished homes mean a move; only otherwise is it a duplicate."""
+    """The same path and bytes are unchanged, vanished homes mean a move; only otherwise is it a duplicate.
+
+    Where other homes still hold the bytes, only the one that has the file's own inode tells a move from a new copy.
+    """
     if evidence.forced:
         return Publish()
     if evidence.known_here is not None:
@@ -91,6 +96,9 @@ def decide(evidence: Evidence) -> Verdict:
     for home in homes:
         if home.presence is Presence.SAME_FILE:  # A hard link: both names stay catalogued.
             return Moved(home.image_id, home.rel, left=False)
+    for home in homes:
+        if home.presence is Presence.RENAMED:
+            return Moved(home.image_id, home.rel, left=True)
     unknown = tuple(home.rel for home in homes if home.presence is Presence.UNKNOWN)
     if unknown:
         return LookFirst(unknown)

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Final, cast
 
 from dropmill.model.file import Signature
-from dropmill.model.fingerprint import Content, Looks
+from dropmill.model.fingerprint import FINGERPRINT_VERSION, STREAMED_VERSION, Content, Looks
 from dropmill.model.image import Limits, Picture, Recipe, RenditionSpec
 from dropmill.model.outcome import Reason
 
@@ -38,6 +38,8 @@ class WorkRequest:
     """Permission bits of each rendition, whatever the umask."""
     gid: int = -1
     """Group of each rendition; -1 leaves it to the system."""
+    budget_bytes: int = 0
+    """What a picture may take of memory before it is streamed, where that is possible; 0 for never. Set by the pool."""
 
     @property
     def place(self) -> Place:
@@ -55,6 +57,8 @@ class Preview:
     width: int
     height: int
     needs_bytes: int = 0
+    streams: bool = False
+    """libvips reduces the picture while it reads it, so what goes wrong proves nothing about the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,7 @@ def request_to_wire(request: WorkRequest) -> Wire:
         "limits": _flat(request.limits),
         "mode": request.mode,
         "gid": request.gid,
+        "budget_bytes": request.budget_bytes,
     }
 
 
@@ -178,6 +183,7 @@ def request_from_wire(wire: Wire) -> WorkRequest:
         limits=Limits(**wire["limits"]),
         mode=wire["mode"],
         gid=wire["gid"],
+        budget_bytes=wire["budget_bytes"],
     )
 
 
@@ -223,7 +229,8 @@ def _result(wire: Wire) -> WorkResult | Preview:
     if kind == "Recognised":
         return Recognised(content)
     if kind == "Preview":
-        return Preview(content, _count(wire["width"]), _count(wire["height"]), _count(wire["needs_bytes"]))
+        width, height, needs_bytes = (_count(wire[name]) for name in ("width", "height", "needs_bytes"))
+        return Preview(content, width, height, needs_bytes, wire["streams"] is True)
     if kind == "Processed":
         return Processed(
             content, _looks(wire["looks"]), _picture(wire["picture"]), tuple(map(_rendered, wire["renditions"]))
@@ -238,7 +245,14 @@ def _looks(wire: Wire) -> Looks:
         ahash=_uint64(wire["ahash"]),
         phash256=_hex256(wire["phash256"]),
         texture=_finite(wire["texture"]),
+        version=_version(wire["version"]),
     )
+
+
+def _version(value: object) -> int:
+    if type(value) is int and value in {FINGERPRINT_VERSION, STREAMED_VERSION}:
+        return value
+    raise ValueError("not a version of fingerprints")
 
 
 def _picture(wire: Wire) -> Picture:

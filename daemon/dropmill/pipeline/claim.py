@@ -70,10 +70,15 @@ class Claimer:
 
     async def give_back(self, inbox: str | None) -> None:
         """Release what was claimed ahead, of one inbox or of all, and has not begun: a pause holds from now on."""
-        back = [job for job in self._ahead if inbox in {None, job.inbox}]
+        back = deque(job for job in self._ahead if inbox in {None, job.inbox})
         self._ahead = deque(job for job in self._ahead if job not in back)
-        for job in back:
-            await self._release(job)
+        try:
+            while back:
+                await self._release(back[0])
+                back.popleft()
+        finally:
+            # Where the catalog could not be written, those left are still ours to do.
+            self._ahead.extendleft(reversed(back))
 
     async def take_back(self, inbox: str) -> None:
         """Give back everything of an inbox, what runs included: its folders have stopped answering (W40)."""
@@ -96,7 +101,10 @@ class Claimer:
                 self._hand_out(group)
                 with anyio.move_on_after(wait_seconds):
                     await self._wake.wait()
-            await self.give_back(None)
+            try:
+                await self.give_back(None)
+            except DropmillError as error:
+                self._emit(StateTrouble("claim", str(error)))  # The next start gives them back.
         self._ended.set()
 
     async def _fill(self) -> float:
@@ -159,7 +167,10 @@ class Claimer:
         with anyio.CancelScope(shield=True):
             await self._ended.wait()
         for job in cut:
-            await self._release(job)
+            try:
+                await self._release(job)
+            except DropmillError as error:
+                self._emit(StateTrouble("claim", str(error)))
         return self._given_back
 
     async def _release(self, job: Job) -> None:

@@ -11,13 +11,12 @@ import anyio
 
 from dropmill.errors import DropmillError
 from dropmill.files import dispose as files
-from dropmill.files.access import signature
 from dropmill.files.lane import Lane
 from dropmill.files.moving import Target
 from dropmill.files.reason import write_reason
 from dropmill.files.roots import read_identity
 from dropmill.model.backoff import owed_wait_seconds
-from dropmill.model.file import Signature, shown
+from dropmill.model.file import shown
 from dropmill.model.inbox import Inbox
 from dropmill.model.names import with_suffix
 from dropmill.model.outcome import EXPLANATIONS, Reason
@@ -30,6 +29,8 @@ from dropmill.store.catalog import Catalog
 
 MOST_NAMES: Final = 50
 ANSWER_SECONDS: Final = 5.0
+# A share over a poor line still gets the rendition of an anchor read.
+SLOWEST_BYTES_PER_SECOND: Final = 100_000
 
 
 class Disposer:
@@ -77,7 +78,11 @@ class Disposer:
                 await self._clock.sleep(1.0)
 
     async def _attempt(self, disposal: Disposal, inbox: Inbox) -> None:
-        if disposal.anchor_image_id is not None and not await self._anchor_stands(disposal.anchor_image_id):
+        if (
+            disposal.anchor_image_id is not None
+            and not await self._is_finished(disposal)
+            and not await self._anchor_stands(disposal.anchor_image_id)
+        ):
             reopened = await self._catalog.write(
                 lambda session: owed.reopen_duplicate(session, disposal.job_id, disposal.anchor_image_id)
             )
@@ -94,6 +99,20 @@ class Disposer:
             name = await self._record_target(disposal, with_suffix(disposal.rel, suffix))
         await self._conclude(disposal, result)
 
+    async def _is_finished(self, disposal: Disposal) -> bool:
+        """Whether an interrupted run has moved it already, so that what it leans on need not be there any more."""
+        if disposal.target is None or disposal.target_name is None:
+            return False
+        return await self._lanes[disposal.root].call(
+            files.already_moved,
+            disposal.root,
+            disposal.rel,
+            str(disposal.job_id),
+            disposal.signature,
+            disposal.sha256,
+            Target(disposal.target, disposal.target_name),
+        )
+
     async def _record_target(self, disposal: Disposal, name: bytes) -> bytes:
         if disposal.target is not None:
             await self._catalog.write(lambda session: owed.record_target(session, disposal.id, name))
@@ -101,8 +120,10 @@ class Disposer:
 
     async def _conclude(self, disposal: Disposal, result: files.DisposeResult) -> None:
         match result:
-            case files.Moved(name=name) | files.AlreadyDone(name=name):
+            case files.Moved(name=name, left=left) | files.AlreadyDone(name=name, left=left):
                 await self._done(disposal, "moved", name)
+                if left is not None:
+                    self._hint(disposal.inbox, left)
             case files.Deleted():
                 await self._done(disposal, "deleted", None)
             case files.Gone():
@@ -137,13 +158,13 @@ class Disposer:
         Raises OSError where that cannot be told now.
         """
         standing = await self._catalog.read(lambda session: owed.standing_files(session, image_id))
-        for output, name, size_bytes in standing:
+        for output, name, size_bytes, sha256 in standing:
             # Another inbox's output, perhaps: one that hangs holds back this duplicate alone (W40).
             lane = self._lanes.get(output)
             if lane is None or await lane.call_within(ANSWER_SECONDS, read_identity, output) is None:
                 raise OSError(0, "the output of the picture that this one duplicates is not there")
-            seen = await lane.call_within(ANSWER_SECONDS, signature, output, name)
-            if isinstance(seen, Signature) and seen.size_bytes == size_bytes:
+            patience = ANSWER_SECONDS + size_bytes / SLOWEST_BYTES_PER_SECOND
+            if await lane.call_within(patience, files.stands, output, name, size_bytes, sha256):
                 return True
         return False
 

@@ -166,7 +166,8 @@ def move_into_place(inbox: Inbox, publications: Sequence[Publication]) -> list[A
         return [(publication, error) for publication in publications]
     # All renditions of an image get the same new name, so none of them moves where one finds its name taken.
     taken = {publication.job_id for publication in publications if _foreign(publication)}
-    free = [publication for publication in publications if publication.job_id not in taken]
+    # One that has moved already, in a run that died before it could say so, stays where it is (PROTOCOL 8).
+    free = [p for p in publications if p.job_id not in taken or _in_place(p)]
     wanted = [
         files.Wanted(p.staged_name, p.ino, p.sha256, p.size_bytes, p.final_name, p.replaces_ino, p.replaces_sha256)
         for p in free
@@ -177,7 +178,8 @@ def move_into_place(inbox: Inbox, publications: Sequence[Publication]) -> list[A
     except OSError as error:
         results = [error] * len(free)
     attempted: list[Attempted] = list(zip(free, results, strict=True))
-    return attempted + [(p, files.NameTaken()) for p in publications if p.job_id in taken]
+    tried = {p.id for p in free}
+    return attempted + [(p, files.NameTaken()) for p in publications if p.id not in tried]
 
 
 def _foreign(publication: Publication) -> bool:
@@ -191,6 +193,15 @@ def _foreign(publication: Publication) -> bool:
     if not isinstance(seen, Signature):
         return True
     return seen.ino not in {publication.ino, publication.replaces_ino} and seen.size_bytes != publication.size_bytes
+
+
+def _in_place(publication: Publication) -> bool:
+    """Whether the file at the final name is ours. By its inode and size: a look is all that this costs."""
+    try:
+        seen = signature(publication.output, publication.final_name)
+    except OSError:
+        return False
+    return isinstance(seen, Signature) and (seen.ino, seen.size_bytes) == (publication.ino, publication.size_bytes)
 
 
 def _done(result: files.PublishResult | OSError) -> bool:

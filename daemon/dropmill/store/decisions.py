@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dropmill.model.file import Signature
-from dropmill.model.fingerprint import FINGERPRINT_VERSION, Content, from_int64, to_int64
+from dropmill.model.fingerprint import Content, from_int64, to_int64
 from dropmill.model.inbox import Inbox, Root
 from dropmill.model.job import Job
 from dropmill.model.outcome import Outcome, Reason
@@ -26,7 +26,7 @@ from dropmill.model.verdict import (
     decide,
 )
 from dropmill.model.work import Processed, Recognised, Rendered
-from dropmill.store import queue
+from dropmill.store import owed, queue
 from dropmill.store.connection import Row, Session
 from dropmill.store.rows import signature_of, signature_values
 
@@ -240,6 +240,7 @@ def supersede(session: Session, job: Job, now_ms: int) -> bool:
     """
     if not _complete(session, job, Outcome.SUPERSEDED, None, None, now_ms):
         return False
+    owed.keep_unreplaced(session, job.id, now_ms)
     place = {"root_id": session.value("job_root", id=job.id), "rel": job.rel}
     seen = session.one("source_get", **place)
     if seen is not None and signature_of(seen) == job.signature:
@@ -259,6 +260,7 @@ def discard(
     ):
         return False
     queue.end_attempt(session, job, f"discarded: {reason}", detail, now_ms)
+    owed.keep_unreplaced(session, job.id, now_ms)
     if move:
         owe_disposal(session, job, inbox, Disposition.QUARANTINE, inbox.quarantine, None, None, detail)
     return True
@@ -321,7 +323,7 @@ def _put_image(session: Session, job: Job, result: Processed, now_ms: int) -> in
         "image_put",
         sha256=result.content.sha256,
         coded_sha256=result.content.coded_sha256,
-        fingerprint_version=FINGERPRINT_VERSION,
+        fingerprint_version=looks.version,
         phash=to_int64(looks.phash),
         dhash=to_int64(looks.dhash),
         ahash=to_int64(looks.ahash),

@@ -141,6 +141,13 @@ def retired(session: Session, publication_id: int) -> None:
     session.run("publication_retired", id=publication_id)
 
 
+def keep_unreplaced(session: Session, job_id: int, now_ms: int) -> None:
+    """A job that was rendered again ended without renditions: what it was to replace stands, and its path leans on it."""
+    session.run("versions_stand_again", job_id=job_id, now_ms=now_ms)
+    session.run("publications_stand_again", job_id=job_id)
+    session.run("publications_stay_retired", job_id=job_id)
+
+
 def staged_names(session: Session, output_id: int) -> set[str]:
     """Staged files of an output that are still owed; all others in its staging directory are strays."""
     return {row["staged_name"] for row in session.all("staged_owed", output_id=output_id)}
@@ -174,13 +181,20 @@ def due_disposals(session: Session, inboxes: Collection[str], now_ms: int) -> li
     ]
 
 
-def standing_files(session: Session, image_id: int) -> list[tuple[bytes, bytes, int]]:
-    """Visible renditions of an image as (output, name, size in bytes), for re-verifying an anchor (PROTOCOL 10)."""
-    return [
-        (row["output_path"], row["final_name"], row["size_bytes"])
-        for row in session.all("publications_of_image", image_id=image_id)
-        if row["state"] == "visible"
-    ]
+def standing_files(session: Session, image_id: int) -> list[tuple[bytes, bytes, int, str]]:
+    """Visible renditions of an image as (output, name, size in bytes, SHA-256), for re-verifying an anchor (PROTOCOL 10).
+
+    Small ones first: one that stands is enough, and it is read.
+    """
+    rows = session.all("publications_of_image", image_id=image_id)
+    return sorted(
+        (
+            (row["output_path"], row["final_name"], row["size_bytes"], row["sha256"])
+            for row in rows
+            if row["state"] == "visible"
+        ),
+        key=lambda file: file[2],
+    )
 
 
 def record_target(session: Session, disposal_id: int, target_name: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dropmill.model.file import Signature
 from dropmill.model.job import NewJob, rank_ms
-from dropmill.store import queue
+from dropmill.store import owed, queue
 from dropmill.store.connection import Session
 from dropmill.store.rows import signature_values
 
@@ -14,6 +14,7 @@ def cancel(session: Session, job_id: int, now_ms: int) -> bool:
     if session.run("job_cancel", id=job_id, now_ms=now_ms) != 1:
         return False
     session.run("attempt_cancel", job_id=job_id, now_ms=now_ms)
+    owed.keep_unreplaced(session, job_id, now_ms)
     return True
 
 

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
+from collections.abc import Awaitable, Callable
+
+from dropmill.model.work import Preview
+from dropmill.workers import hardening
+from dropmill.workers.member import Member
 
 
 class Admission:
@@ -21,6 +27,26 @@ class Admission:
     def waiting(self) -> int:
         """How many wait for room."""
         return len(self._line)
+
+    def gate(
+        self, member: Member, wanted: Callable[[Preview], Awaitable[bool]], held: list[int]
+    ) -> Callable[[Preview], Awaitable[bool]]:
+        """``wanted``, and then room, which ``held`` tells of; one that needs more than its worker may take gets it."""
+
+        async def gate(preview: Preview) -> bool:
+            if not await wanted(preview):
+                return False
+            await self.enter(preview.needs_bytes)
+            held.append(preview.needs_bytes)
+            more_bytes = min(preview.needs_bytes, self.room_bytes) - member.budget_bytes
+            if more_bytes > 0:
+                member.leaving = True
+                member.budget_bytes += more_bytes
+                with contextlib.suppress(OSError):  # Gone, or not ours to change: it tries with what it has.
+                    hardening.raise_memory_limit(member.pid, more_bytes)
+            return True
+
+        return gate
 
     async def enter(self, needs_bytes: int) -> None:
         """Return once there is room; to be followed by ``leave`` with the same number."""

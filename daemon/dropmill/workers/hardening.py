@@ -14,6 +14,7 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 # From <malloc.h>; the threshold of mmap is the largest that glibc takes on 64-bit machines.
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
+_M_ARENA_MAX: Final = -8
 _LARGEST_MMAP_THRESHOLD_BYTES: Final = 32 << 20
 
 # A terminal, systemd or a shell sends these to whole process groups; the daemon alone decides when its workers end.
@@ -79,6 +80,7 @@ def keep_freed_memory(limit_bytes: int) -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 1)  # Each thread of a decoder would else reserve 64 MiB of the address space.
         mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD_BYTES)
         mallopt(_M_TRIM_THRESHOLD, min(limit_bytes, (1 << 31) - 1))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
@@ -12,9 +12,8 @@ import anyio
 from anyio.abc import TaskGroup
 
 from dropmill.model.outcome import Reason
-from dropmill.model.work import Place, Preview, WorkerLost, WorkRequest, WorkResult
+from dropmill.model.work import Place, Preview, Rejected, Troubled, WorkerLost, WorkRequest, WorkResult
 from dropmill.ports import Clock, PoolStats
-from dropmill.workers import hardening
 from dropmill.workers.admission import Admission
 from dropmill.workers.ending import Ended, cause, how
 from dropmill.workers.frames import Breach, Closed
@@ -25,6 +24,8 @@ from dropmill.workers.output import WorkerOutput
 _KILL_SECONDS: Final = 10.0  # After SIGKILL; one that is not gone by then waits in the kernel, on a dead disk or share.
 _RETRY_FIRST_SECONDS: Final = 0.1
 _RETRY_LAST_SECONDS: Final = 30.0
+# Ends of an attempt by libvips, after which the ordinary decoder gets one, with all the memory that it takes.
+_PROVES_NOTHING: Final = (Rejected, Troubled, WorkerLost)
 
 
 class ProcessPool:
@@ -123,12 +124,32 @@ class ProcessPool:
         allowance_seconds: Callable[[Preview], float],
     ) -> WorkResult | WorkerLost:
         """As the port says. What ``wanted`` raises comes out of here, once the worker has been killed."""
+        streams = False
+
+        async def heard(preview: Preview) -> bool:
+            nonlocal streams
+            streams = preview.streams
+            return await wanted(preview)
+
+        first = replace(request, budget_bytes=self._budget_bytes)
+        result = await self._attempt(first, timeout_seconds, heard, allowance_seconds)
+        if streams and isinstance(result, _PROVES_NOTHING) and result.reason is not Reason.INTERRUPTED:
+            return await self._attempt(request, timeout_seconds, wanted, allowance_seconds)
+        return result
+
+    async def _attempt(
+        self,
+        request: WorkRequest,
+        timeout_seconds: float,
+        wanted: Callable[[Preview], Awaitable[bool]],
+        allowance_seconds: Callable[[Preview], float],
+    ) -> WorkResult | WorkerLost:
         while True:
             member = await self._lease(request.place)
             held: list[int] = []
             try:
                 result = await member.exchange(
-                    request, timeout_seconds, self._gate(member, wanted, held), allowance_seconds
+                    request, timeout_seconds, self._admission.gate(member, wanted, held), allowance_seconds
                 )
             except NotTaken:
                 self._busy -= 1
@@ -150,26 +171,6 @@ class ProcessPool:
                     self._admission.leave(needs_bytes)
             self._give_back(member)
             return result
-
-    def _gate(
-        self, member: Member, wanted: Callable[[Preview], Awaitable[bool]], held: list[int]
-    ) -> Callable[[Preview], Awaitable[bool]]:
-        """``wanted``, and then room in memory, which ``held`` tells of."""
-
-        async def gate(preview: Preview) -> bool:
-            if not await wanted(preview):
-                return False
-            await self._admission.enter(preview.needs_bytes)
-            held.append(preview.needs_bytes)
-            more_bytes = min(preview.needs_bytes, self._admission.room_bytes) - self._budget_bytes
-            if more_bytes > 0:
-                member.leaving = True
-                member.budget_bytes = self._budget_bytes + more_bytes
-                with contextlib.suppress(OSError):  # Gone, or not ours to change: it tries with what it has.
-                    hardening.raise_memory_limit(member.pid, more_bytes)
-            return True
-
-        return gate
 
     # Leasing.
 

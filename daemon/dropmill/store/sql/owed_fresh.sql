@@ -1,4 +1,5 @@
--- Whether anything owed to the configured folders could be done now and has not been tried yet.
+-- Whether anything owed to the configured folders could be done now and has not been tried yet; what is due, as the
+-- statements *_due.sql and publications_retiring.sql have it.
 SELECT EXISTS (
   SELECT 1 FROM publications AS p
   WHERE p.state = 'owed' AND p.attempts = 0 AND p.output_id IN (SELECT value FROM json_each(:outputs))
@@ -12,10 +13,13 @@ SELECT EXISTS (
 ) OR EXISTS (
   SELECT 1 FROM disposals AS d JOIN jobs AS j ON j.id = d.job_id
   WHERE d.state = 'owed' AND d.attempts = 0 AND j.inbox IN (SELECT value FROM json_each(:inboxes))
-    AND NOT EXISTS (SELECT 1 FROM publications AS p WHERE p.job_id = d.job_id AND p.state IN ('owed', 'failed'))
+    AND NOT EXISTS (
+      SELECT 1 FROM publications AS p WHERE p.job_id = d.job_id AND (
+        p.state = 'owed' OR (p.state = 'failed' AND (p.visible_at_ms IS NULL OR d.disposition = 'delete'))))
     AND NOT EXISTS (
       SELECT 1 FROM publications AS p JOIN publications AS n ON n.job_id = p.retired_by
-      WHERE p.job_id = d.job_id AND p.state = 'retiring' AND n.state IN ('owed', 'failed'))
+      WHERE p.job_id = d.job_id AND p.state = 'retiring' AND (
+        n.state = 'owed' OR (n.state = 'failed' AND (p.visible_at_ms IS NULL OR d.disposition = 'delete'))))
     AND (d.anchor_image_id IS NULL OR NOT EXISTS (
       SELECT 1 FROM publications AS p WHERE p.image_id = d.anchor_image_id AND p.state = 'owed'))
 ) OR EXISTS (
