@@ -110,7 +110,7 @@ class Mill:
             errors="surrogateescape",
             timeout=120,
             cwd=self.root,
-            env=clean_environment(),
+            env=clean_environment() | self.environment,
             **{"check": False, **options},
         )
 

@@ -151,6 +151,11 @@ def test_w05_what_grew_after_it_settled_is_superseded_and_settles_again(make: Ma
     assert mill.outputs() == ["a-t.jpg"]
 
 
+def trouble(mill: Mill) -> str:
+    """What the status says to be wrong with the inbox."""
+    return str(mill.get("/api/v1/status").json()["inboxes"][0]["trouble"])
+
+
 @pytest.mark.long
 def test_w04_a_file_that_is_busy_for_a_while_is_processed_later(tmp_path: Path) -> None:
     for fault, note in ((("read", errno.EBUSY), "busy"), (("open", errno.EACCES), "unreadable")):
@@ -166,12 +171,11 @@ def test_w04_a_file_that_is_busy_for_a_while_is_processed_later(tmp_path: Path) 
                 mill.wait_for(lambda mill=mill, note=note: note in story(mill, "a.jpg").lower())
                 assert mill.outputs() == []
                 if note == "busy":
-                    (inbox,) = mill.get("/api/v1/status").json()["inboxes"]
-                    assert "a.jpg (Device or resource busy)" in inbox["trouble"]
-                    assert mill.log.read_text().count("a file cannot be looked at") == 1
+                    mill.wait_for(lambda mill=mill: "a.jpg (Device or resource busy)" in trouble(mill))
+                    mill.wait_for(lambda mill=mill: mill.log.read_text().count("a file cannot be looked at") == 1)
                 disk.heal()
                 mill.wait_for(lambda mill=mill: outcomes(mill) == ["published"])
-                assert mill.get("/api/v1/status").json()["inboxes"][0]["trouble"] == ""
+                assert trouble(mill) == ""
             finally:
                 mill.stop()
 

@@ -16,6 +16,7 @@ import pytest
 
 from crashing import Crash, dying, from_every_crash
 from dropmill.files import copying, lease
+from dropmill.files.access import closing, open_root
 from dropmill.files.copying import copy_into
 from dropmill.files.dispose import (
     AlreadyDone,
@@ -28,7 +29,7 @@ from dropmill.files.dispose import (
     already_moved,
     dispose,
 )
-from dropmill.files.moving import Target
+from dropmill.files.moving import Target, passing_name
 from dropmill.files.private import put_back
 from dropmill.files.reason import write_reason
 from dropmill.model.file import Signature
@@ -215,6 +216,21 @@ def test_w23_what_an_interrupted_copy_brought_home_is_told_although_its_private_
     assert near.dispose() == AlreadyDone(b"deep/sub/IMG.jpg", left=REL)
     assert near.source.read_bytes() == OTHER
     assert near.archive_files()["IMG.jpg"] == BYTES
+
+
+@pytest.mark.parametrize("there", [None, OTHER])
+def test_s12_a_copy_that_a_failing_disk_kept_from_being_removed_goes_with_the_next_call(near, there):
+    near.fresh()
+    goal = near.archive / "deep" / "sub"
+    goal.mkdir(parents=True)
+    with closing(open_root(os.fsencode(near.source.parent))) as dir_fd:
+        left = goal / os.fsdecode(passing_name(dir_fd, b".dropmill-12"))
+    left.write_bytes(BYTES[:10])
+    near.source.unlink()
+    if there is not None:
+        near.source.write_bytes(there)
+    assert isinstance(near.dispose(), Gone | NotOurs)
+    assert not left.exists()
 
 
 def test_q01_what_is_moved_already_is_known_without_its_anchor(near):

@@ -109,6 +109,7 @@ async def main(folder):
     async with a_pool(2) as pool:
         first = asyncio.create_task(run(pool, sys.argv[2], folder, job_id=1))
         await run(pool, "answer", job_id=2)
+        await eventually(lambda: len(pool.stats().pids) == 2)
         with open(folder + "/pids.part", "w") as file:
             print(pool.zygote_pid, *pool.stats().pids, file=file)
         import os

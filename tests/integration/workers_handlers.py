@@ -237,6 +237,23 @@ def feast(request: WorkRequest, wanted: Callable[[Preview], bool], argument: str
 
 
 @behaviour
+def stream(request: WorkRequest, wanted: Callable[[Preview], bool], argument: str) -> WorkResult | None:
+    """Stream where that is allowed, and end by ``argument``; else be sound."""
+    streams = request.budget_bytes > 0
+    wanted(Preview(content_of(request.job_id, request.epoch), 1, 1, (10 if streams else 100) << 20, streams))
+    say(request, f"asked-{streams}")
+    if streams and argument == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if streams and argument == "hang":
+        time.sleep(3600)
+    if streams and argument == "memory":
+        raise MemoryError
+    if streams and argument in {"corrupt", "interrupted"}:
+        return Rejected(Reason.CORRUPT, "so it says")
+    return Troubled(Reason.MEMORY_LIMIT, "so it says") if streams and argument == "troubled" else None
+
+
+@behaviour
 def fork_and_spin(request: WorkRequest, wanted: Callable[[Preview], bool], argument: str) -> None:
     child = os.fork()
     if child == 0:

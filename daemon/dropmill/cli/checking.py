@@ -106,6 +106,9 @@ def _codecs() -> list[Remark]:
                 "pip install 'dropmill[heif]'",
             )
             told.append(Remark("note", "", "", text, what))
+        elif name == "libvips":
+            text = "pictures above workers.memory_limit_mb wait for room in memory: libvips, to stream them, is not installed"
+            told.append(Remark("note", "", "", text, "pip install 'dropmill[vips]'"))
         else:
             told.append(Remark("warning", "", "", f"{name} is missing from the imaging libraries", remedy))
     return told

@@ -143,6 +143,9 @@ def dispose(
         original = _Original(dir_fd, rel, name, private_tag, expected, sha256, goal, target, lease_believed)
         resumed = look(dir_fd, original.private) is not None
         result = _take_out(original)
+        if goal is not None and isinstance(result, AlreadyDone | Gone | NotOurs):
+            # An earlier call, put back by a failing disk, may not have been able to remove its copy; none comes after.
+            forget_copy(dir_fd, original.private, goal)
         if goal is None or not isinstance(result, Moved | AlreadyDone) or not companions:
             return result
         resumed = resumed or isinstance(result, AlreadyDone)

@@ -19,10 +19,13 @@ _PROGRESSIVE: Final = 6
 # Of each rendition: its pixels, kept until all are encoded, and what its encoder takes while it works.
 _CANVAS: Final = 4
 _ENCODER: Final = {"jpeg": 8, "png": 6, "webp": 12, "avif": 36, "auto": 12}
-# What libvips takes besides the picture that it hands over: stacks and heaps of two threads, and rows on their way, of
-# which it keeps up to so many at once.
-_STREAM_BASE_BYTES: Final = 64 << 20
-_STREAM_ROWS: Final = 512
+# What libvips takes besides the picture that it hands over: stacks and heaps of two threads, and the rows on their way that
+# become so many of the result, of 4 samples at most; floats, while alpha is multiplied in. By the same peaks.
+_STREAM_BASE_BYTES: Final = 48 << 20
+_STREAM_ROWS: Final = 128
+_STREAM_OPAQUE: Final = 4
+_STREAM_ALPHA: Final = 16
+_PERHAPS_ALPHA: Final = frozenset({"LA", "P", "RGBA"})
 # Everything that does not grow with the picture: profiles, tables, the allocator's slack.
 _BASE_BYTES: Final = 32 << 20
 
@@ -50,8 +53,9 @@ def streamed_needs_bytes(attempt: Attempt, scale: float) -> int:
     decoding = math.ceil(image.width * scale) * math.ceil(image.height * scale) * each
     # The end of a JPEG may be looked at in a copy of its own.
     copies = 2 if attempt.kind is Kind.JPEG or attempt.anatomy.without_metadata else 1
-    rows = image.width * _STREAM_ROWS * (16 if each == _ELSE else 4)
-    return _BASE_BYTES + _STREAM_BASE_BYTES + copies * len(attempt.data) + decoding + rows + _outputs(attempt)
+    rows = min(image.height, math.ceil(_STREAM_ROWS / scale))
+    under_way = image.width * rows * (_STREAM_ALPHA if image.mode in _PERHAPS_ALPHA else _STREAM_OPAQUE)
+    return _BASE_BYTES + _STREAM_BASE_BYTES + copies * len(attempt.data) + decoding + under_way + _outputs(attempt)
 
 
 def _outputs(attempt: Attempt) -> int:

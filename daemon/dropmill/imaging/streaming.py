@@ -89,7 +89,7 @@ def reduced(attempt: Attempt) -> Image.Image:
     library = vips.library()
     try:
         image = _pillow(_shrunk(library, attempt))
-    except (library.Error, MemoryError) as error:
+    except (library.Error, ValueError, MemoryError) as error:
         text = " ".join(str(error).split())[:200]
         sys.stderr.write(f"libvips could not stream it, Pillow is to decode it: {text}\n")
         raise Stop(Troubled(Reason.MEMORY_LIMIT, f"could not be streamed: {text}")) from error
@@ -98,14 +98,17 @@ def reduced(attempt: Attempt) -> Image.Image:
 
 
 def _shrunk(library: Any, attempt: Attempt) -> pyvips.Image:
-    scale, options = attempt.stream_scale, {}
-    if attempt.kind is Kind.JPEG:
-        options["shrink"] = divisor = dct_divisor(scale)
-        scale *= divisor
+    divisor = dct_divisor(attempt.stream_scale) if attempt.kind is Kind.JPEG else 1
+    options = {"shrink": divisor} if divisor > 1 else {}
+    scale = attempt.stream_scale * divisor
     # A buffer would be copied; a source reads where the bytes are.
     source = library.Source.new_from_memory(attempt.anatomy.without_metadata or attempt.data)
     load = getattr(library.Image, _LOADERS[attempt.kind])
     image = load(source, access="sequential", fail_on="error", **options)
+    found = (image.width * divisor, image.height * divisor)
+    # By length, because Pillow's TIFF has turned its sides already. What was let in must be what is decoded.
+    if any(abs(ours - its) >= divisor for ours, its in zip(sorted(attempt.opened().size), sorted(found), strict=True)):
+        raise ValueError(f"libvips finds {found[0]}x{found[1]} pixels")
     layout = image.format
     transparent = image.bands in {2, 4}
     if scale < 1.0:

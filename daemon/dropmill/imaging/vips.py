@@ -24,6 +24,8 @@ def library() -> Any:
         import pyvips
     except Exception:  # noqa: BLE001  # Without the native library this is an OSError, an Exception, or else; all mean "not here".
         return None
+    if not pyvips.at_least_libvips(8, 13):
+        return None  # Older ones cannot be kept to some of their decoders.
     pyvips.cache_set_max(0)
     pyvips.block_untrusted_set(True)
     pyvips.operation_block_set("VipsForeignLoad", True)

@@ -265,7 +265,8 @@ class Workers(Section):
     memory_limit_mb: Whole = Field(
         default=1024,
         ge=64,
-        description="Memory that one worker may take for its job, in MiB, beyond what it starts with.",
+        description="Memory that one worker may take for its job, in MiB, beyond what it starts with. "
+        "A picture that needs more is streamed where libvips is installed and can, or else waits for room.",
     )
     memory_total_mb: Whole = Field(
         default=0,

@@ -24,20 +24,20 @@ from dropmill.workers.output import WorkerOutput
 _KILL_SECONDS: Final = 10.0  # After SIGKILL; one that is not gone by then waits in the kernel, on a dead disk or share.
 _RETRY_FIRST_SECONDS: Final = 0.1
 _RETRY_LAST_SECONDS: Final = 30.0
-# Ends of an attempt by libvips, after which the ordinary decoder gets one, with all the memory that it takes.
+# About a file that libvips was to stream: the ordinary decoder then gets an attempt, with all the memory that it takes.
 _PROVES_NOTHING: Final = (Rejected, Troubled, WorkerLost)
 
 
 class ProcessPool:
     """``ports.WorkerPool`` by processes of our own, forked from a zygote that has loaded the imaging modules.
 
-    Entered once, in the thread that outlives it (the kernel ties the zygote's life to that thread). Entering starts the
-    zygote and waits for nothing; workers start as jobs come and go after ``idle_seconds`` without one.
+    Entered once, in the thread that outlives it (the kernel ties the zygote's life to it). Entering starts the zygote and
+    waits for nothing; workers start as jobs come and go after ``idle_seconds`` without one.
     ``memory_budget_mb`` is what a worker may map beyond the loaded modules, ``memory_room_bytes`` what pictures may take in
     all workers together, by their own estimate: one that finds no room waits, and one that needs more than a worker's
-    budget gets it, in a worker that is not used again. ``load`` names the module whose
-    ``process(request, wanted)`` does the work, and whose ``preload()``, if there is one, is called in the zygote.
-    ``on_output`` is told, on the loop, each line that a process of the pool prints.
+    budget gets it, in a worker that is not used again, or is streamed. ``load`` names the module whose ``process(request,
+    wanted)`` does the work, and whose ``preload()``, if there is one, is called in the zygote. ``on_output`` is told, on
+    the loop, each line that a process of the pool prints.
     """
 
     def __init__(
@@ -124,18 +124,18 @@ class ProcessPool:
         allowance_seconds: Callable[[Preview], float],
     ) -> WorkResult | WorkerLost:
         """As the port says. What ``wanted`` raises comes out of here, once the worker has been killed."""
-        streams = False
+        streamed = False
 
         async def heard(preview: Preview) -> bool:
-            nonlocal streams
-            streams = preview.streams
+            nonlocal streamed
+            streamed = preview.streams
             return await wanted(preview)
 
         first = replace(request, budget_bytes=self._budget_bytes)
         result = await self._attempt(first, timeout_seconds, heard, allowance_seconds)
-        if streams and isinstance(result, _PROVES_NOTHING) and result.reason is not Reason.INTERRUPTED:
-            return await self._attempt(request, timeout_seconds, wanted, allowance_seconds)
-        return result
+        if not streamed or not isinstance(result, _PROVES_NOTHING) or result.reason is Reason.INTERRUPTED:
+            return result
+        return await self._attempt(request, timeout_seconds, wanted, allowance_seconds)
 
     async def _attempt(
         self,
@@ -156,11 +156,11 @@ class ProcessPool:
                 self._tasks.start_soon(self._settle_unasked, member)
                 continue
             except DeadlinePassed:
-                lost = WorkerLost(Reason.TIMEOUT, "no result by the deadline; the worker was killed")
-                return await self._kill(member, lost)
+                late = "no result by the deadline; the worker was killed"
+                return await self._kill(member, WorkerLost(Reason.TIMEOUT, late))
             except Breach as breach:
-                lost = WorkerLost(Reason.WORKER_CRASHED, f"the worker broke the protocol and was killed: {breach}")
-                return await self._kill(member, lost)
+                broke = f"the worker broke the protocol and was killed: {breach}"
+                return await self._kill(member, WorkerLost(Reason.WORKER_CRASHED, broke))
             except Closed:
                 return await self._settle(member)
             except BaseException:
