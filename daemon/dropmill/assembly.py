@@ -9,13 +9,13 @@ import uuid
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 
 from dropmill import __version__
 from dropmill.errors import DropmillError
 from dropmill.files import roots
-from dropmill.files.events import EventReader
 from dropmill.files.inspect import Policy as IntakePolicy
 from dropmill.files.lane import Lane
 from dropmill.files.naming import name_for
@@ -48,7 +48,6 @@ from dropmill.pipeline.process import Deadline, Processor
 from dropmill.pipeline.publish import Publisher
 from dropmill.pipeline.settle import Settling
 from dropmill.pipeline.watch import Watch
-from dropmill.ports import ALL_INBOXES
 from dropmill.settings import Settings, effective_processes, memory_room_bytes
 from dropmill.store import boot as boots
 from dropmill.store import owed, queries
@@ -159,7 +158,7 @@ async def _assemble(
     # Before this boot is recorded, so that a start that is refused is not mourned as a crash.
     locks = {item.name: roots.InboxLock(os.fsencode(item.path)) for item in settings.inboxes}
     for inbox_lock in locks.values():
-        resources.callback(inbox_lock.release)
+        resources.callback(inbox_lock.close)
     lanes = lanes_of(settings)
     for lane in lanes.values():
         resources.callback(lane.close)
@@ -170,10 +169,8 @@ async def _assemble(
     flight = await _begin(catalog, settings, boot, clock, emit)
     resources.callback(flight.close)
 
-    if heif:
-        for inbox in inboxes.values():
-            root_id = inbox.root.id
-            await catalog.write(lambda session, root_id=root_id: boots.forget_missing_codecs(session, root_id))  # type: ignore[misc]  # A default argument binds the loop's value.
+    for inbox in inboxes.values():
+        await catalog.write(partial(boots.reconsider_ignored, inbox=inbox, heif=heif))
 
     engine = EmbeddedEngine(catalog, clock, boot, list(inboxes), lambda: surroundings.held.keys() | recovery.waiting)
     decisions = CatalogDecisions(catalog, clock, name_for)
@@ -234,7 +231,10 @@ async def _assemble(
         hint,
     )
     deadline = Deadline(
-        workers.job_timeout_seconds, workers.timeout_per_megabyte_seconds, workers.timeout_per_megapixel_seconds
+        workers.job_timeout_seconds,
+        workers.timeout_per_megabyte_seconds,
+        workers.timeout_per_megapixel_seconds,
+        workers.timeout_per_rendition_seconds,
     )
     processor = Processor(pool, deadline, committer.wanted)
     claimer = Claimer(engine, lambda job: supervisor.handle(job), processes, clock, emit, flight)
@@ -254,8 +254,6 @@ async def _assemble(
     resources.callback(surroundings.close)
     hearing.append(surroundings)
     enqueuer = Enqueuer(engine, clock, emit, claimer.wake, surroundings.intake)
-    reader = EventReader()
-    resources.callback(reader.stop)
     settlings = {
         name: Settling(
             inbox,
@@ -263,7 +261,7 @@ async def _assemble(
                 inbox.companions,
                 inbox.hard_links,
                 heif,
-                inbox.on_unsupported == "quarantine" and inbox.quarantine is not None,
+                inbox.takes_unsupported,
                 inbox.done_suffix,
             ),
             lanes[inbox.root.path],
@@ -275,18 +273,21 @@ async def _assemble(
         for name, inbox in inboxes.items()
     }
 
-    def waiting(name: str) -> Callable[[], int]:
-        return lambda: settlings[name].count
-
-    reconciler = Reconciler(catalog, lanes, clock, emit, lambda: supervisor.wake_owed())
+    reconciler = Reconciler(
+        catalog, lanes, clock, emit, lambda: supervisor.wake_owed(), lambda inbox: not settlings[inbox].quiet
+    )
     watches = {
         name: Watch(
             inbox,
             lanes[inbox.root.path],
             locks[name],
-            reader,
             engine,
-            HighWater(waiting(name), engine.queue_holds, settings.queue.high_water_jobs, clock),
+            HighWater(
+                partial(getattr, settlings[name], "active"),
+                partial(engine.queue_holds, name),
+                settings.queue.high_water_jobs,
+                clock,
+            ),
             clock,
             chance,
             emit,
@@ -302,7 +303,7 @@ async def _assemble(
         resources.callback(watch.close)
 
     def missed(fact: Fact) -> None:
-        if isinstance(fact, Enqueued) and fact.found_by is FoundBy.RECONCILE:
+        if isinstance(fact, Enqueued) and fact.found_by is FoundBy.RECONCILE and not fact.met_before:
             watches[fact.inbox].missed(fact.path, fact.job_id)
 
     hearing.append(missed)
@@ -320,16 +321,14 @@ async def _assemble(
     )
 
     pulse = Pulse(
-        {"catalog": catalog.pulse, **work_checks(claimer, deadline, workers.max_pixels, clock)},
+        {"catalog": catalog.pulse, **work_checks(claimer, deadline, inboxes, clock)},
         clock,
         emit,
         beat_seconds(watchdog_seconds(os.environ, os.getpid())),
     )
 
     async def finished() -> bool:
-        paused = await engine.paused()
-        closed = paused | surroundings.held.keys()
-        open_inboxes = {name for name in inboxes if name not in closed} if ALL_INBOXES not in paused else set()
+        open_inboxes = inboxes.keys() - await engine.closed()
         outputs = {inbox.output.id for inbox in inboxes.values() if inbox.name not in surroundings.held}
         return await catalog.read(lambda session: queries.nothing_left(session, open_inboxes, outputs))
 
@@ -354,6 +353,7 @@ async def _assemble(
         pool=pool,
         locate=locate,
         serve=lambda: serve(daemon),
+        closed=engine.closed,
         finished=finished,
         clock=clock,
         emit=emit,

@@ -88,12 +88,8 @@ class Ledger(Protocol):
         """Those paths whose latest version in the ledger is the one that was seen."""
         ...
 
-    async def held_before(self, root_id: int, rel: bytes, job_id: int) -> bool:
-        """Whether another job than this one has decided what the path holds or held."""
-        ...
-
-    async def queue_holds(self, jobs: int) -> bool:
-        """Whether so many jobs or more wait to be begun."""
+    async def queue_holds(self, inbox: str, jobs: int) -> bool:
+        """Whether so many jobs of the inbox or more wait to be begun."""
         ...
 
     async def enqueue(
@@ -102,8 +98,10 @@ class Ledger(Protocol):
         jobs: Sequence[NewJob],
         ignored: Sequence[tuple[bytes, Signature, Ignored]],
         now_ms: int,
-    ) -> tuple[list[int | None], list[bool]]:
-        """Durable on return. Ids of new jobs (None: known already), and which ignored files were new to the journal."""
+    ) -> tuple[list[int | None], list[bool], set[bytes]]:
+        """Durable on return. Ids of new jobs (None: known already), which ignored files were new to the journal, and the
+        paths of jobs that were met before, with another version.
+        """
         ...
 
 

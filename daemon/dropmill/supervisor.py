@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,6 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from dropmill.errors import DropmillError
+from dropmill.files.presence import HomeOutOfReach
 from dropmill.maintenance.drain import Drain
 from dropmill.maintenance.pulse import Pulse
 from dropmill.maintenance.recover import PATIENCE_SECONDS, Recovery
@@ -22,7 +23,7 @@ from dropmill.model.work import Troubled, WorkerLost, WorkResult
 from dropmill.observe.facts import Emit, Ready, StateTrouble, Stopped, Stopping, WatchDegraded
 from dropmill.observe.flight import Flight
 from dropmill.pipeline.claim import Claimer
-from dropmill.pipeline.commit import Committer
+from dropmill.pipeline.commit import Committer, out_of_reach
 from dropmill.pipeline.process import Processor
 from dropmill.pipeline.settle import Settling
 from dropmill.pipeline.watch import Watch
@@ -56,6 +57,8 @@ class Parts:
     pool: AbstractAsyncContextManager[object]
     locate: Callable[[Job, Inbox], Awaitable[tuple[bytes, bytes]]]
     serve: Callable[[], AbstractAsyncContextManager[str]]
+    closed: Callable[[], Awaitable[Collection[str]]]
+    """Inboxes of which nothing begins now: what discovery in them waits for does not come about by itself."""
     finished: Callable[[], Awaitable[bool]]
     clock: Clock
     emit: Emit
@@ -87,8 +90,8 @@ class Supervisor:
                 for keep in parts.upkeep:
                     work.start_soon(keep)
                 async with anyio.create_task_group() as ingest:
-                    for settling in parts.settlings.values():
-                        ingest.start_soon(settling.run)
+                    for name, settling in parts.settlings.items():
+                        ingest.start_soon(self._keep_settling, name, settling)
                     for watch in parts.watches:
                         ingest.start_soon(self._keep_watching, watch)
                     self.ready = True
@@ -134,6 +137,8 @@ class Supervisor:
                 with anyio.move_on_after(ABANDON_SECONDS, shield=True):
                     await parts.committer.abandon(job, inbox)
                 raise
+            except HomeOutOfReach as error:
+                reply = out_of_reach(error)
             except Exception as error:  # noqa: BLE001  # A defect costs this attempt, not the daemon.
                 reply = Troubled(Reason.UNEXPECTED, f"{type(error).__name__}: {error}")
         with anyio.CancelScope(shield=True):
@@ -151,6 +156,16 @@ class Supervisor:
                 self.parts.emit(
                     WatchDegraded(watch.inbox.name, f"{type(error).__name__}: {error}", "it is started again")
                 )
+                await self.parts.clock.sleep(1.0)
+
+    async def _keep_settling(self, inbox: str, settling: Settling) -> None:
+        """A defect costs one look, not the daemon (W30)."""
+        while True:
+            try:
+                await settling.run()
+            except Exception as error:  # noqa: BLE001  # Whatever it was, what waits there is looked at again.
+                detail = f"inbox {inbox}: {type(error).__name__}: {error}"
+                self.parts.emit(StateTrouble("looking at what settles", detail))
                 await self.parts.clock.sleep(1.0)
 
     async def _commit(self, job: Job, inbox: Inbox, reply: WorkResult | WorkerLost, started: float) -> None:
@@ -210,7 +225,8 @@ class Supervisor:
     async def _stop_when_finished(self) -> None:
         parts = self.parts
         while True:
-            quiet = all(watch.quiet for watch in parts.watches)
+            stays = await parts.closed()
+            quiet = all(watch.quiet or (watch.waits and watch.inbox.name in stays) for watch in parts.watches)
             # Without room for the queue, what has settled waits in its inbox for another run.
             closed = not parts.surroundings.intake_open
             settled = closed or all(settling.quiet for settling in parts.settlings.values())

@@ -13,5 +13,5 @@ CONTENT = Content("0" * 64, "0" * 64)
 def process(request: WorkRequest, wanted: Callable[[Preview], bool]) -> WorkResult:
     """Asks whether renditions are wanted where the request has any, as the recipe does; renders nothing."""
     if request.recipe.renditions:
-        wanted(Preview(CONTENT, 4000, 3000))
+        wanted(Preview(CONTENT, 12_000_000, 1))
     return Recognised(CONTENT)

@@ -73,6 +73,23 @@ def test_w33_discovery_waits_for_a_long_queue_and_forgets_nothing(tmp_path: Path
     assert mill.stop() == 0
 
 
+def test_w33_an_inbox_that_waits_at_its_mark_keeps_no_other_waiting_and_no_run_from_its_end(tmp_path: Path) -> None:
+    """One is paused with more than the mark allows; nothing will lower its queue, and the other has nothing to do with it."""
+    mill = Mill(tmp_path, queue={"high_water_jobs": 5}, second_inbox={}, reconcile_seconds=3600)
+    assert mill.run("pause", "camera").returncode == 0
+    fill(mill.inbox, 2000)
+    mill.start()
+    mill.wait_for(lambda: waits(mill, "the queue holds 5 jobs"))
+    mill.drop("late.jpg", pictures.jpeg(pictures.photo(24, 16, 2)), inbox="second")
+    mill.wait_for(lambda: mill.outputs() == ["late-t.jpg"])
+    assert waits(mill, "the queue holds 5 jobs")
+    assert mill.stop() == 0
+    mill.drop("later.jpg", pictures.jpeg(pictures.photo(24, 16, 3)), inbox="second")
+    result = mill.once()
+    assert result.returncode == 0, result.stderr
+    assert mill.outputs() == ["late-t.jpg", "later-t.jpg"]
+
+
 def fill(inbox: Path, files: int) -> None:
     base = pictures.jpeg(pictures.photo(24, 16, 1))
     folder = os.open(inbox, os.O_RDONLY)

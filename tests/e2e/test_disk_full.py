@@ -94,6 +94,15 @@ def told(mill: Mill, *words: str) -> bool:
     return any(all(word in line for word in words) for line in mill.log.read_text().splitlines())
 
 
+def tried_in_vain(mill: Mill, times: int) -> None:
+    """Wait for that many attempts at moving the original, and for the scan that may follow each of them."""
+
+    def attempts() -> int:
+        return sum("disposal has to wait" in line for line in mill.log.read_text().splitlines())
+
+    mill.wait_for(lambda: attempts() >= times, 60)
+
+
 def holds_nothing_back(mill: Mill, names: list[str]) -> bool:
     return sorted(mill.outputs()) == names and {job["outcome"] for job in mill.jobs()} == {"published"}
 
@@ -178,9 +187,27 @@ def test_w25_w27_an_archive_that_fills_up_in_between_keeps_the_result_and_retrie
     mill.drop("a.jpg", photo(1))
     mill.wait_for(lambda: told(mill, "disposal has to wait"))
     assert mill.outputs() == ["a-t.jpg"]
+    tried_in_vain(mill, times=2)
     assert (mill.inbox / "a.jpg").read_bytes() == photo(1)
+    assert len(mill.jobs()) == 1, "our own renames to and fro make no new version of it"
     disk.free()
     mill.wait_for(lambda: (disk.path / "done" / "a.jpg").exists() and not (mill.inbox / "a.jpg").exists(), 60)
+    assert len(mill.jobs()) == 1
+    assert mill.stop() == 0
+
+
+def test_w25_w27_a_quarantine_without_room_keeps_one_job_for_one_file(tmp_path: Path, disk: Disk) -> None:
+    """It holds nothing back, so that each new job for the file would fail and owe another move, without end."""
+    mill = Mill(tmp_path / "mill", quarantine=str(disk.path / "bad"), top={"min_free_mb": 0}, reconcile_seconds=1.0)
+    mill.start()
+    disk.fill()
+    mill.drop("a.jpg", b"\xff\xd8\xff\xe0" + b"damaged" * 2000)
+    tried_in_vain(mill, times=2)
+    assert (mill.inbox / "a.jpg").exists()
+    assert [job["state"] for job in mill.jobs()] == ["discarded"]
+    disk.free()
+    mill.wait_for(lambda: (disk.path / "bad" / "a.jpg").exists() and not (mill.inbox / "a.jpg").exists(), 60)
+    assert len(mill.jobs()) == 1
     assert mill.stop() == 0
 
 
@@ -250,6 +277,26 @@ def test_s12_an_output_whose_disk_fails_publishes_nothing_until_it_works(tmp_pat
         assert (mill.inbox / "b.jpg").read_bytes() == photo(2)
         share.heal()
         mill.wait_for(lambda: holds_nothing_back(mill, ["a-t.jpg", "b-t.jpg"]), 90)
+        assert mill.stop() == 0
+
+
+def test_s12_what_is_renamed_into_a_folder_that_cannot_be_synced_is_not_told_of_as_visible(tmp_path: Path) -> None:
+    """Only the folder that the rendition goes into fails: its name is there and may be gone after a power cut."""
+    with FaultyFs(tmp_path / "share") as share:
+        output = share.mount / "out"
+        mill = Mill(tmp_path / "mill", output=str(output), top={"min_free_mb": 0})
+        mill.output = output
+        mill.start()
+        mill.drop("sub/a.jpg", photo(1))
+        mill.wait_for(lambda: mill.outputs() == ["sub/a-t.jpg"])
+        mill.wait_for(lambda: mill.metric("dropmill_renditions_total") == 1)
+        share.fail("fsyncdir", errno.EIO, "/out/sub")
+        mill.drop("sub/b.jpg", photo(2))
+        mill.wait_for(lambda: told(mill, "publication has to wait", "rror"))
+        assert mill.metric("dropmill_renditions_total") == 1
+        share.heal()
+        mill.wait_for(lambda: mill.metric("dropmill_renditions_total") == 2, 90)
+        assert mill.outputs() == ["sub/a-t.jpg", "sub/b-t.jpg"]
         assert mill.stop() == 0
 
 

@@ -230,6 +230,44 @@ def test_s10_jobs_under_way_are_neither_lost_nor_doubled(tmp_path: Path) -> None
     assert not lines(mill, "interrupted")
 
 
+def in_use(mill: Mill) -> tuple[int, int, int]:
+    """Instances of inotify, descriptors and threads of the daemon."""
+    assert mill.process is not None
+    own = Path(f"/proc/{mill.process.pid}")
+    links = []
+    for link in (own / "fd").iterdir():
+        try:
+            links.append(os.readlink(link))
+        except FileNotFoundError:
+            continue  # Closed meanwhile.
+    return links.count("anon_inode:inotify"), len(links), len(list((own / "task").iterdir()))
+
+
+@pytest.mark.long
+def test_s10_w14_what_the_daemon_uses_does_not_grow_with_reloads(tmp_path: Path) -> None:
+    mill = Mill(tmp_path, second_inbox={})
+    text = mill.config.read_text()
+    for name in ("third", "fourth", "fifth"):
+        (tmp_path / name).mkdir()
+        text += f'[[inboxes]]\nname = "{name}"\npath = "{name}"\noutput = "out"\nprofile = "test"\n'
+    mill.config.write_text(text)
+
+    def all_watched() -> bool:
+        told = mill.get("/api/v1/status").json()["inboxes"]
+        return [inbox["watch"] for inbox in told] == ["events"] * 5 and in_use(mill)[0] == 5
+
+    mill.start()
+    mill.wait_for(all_watched)
+    began = in_use(mill)
+    for times in range(1, 6):
+        hang_up(mill)
+        mill.wait_for(lambda times=times: in_force(mill) == times)  # type: ignore[misc]  # Binds the loop's value.
+        mill.wait_for(all_watched)
+    # Less than one for each reload; a connection or a call may be under way.
+    mill.wait_for(lambda: all(now < then + 5 for now, then in zip(in_use(mill), began, strict=True)))
+    assert mill.stop() == 0
+
+
 @pytest.mark.long
 def test_s10_who_connects_meanwhile_waits_and_is_not_refused(tmp_path: Path) -> None:
     mill = Mill(tmp_path)

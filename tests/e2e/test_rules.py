@@ -467,13 +467,16 @@ def test_once_ends_although_a_file_cannot_be_read_and_says_so(tmp_path: Path) ->
 def test_w41_a_second_daemon_on_the_same_inbox_is_refused(tmp_path: Path) -> None:
     mill = Mill(tmp_path, renditions=ONE)
     mill.start()
-    text = mill.config.read_text().replace('state_dir = "state"', 'state_dir = "state2"')
+    assert mill.process is not None
+    text = mill.config.read_text()
+    assert str(mill.state) in text
     other = tmp_path / "other.toml"
-    other.write_text(text)
+    other.write_text(text.replace(str(mill.state), str(tmp_path / "state2")))
     result = mill.run_with(other, "run", "--once")
     assert result.returncode == 2
-    assert "in use by the daemon with pid" in result.stderr
+    assert f"{mill.inbox} is in use by the daemon with pid {mill.process.pid}" in result.stderr
     assert mill.stop() == 0
+    assert mill.run_with(other, "run", "--once").returncode == 0, "nobody has it any more"
 
 
 def test_w26_an_inbox_that_is_removed_and_made_again_is_watched_again(tmp_path: Path) -> None:

@@ -100,16 +100,45 @@ class Share:
         subprocess.run(["fusermount", "-u", "-z", str(self.mounted)], check=False, capture_output=True)
 
 
-@pytest.fixture
-def share(tmp_path: Path) -> Iterator[Share]:
+def need_shares() -> None:
     parts.need_programs(sshfs="sshfs", socat="socat", fusermount="fuse3")
     if not os.path.exists(SFTP_SERVER):
         parts.missing("sftp-server is not installed", "apt-get install openssh-sftp-server")
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         parts.missing("/dev/fuse cannot be used")
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> Iterator[Share]:
+    need_shares()
     made = Share(tmp_path / "server", tmp_path / "in")
     yield made
     made.down()
+
+
+@pytest.mark.long
+def test_w16_a_share_that_is_mounted_below_the_inbox_is_polled_and_the_rest_is_watched(tmp_path: Path) -> None:
+    need_shares()
+    mill = Mill(tmp_path, renditions=ONE, reconcile_seconds=3600, poll_seconds=0.3)
+    nested = Share(tmp_path / "server", mill.inbox / "nas")
+    try:
+        nested.up()
+        mill.start()
+        mill.wait_for(lambda: watched_by(mill) == "events")
+        (nested.server_side / "sub").mkdir()
+        (nested.server_side / "sub" / "far.jpg").write_bytes(photo(1))  # On the other side, so that no event tells of it.
+        mill.drop("near.jpg", photo(2))
+        mill.wait_for(lambda: mill.outputs() == ["nas/sub/far-t.jpg", "near-t.jpg"])
+        assert watched_by(mill) == "events"
+        assert well(mill), "it is as it should be"
+        nested.signal(signal.SIGSTOP)
+        assert mill.process is not None
+        mill.process.terminate()
+        nested.signal(signal.SIGCONT)
+        assert mill.process.wait(timeout=60) == 0
+        mill.process = None
+    finally:
+        nested.down()
 
 
 @pytest.mark.long
@@ -254,9 +283,11 @@ def test_w17_a_watcher_thread_that_dies_is_started_again_and_nothing_is_missed(t
     assert "nobody reads the file system's events" in mill.log.read_text()
     found = {job["source"].rsplit("/", 1)[-1]: job["found_by"] for job in mill.jobs()}
     assert found == {"a.jpg": "event", "fatal.jpg": "overflow", "b.jpg": "event"}
-    mill.drop("again/fatal.jpg", photo(4))
+    mill.drop("again/first.jpg", photo(4))
+    mill.wait_for(lambda: len(mill.outputs()) == 4)  # From here on the new folder is watched too.
+    mill.drop("again/fatal.jpg", photo(5))
     mill.wait_for(lambda: degraded(mill, "twice within a minute"))
-    mill.wait_for(lambda: len(mill.outputs()) == 4)
+    mill.wait_for(lambda: len(mill.outputs()) == 5)
     assert mill.stop() == 0
 
 
@@ -323,13 +354,16 @@ def test_w41_a_folder_that_came_back_is_locked_too(tmp_path: Path) -> None:
     other = another(mill)
     refused = mill.run_with(other, "run", "--once")
     assert refused.returncode == 2
-    assert "in use by the daemon with pid" in refused.stderr
+    assert f"{mill.inbox} is in use by the daemon with pid" in refused.stderr
     mill.inbox.rmdir()
     (tmp_path / "away").rename(mill.inbox)
     mill.drop("a.jpg", photo(1))
     mill.wait_for(lambda: mill.outputs() == ["a-t.jpg"])
-    assert mill.run_with(other, "run", "--once").returncode == 2
+    again = mill.run_with(other, "run", "--once")
+    assert again.returncode == 2
+    assert f"{mill.inbox} is in use by the daemon with pid" in again.stderr
     assert mill.stop() == 0
+    assert mill.run_with(other, "run", "--once").returncode == 0, "nobody has it any more"
 
 
 def test_w41_a_folder_that_came_back_in_other_hands_is_left_to_them(tmp_path: Path) -> None:
@@ -353,8 +387,11 @@ def test_w41_a_folder_that_came_back_in_other_hands_is_left_to_them(tmp_path: Pa
 
 
 def another(mill: Mill) -> Path:
+    """The configuration of another daemon that differs in its state directory alone."""
+    own, text = str(mill.state), mill.config.read_text()
+    assert own in text
     other = mill.root / "other.toml"
-    other.write_text(mill.config.read_text().replace('state_dir = "state"', 'state_dir = "state2"'))
+    other.write_text(text.replace(own, str(mill.root / "state2")))
     return other
 
 

@@ -419,6 +419,36 @@ def test_the_reason_stands_beside_the_quarantined_file(tmp_path):
     assert len(os.path.basename(write_reason(Target(target.root, b"y" * 250 + b".jpg"), new))) <= 255
 
 
+def test_an_unfinished_note_goes_once_its_original_has_left_the_quarantine(near):
+    """The daemon died while it wrote the note, and the original is not there any more when it looks again."""
+    near.fresh()
+    quarantine = Root(2, os.fsencode(near.archive))
+    inbox = cast(Inbox, SimpleNamespace(companions=(), archive=None, duplicates=None, quarantine=quarantine))
+    disposal = Disposal(
+        1, 12, "in", Disposition.QUARANTINE, os.fsencode(near.inbox), REL, near.expected, SHA256, None,
+        quarantine.path, REL, 0, "corrupt", "",
+    )  # fmt: skip
+    moved = near.archive / "sub" / "IMG.jpg"
+    with pytest.raises(Crash), dying(near_the_note(near, disposal, inbox)):
+        take_out(disposal, REL, inbox)
+    assert [name for name in near.archive_files() if name.startswith(".dropmill-reason-")]
+    moved.unlink()
+    assert take_out(disposal, REL, inbox) == Gone()
+    assert near.archive_files() == {}
+
+
+def near_the_note(near, disposal, inbox):
+    """After how many steps the note is written and has not got its name; the scene is as it was."""
+    for steps in range(100):
+        near.fresh()
+        with contextlib.suppress(Crash), dying(steps):
+            take_out(disposal, REL, inbox)
+        if any(name.startswith(".dropmill-reason-") for name in near.archive_files()):
+            near.fresh()
+            return steps
+    raise AssertionError("no note is ever written")
+
+
 def test_adding_copies_whole_or_not_at_all(tmp_path):
     source, inbox = tmp_path / "photo.jpg", tmp_path / "inbox"
     inbox.mkdir()

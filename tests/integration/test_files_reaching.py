@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import resource
 import socket
@@ -25,6 +27,8 @@ from dropmill.files.access import (
 )
 from dropmill.files.durable import make_dirs
 from dropmill.files.lease import Lease
+from dropmill.files.presence import HomeOutOfReach, presences
+from dropmill.files.receipt import write_receipt
 from dropmill.files.rename import exchange, rename_noreplace
 from dropmill.files.roots import (
     lock_directory,
@@ -35,6 +39,9 @@ from dropmill.files.roots import (
 )
 from dropmill.files.scan import Leftover, ScanError, Scanner
 from dropmill.model.file import Signature
+from dropmill.model.outcome import Reason
+from dropmill.model.work import Troubled
+from dropmill.pipeline.commit import out_of_reach
 
 lease.ignore_sigio()
 
@@ -296,6 +303,74 @@ def test_directories_get_exact_modes_whatever_the_umask(tmp_path, root):
     if os.geteuid() == 0:
         os.close(make_dirs(root, b"grouped", 0o750, 1234))
         assert ((tmp_path / "grouped").stat().st_gid, (tmp_path / "grouped").stat().st_mode & 0o777) == (1234, 0o750)
+
+
+def test_s12_a_directory_whose_name_could_not_be_made_durable_is_made_so_by_the_next_call(tmp_path, root, monkeypatch):
+    """Also by that of another process: nothing but the directory itself remembers."""
+    synced, real, failing = [], os.fsync, True
+
+    def fsync(fd):
+        if failing:
+            raise OSError(errno.EIO, "bad disk")
+        synced.append(os.fstat(fd).st_ino)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for _ in range(2):
+        with pytest.raises(OSError, match="bad disk"):
+            make_dirs(root, b"a")
+    failing = False
+    os.close(make_dirs(root, b"a"))
+    assert synced == [tmp_path.stat().st_ino]
+    (tmp_path / "a" / "file").touch()
+    os.close(make_dirs(root, b"a"))
+    assert synced == [tmp_path.stat().st_ino], "known to be durable"
+
+
+@pytest.mark.parametrize("renditions", [1, 10_000])
+def test_a_receipt_of_ours_is_replaced_however_long_it_is(tmp_path, renditions):
+    output = os.fsencode(tmp_path)
+    make_staging(output)
+
+    def write(inbox, job_id):
+        entries = [
+            {"name": "large", "page": page, "path": f"deep/scan-{page:05d}-large.jpg"} for page in range(renditions)
+        ]
+        document = {"dropmill": "1", "job": job_id, "inbox": inbox, "source": "scan.tif", "renditions": entries}
+        payload = json.dumps(document, indent=2).encode() + b"\n"
+        return write_receipt(output, b"deep/scan.json", payload, job_id, inbox, "scan.tif", "5" * 64, 0o644, 0o755, -1)
+
+    assert [write("in", 1), write("in", 2)] == [b"deep/scan.json"] * 2
+    assert json.loads((tmp_path / "deep" / "scan.json").read_bytes())["job"] == 2
+    assert write("other", 3) == b"deep/scan~55555555.json", "a file of anyone else's is left"
+
+
+@pytest.mark.parametrize("foreign", [b"", b"[" * 200_000, b'{"dropmill": "1"}', b'["a",\n  "renditions": ['])
+def test_a_receipt_gives_way_to_any_file_that_is_none_of_ours(tmp_path, foreign):
+    output = os.fsencode(tmp_path)
+    make_staging(output)
+    (tmp_path / "a.json").write_bytes(foreign)
+    name = write_receipt(output, b"a.json", b"{}\n", 1, "in", "a.jpg", "5" * 64, 0o644, 0o755, -1)
+    assert name == b"a~55555555.json"
+    assert (tmp_path / "a.json").read_bytes() == foreign
+
+
+def test_w39_a_home_that_cannot_be_looked_at_is_named(tmp_path, root, monkeypatch):
+    """Nobody can tell then whether the same bytes elsewhere are a copy of it, or it was moved there."""
+    real = os.open
+
+    def refuse(path, *arguments, **options):
+        if path == b"locked":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(HomeOutOfReach) as met:
+        presences(root, 7, [(b"gone.jpg", 5, 1, 1), (b"locked/a.jpg", 6, 1, 1)], "0" * 64)
+    assert (met.value.filename, met.value.errno) == (b"locked/a.jpg", errno.EACCES)
+    assert out_of_reach(met.value) == Troubled(
+        Reason.UNREADABLE, "locked/a.jpg, where these bytes were before, cannot be looked at: Permission denied"
+    )
 
 
 def test_renaming_never_overwrites_and_exchanging_swaps(tmp_path, root):

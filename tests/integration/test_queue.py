@@ -9,16 +9,22 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import anyio
 import apsw
 import pytest
 
 from dropmill.errors import StateError
+from dropmill.model.attempt import PATIENT, Policy, Retry, judge
 from dropmill.model.file import Signature
+from dropmill.model.inbox import Inbox, Root
 from dropmill.model.job import TRANSITIONS, FoundBy, Job, JobState, NewJob
 from dropmill.model.outcome import Ignored, Reason
+from dropmill.model.work import Troubled
 from dropmill.observe.clock import SystemClock
 from dropmill.ports import ALL_INBOXES
 from dropmill.store import boot, decisions, queue
@@ -75,6 +81,27 @@ async def test_w22_a_version_that_was_decided_is_not_queued_again(catalog: Catal
     await enqueue(catalog, new_job(1))
     await catalog.write(lambda session: session.run("job_cancel", id=1, now_ms=0))
     assert await enqueue(catalog, new_job(1)) == [None]
+
+
+async def test_w25_an_original_that_was_put_back_is_no_new_version_while_it_waits_to_be_moved(catalog: Catalog) -> None:
+    """Our own two renames changed its ctime. Once nothing is owed to it, a changed ctime asks for a look again."""
+    await enqueue(catalog, new_job(1))
+    (job,) = await claim(catalog)
+    inbox = cast(Inbox, SimpleNamespace(quarantine=Root(1, b"/in"), root=Root(1, b"/in")))
+    await catalog.write(
+        lambda session: decisions.discard(session, job, inbox, Reason.CORRUPT, "", crashes=0, move=True, now_ms=0)
+    )
+    put_back = replace(new_job(1), signature=replace(new_job(1).signature, ctime_ns=6))
+    rewritten = replace(put_back, signature=replace(put_back.signature, mtime_ns=7))
+    assert await enqueue(catalog, put_back) == [None]
+    assert await catalog.read(lambda session: queue.known(session, 1, [(put_back.rel, put_back.signature)]))
+    (owed_to_it,) = await catalog.read(lambda session: session.all("disposals_of_job", job_id=1))
+    await catalog.write(
+        lambda session: session.run("disposal_done", id=owed_to_it["id"], result="gone", target_name=None, now_ms=0)
+    )
+    later = replace(put_back, signature=replace(put_back.signature, ctime_ns=8))
+    assert await enqueue(catalog, later) == [2]
+    assert await enqueue(catalog, rewritten) == [3]
 
 
 async def test_w26_a_version_that_was_out_of_reach_is_new_when_it_is_back(catalog: Catalog) -> None:
@@ -203,11 +230,47 @@ async def test_q14_old_jobs_are_pruned_in_lots_and_what_was_seen_stays_known(cat
     await enqueue(catalog, *(new_job(number) for number in range(1, 11)))
     for number in range(1, 9):
         await catalog.write(lambda session, number=number: session.run("job_cancel", id=number, now_ms=1000 * number))
-    assert await catalog.write(lambda session: queue.prune(session, 5500, 3)) == 3
-    assert await catalog.write(lambda session: queue.prune(session, 5500, 3)) == 2
-    assert await catalog.write(lambda session: queue.prune(session, 5500, 3)) == 0
+    first = await catalog.write(lambda session: queue.prune(session, 5500, 3))
+    second = await catalog.write(lambda session: queue.prune(session, 5500, 3, first.last))
+    assert (first, second) == (queue.Pruned(3, 3, (3000, 3)), queue.Pruned(2, 2, (5000, 5)))
+    assert await catalog.write(lambda session: queue.prune(session, 5500, 3, second.last)) == queue.Pruned(
+        0, 0, (5000, 5)
+    )
     assert sorted(await states(catalog)) == [6, 7, 8, 9, 10]
     assert await enqueue(catalog, *(new_job(number) for number in range(1, 11))) == [None] * 10
+
+
+async def interrupted(catalog: Catalog, number: int) -> Job:
+    """The daemon goes down with the job in hand, and the next one claims it again."""
+    name = f"again-{number}"
+    await catalog.write(lambda session: boot.begin(session, name, 1, "0", 1))
+    await catalog.write(lambda session: queue.rescue(session, name, 20, 1))
+    (job,) = await claim(catalog, owner=name)
+    return job
+
+
+async def test_q18_interruptions_use_up_no_attempts(catalog: Catalog) -> None:
+    """PROTOCOL 14: after any number of them, trouble of the machine still gets all its attempts."""
+    await enqueue(catalog, new_job(1))
+    (job,) = await claim(catalog)
+    for number in range(6):
+        job = await interrupted(catalog, number)
+    assert (job.attempts, job.interruptions) == (1, 6)
+    consequence = judge(job, Troubled(Reason.MEMORY_LIMIT), Policy(5, 2.0, 300.0, 20), random.Random(1))
+    assert isinstance(consequence, Retry)
+
+
+@pytest.mark.parametrize("reason", [*sorted(PATIENT), Reason.IO_ERROR])
+async def test_w25_trouble_that_only_waiting_ends_uses_up_no_attempts(catalog: Catalog, reason: Reason) -> None:
+    await enqueue(catalog, new_job(1))
+    for attempt in range(1, 4):
+        (job,) = await claim(catalog, now_ms=attempt)
+        assert job.attempts == (1 if reason in PATIENT else attempt)
+        await catalog.write(
+            lambda session, job=job: queue.reschedule(
+                session, job, at_ms=0, reason=reason, detail="", crashes=0, alone=False, now_ms=0
+            )
+        )
 
 
 async def test_due_jobs_become_available_by_themselves(catalog: Catalog) -> None:

@@ -116,6 +116,19 @@ def test_q11_a_large_catalog_is_checked_only_after_a_run_that_died(
         integrity.check(str(path))
 
 
+def test_w34_a_run_whose_clock_was_ahead_does_not_hide_that_the_last_one_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(integrity, "ALWAYS_CHECKED_BYTES", 1)
+    path = made(tmp_path, ended=True)
+    with contextlib.closing(apsw.Connection(str(path))) as connection:
+        connection.execute("INSERT INTO boots VALUES ('ahead', 1, '0', 1 << 50, (1 << 50) + 1)")
+        connection.execute("INSERT INTO boots VALUES ('died', 1, '0', 5, NULL)")
+    zero_a_page(path)
+    with pytest.raises(StateError):
+        integrity.check(str(path))
+
+
 def test_q11_a_catalog_that_is_gone_does_not_begin_anew(tmp_path: Path) -> None:
     """What is left beside it tells that there was one."""
     for left in ("catalog.db-wal", "catalog.db.v1.bak", "flight"):

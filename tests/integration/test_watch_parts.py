@@ -5,31 +5,29 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import apsw
 import pytest
 from watchdog.observers.inotify_c import InotifyFD
 
 from dropmill.errors import AlreadyRunning
 from dropmill.files import canary, fstype
-from dropmill.files.events import EventReader, EventTree, Pending
+from dropmill.files.events import EventTree, Pending
 from dropmill.files.roots import InboxLock
 from dropmill.files.standing import Standing, disk_is_missing, standing
 from dropmill.files.vigil import Vigil
 from dropmill.model.doubt import PATIENCE_LOOKS, Doubt
+from dropmill.model.file import Signature
 from dropmill.pipeline.pressure import COUNT_SECONDS, HIGH_WATER_FILES, LOW_WATER_FILES, HighWater
+from dropmill.store import boot, deleted, queue
+from dropmill.store.catalog import Catalog
+from dropmill.store.connection import Session
 
 SECONDS = 20.0
 SQL = Path(__file__).parents[2] / "daemon" / "dropmill" / "store" / "sql"
-
-
-@pytest.fixture
-def reader() -> Iterator[EventReader]:
-    made = EventReader()
-    yield made
-    made.stop()
 
 
 def wait_for(fact: Callable[[], object]) -> None:
@@ -39,9 +37,9 @@ def wait_for(fact: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
-def vigil(root: Path, reader: EventReader, pending: Pending) -> Vigil:
+def vigil(root: Path, pending: Pending) -> Vigil:
     path = os.fsencode(root)
-    return Vigil(path, InboxLock(path), reader, pending, recursive=True, ignore=(), watch="auto")
+    return Vigil(path, InboxLock(path), pending, recursive=True, ignore=(), watch="auto")
 
 
 @pytest.mark.parametrize("kind", ["NFS", "CIFS", "SMB2", "FUSE", "NINE_P", "VBOXSF", "CEPH", "AFS", "LUSTRE"])
@@ -54,15 +52,15 @@ def test_w16_local_file_systems_are_not_polled(tmp_path: Path) -> None:
     assert not fstype.delivers_no_events(b"/dev/shm")
 
 
-def test_w16_the_self_test_is_answered_and_leaves_nothing(tmp_path: Path, reader: EventReader) -> None:
+def test_w16_the_self_test_is_answered_and_leaves_nothing(tmp_path: Path) -> None:
     pending = Pending(lambda: None)
-    watching = vigil(tmp_path, reader, pending)
+    watching = vigil(tmp_path, pending)
     armed = watching.arm()
     assert (armed.mode, armed.canary) == ("events", True)
     wait_for(lambda: watching.told)
     assert os.listdir(tmp_path) == []
     assert pending.empty
-    watching.leave()
+    watching.close()
 
 
 @pytest.mark.parametrize(
@@ -181,11 +179,9 @@ def test_w33_a_lot_of_files_is_looked_up_by_its_paths_however_many_there_are() -
     assert "root_id=? AND rel=?" in steps[1]
 
 
-def test_w13_a_directory_that_came_in_is_watched_and_what_is_in_it_is_hinted_at(
-    tmp_path: Path, reader: EventReader
-) -> None:
+def test_w13_a_directory_that_came_in_is_watched_and_what_is_in_it_is_hinted_at(tmp_path: Path) -> None:
     pending = Pending(lambda: None)
-    tree = EventTree(reader.get(), os.fsencode(tmp_path), pending, recursive=True, ignore=())
+    tree = EventTree(os.fsencode(tmp_path), pending, recursive=True, ignore=())
     tree.arm()
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "early.jpg").write_bytes(b"x")
@@ -201,25 +197,44 @@ def test_w13_a_directory_that_came_in_is_watched_and_what_is_in_it_is_hinted_at(
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_w17_a_reader_whose_thread_has_ended_is_noticed_and_started_anew(tmp_path: Path) -> None:
     """The thread dies of what it meets, as it would of a defect in watchdog or in what it calls."""
-    reader = EventReader()
     pending = Pending(lambda: None)
-    watching = vigil(tmp_path, reader, pending)
+    watching = vigil(tmp_path, pending)
     watching.arm()
     wait_for(lambda: watching.told)
-    first = reader.get()
+    first = only_reader()
     first.read_events = None  # type: ignore[assignment,method-assign]  # The thread is to die of it.
     (tmp_path / "a.jpg").write_bytes(b"x")
     wait_for(lambda: watching.reader_ended)
     pending.take()
     watching.arm()
     assert not watching.reader_ended
-    assert reader.get() is not first
-    wait_for(lambda: inotify_instances() == 1)
+    assert only_reader() is not first
+    assert inotify_instances() == 1
     (tmp_path / "b.jpg").write_bytes(b"x")
     wait_for(lambda: b"b.jpg" in pending.take().paths)
-    watching.leave()
-    reader.stop()
-    wait_for(lambda: not [thread for thread in threading.enumerate() if isinstance(thread, InotifyFD)])
+    watching.close()
+    assert (readers(), inotify_instances()) == ([], 0)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_w17_a_reader_that_dies_of_reading_leaves_no_instance_of_inotify(tmp_path: Path) -> None:
+    tree = EventTree(os.fsencode(tmp_path), Pending(lambda: None), recursive=True, ignore=())
+    tree.arm()
+    reader = only_reader()
+    reader._check_inotify_fd = None  # type: ignore[assignment,method-assign]  # The thread is to die of it.
+    (tmp_path / "a.jpg").touch()
+    wait_for(lambda: not tree.alive)
+    tree.disarm()
+    assert inotify_instances() == 0
+
+
+def readers() -> list[InotifyFD]:
+    return [thread for thread in threading.enumerate() if isinstance(thread, InotifyFD)]
+
+
+def only_reader() -> InotifyFD:
+    (reader,) = readers()
+    return reader
 
 
 def inotify_instances() -> int:
@@ -277,6 +292,38 @@ def test_w26_a_folder_is_known_again_and_another_one_is_another(tmp_path: Path) 
     (tmp_path / "in").rename(tmp_path / "away")
     (tmp_path / "in").mkdir()
     assert not first.same(standing(path))
+
+
+def test_w26_what_was_seen_on_an_earlier_disk_is_not_missed_on_a_later_one_whatever_the_clock_said(
+    tmp_path: Path,
+) -> None:
+    """The clock was an hour ahead when the file was seen, and right again when another disk was there."""
+    catalog = Catalog(str(tmp_path / "catalog.db"))
+    hour_ms = 3_600_000
+    size = Signature(dev=1, ino=2, size_bytes=3, mtime_ns=4, ctime_ns=5)
+
+    def seen(root_id: int, rel: bytes, now_ms: int) -> Callable[[Session], None]:
+        return lambda session: queue.remember(session, root_id, rel, size, None, now_ms)
+
+    async def story() -> None:
+        root_id = await catalog.write(lambda session: boot.put_root(session, "inbox", "camera", b"/in"))
+
+        async def known() -> list[bytes]:
+            page = await catalog.read(lambda session: deleted.page(session, root_id, b""))
+            return [source.rel for source in page]
+
+        await catalog.write(lambda session: deleted.identify(session, root_id, "first", 0))
+        await catalog.write(seen(root_id, b"a.jpg", 2 * hour_ms))
+        assert await known() == [b"a.jpg"]
+        await catalog.write(lambda session: deleted.identify(session, root_id, "second", hour_ms))
+        assert await known() == []
+        await catalog.write(seen(root_id, b"b.jpg", 3 * hour_ms))
+        assert await known() == [b"b.jpg"]
+
+    try:
+        anyio.run(story)
+    finally:
+        catalog.close()
 
 
 def find_mount(path: Path) -> Path:

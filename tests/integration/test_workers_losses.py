@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import anyio
@@ -17,7 +18,8 @@ from workers_handlers import content_of
 from workers_support import FOLDER, a_pool, eventually, gone, run, said
 
 from dropmill.model.outcome import Reason
-from dropmill.model.work import Recognised, WorkerLost
+from dropmill.model.work import Preview, Recognised, WorkerLost
+from dropmill.workers.keeper import Patience
 from dropmill.workers.output import MAX_LINES_PER_JOB, WorkerOutput
 
 pytestmark = pytest.mark.anyio
@@ -33,14 +35,19 @@ def _handlers_importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", FOLDER)
 
 
+def a_moment(preview: Preview) -> float:
+    """Of the 20 seconds that ``run`` gives, this leaves next to nothing once a worker has begun, and not before."""
+    return 0.1 - 20.0
+
+
 @pytest.mark.parametrize(
     ("behaviour", "reason", "told"),
     [
         ("segfault", Reason.WORKER_CRASHED, "killed by SIGSEGV"),
         ("kill_itself", Reason.WORKER_CRASHED, "killed by SIGKILL"),
         ("leave", Reason.WORKER_CRASHED, "ended with exit code 3"),
-        ("spin", Reason.TIMEOUT, "deadline"),
-        ("spin_in_native_code", Reason.TIMEOUT, "deadline"),
+        ("spin:told", Reason.TIMEOUT, "deadline"),
+        ("spin_in_native_code:told", Reason.TIMEOUT, "deadline"),
         ("eat", Reason.MEMORY_LIMIT, "128 MiB"),
         ("eat_in_native_code", Reason.MEMORY_LIMIT, "128 MiB"),
         ("corrupt_near_the_limit", Reason.MEMORY_LIMIT, "128 MiB"),
@@ -58,9 +65,7 @@ async def test_q02_a_job_that_kills_its_worker_each_time_costs_nobody_else_anyth
         tasks.start_soon(job)
         await eventually(lambda: (tmp_path / "started-7").exists())
         for epoch in (1, 2, 3):
-            lost = await run(
-                pool, behaviour, tmp_path, epoch=epoch, timeout_seconds=20 if "spin" not in behaviour else 0.1
-            )
+            lost = await run(pool, behaviour, tmp_path, epoch=epoch, allowance_seconds=a_moment)
             assert isinstance(lost, WorkerLost)
             assert (lost.reason, told in lost.detail) == (reason, True), lost
             assert await run(pool, "answer", job_id=2, epoch=epoch) == Recognised(content_of(2, epoch))
@@ -125,15 +130,35 @@ asyncio.run(main(sys.argv[1]))
 
 
 @pytest.fixture
-def little_daemon(tmp_path: Path) -> Callable[[str], subprocess.Popen[bytes]]:
-    """Starts a process with a pool, a job of the given behaviour in one worker and another worker idle."""
+def little_daemon(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
+    """Starts a process with a pool, a job of the given behaviour in one worker and another worker idle.
+
+    Whatever becomes of the test, none of them is left.
+    """
+    started: list[subprocess.Popen[bytes]] = []
 
     def start(behaviour: str, wrapper: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [*wrapper, sys.executable, "-c", _LITTLE_DAEMON, str(tmp_path), behaviour], start_new_session=True
-        )
+        command = [*wrapper, sys.executable, "-c", _LITTLE_DAEMON, str(tmp_path), behaviour]
+        started.append(subprocess.Popen(command, start_new_session=True))
+        return started[-1]
 
-    return start
+    yield start
+    for daemon in started:
+        if daemon.poll() is None:
+            ours = _descendants(daemon.pid)
+            daemon.kill()
+            daemon.wait()
+            for pid in ours:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        children = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+    return [one for child in children for one in (child, *_descendants(child))]
 
 
 def _pids(folder: Path) -> list[int]:
@@ -240,8 +265,10 @@ async def test_q16_output_is_told_with_its_job_as_printable_lines() -> None:
         ("impersonate:1,2", "an answer for job 1, epoch 2, where job 1, epoch 1 was asked"),
         ("impersonate:2,1", "an answer for job 2, epoch 1"),
         ("two_previews", "a second preview"),
+        (f"boast:{1 << 62},1", "a preview of more than the limits allow"),
+        (f"boast:1,{1 << 62}", "a preview of more than the limits allow"),
     ],
-    ids=["size", "text", "shape", "nesting", "epoch", "job", "previews"],
+    ids=["size", "text", "shape", "nesting", "epoch", "job", "previews", "pixels", "pages"],
 )
 async def test_a_worker_that_breaks_the_protocol_is_killed(behaviour: str, told: str) -> None:
     async with a_pool(1) as pool:
@@ -326,7 +353,7 @@ async def test_a_zygote_that_no_longer_answers_is_replaced(monkeypatch: pytest.M
         await run(pool, "answer")
         stopped = pool.zygote_pid
         os.kill(stopped, signal.SIGSTOP)
-        lost = await run(pool, "spin", timeout_seconds=0.1)
+        lost = await run(pool, "spin:told", allowance_seconds=a_moment)
         assert isinstance(lost, WorkerLost)
         assert await run(pool, "answer", job_id=2) == Recognised(content_of(2, 1))
         assert gone(stopped)
@@ -347,3 +374,33 @@ async def test_a_zygote_that_cannot_be_started_is_told_and_tried_again(monkeypat
         await eventually(lambda: results)
         assert results == [Recognised(content_of(1, 1))]
         assert pool.stats().trouble == ""
+
+
+async def test_a_zygote_that_is_killed_again_and_again_costs_ever_fewer_interruptions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    async def pause(patience: Patience) -> None:
+        pauses.append(patience.seconds)
+        await sound(patience)
+
+    sound = Patience.pause
+    monkeypatch.setattr(Patience, "pause", pause)
+    async with a_pool(1) as pool, anyio.create_task_group() as tasks:
+        lost: list[object] = []
+
+        async def job(job_id: int) -> None:
+            lost.append(await run(pool, "wait", tmp_path, job_id=job_id))
+
+        for job_id in range(1, 5):
+            tasks.start_soon(job, job_id)
+            await eventually(lambda name=f"started-{job_id}": said(tmp_path, name))  # type: ignore[misc]  # Bound early.
+            os.kill(pool.zygote_pid, signal.SIGKILL)  # Ready, with a job in hand, and yet nothing comes of it.
+            await eventually(lambda count=job_id: len(lost) == count)  # type: ignore[misc]  # Bound early.
+        assert all(isinstance(each, WorkerLost) and each.reason is Reason.INTERRUPTED for each in lost)
+        assert await run(pool, "answer", tmp_path, job_id=9) == Recognised(content_of(9, 1))
+        assert pauses == [0.1, 0.2, 0.4, 0.8]
+        os.kill(pool.zygote_pid, signal.SIGKILL)
+        await eventually(lambda: len(pauses) == 5)
+        assert pauses[-1] == 0.1

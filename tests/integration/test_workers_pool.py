@@ -77,7 +77,7 @@ async def test_the_daemon_says_whether_renditions_are_wanted(answer: bool) -> No
 
     async with a_pool() as pool:
         result = await run(pool, "preview", wanted=wanted)
-    assert seen == [Preview(content_of(1, 1), 4000, 3000)]
+    assert seen == [Preview(content_of(1, 1), 12_000_000, 1)]
     assert result == (Superseded() if answer else Recognised(content_of(1, 1)))
 
 

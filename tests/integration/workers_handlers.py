@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import hashlib
 import os
 import platform
@@ -16,6 +17,7 @@ import resource
 import signal
 import socket
 import stat
+import struct
 import sys
 import threading
 import time
@@ -40,6 +42,7 @@ from dropmill.workers.worker import ELSEWHERE
 
 PRELOADED: list[int] = []
 HELD: list[bytearray] = []
+_F_SETOWN_EX = 15  # The fcntl module has no name for it.
 
 
 def preload() -> None:
@@ -48,6 +51,17 @@ def preload() -> None:
         landlock.version = lambda: 0
         if os.environ["UNGUARDED"] == "all":
             seccomp.supported = lambda: False
+    if "UNCONFINED_WITHOUT" in os.environ:  # As while the kernel has no memory for a ruleset.
+        landlock.confine = _refused_until(os.environ["UNCONFINED_WITHOUT"], landlock.confine)
+
+
+def _refused_until(path: str, confine: Callable[[bytes, bytes], bool]) -> Callable[[bytes, bytes], bool]:
+    def refused(readable: bytes, writable: bytes) -> bool:
+        if not os.path.exists(path):
+            raise OSError(errno.E2BIG, os.strerror(errno.E2BIG))
+        return confine(readable, writable)
+
+    return refused
 
 
 def content_of(job_id: int, epoch: int) -> Content:
@@ -79,7 +93,7 @@ def answer(request: WorkRequest, wanted: Callable[[Preview], bool], argument: st
 @behaviour
 def preview(request: WorkRequest, wanted: Callable[[Preview], bool], argument: str) -> WorkResult:
     content = content_of(request.job_id, request.epoch)
-    if wanted(Preview(content, 4000, 3000)):
+    if wanted(Preview(content, 12_000_000, 1)):
         if argument:
             time.sleep(float(argument))
         return Superseded()
@@ -90,6 +104,14 @@ def preview(request: WorkRequest, wanted: Callable[[Preview], bool], argument: s
 def two_previews(request: WorkRequest, wanted: Callable[[Preview], bool], argument: str) -> None:
     for _ in range(2):
         wanted(Preview(content_of(request.job_id, request.epoch), 1, 1))
+
+
+@behaviour
+def boast(request: WorkRequest, wanted: Callable[[Preview], bool], argument: str) -> None:
+    """``pixels,pages`` of a picture that nobody would have let through."""
+    pixels, pages = map(int, argument.split(","))
+    wanted(Preview(content_of(request.job_id, request.epoch), pixels, pages, 1 << 62))
+    time.sleep(60)
 
 
 @behaviour
@@ -107,14 +129,19 @@ def sleep(request: WorkRequest, wanted: Callable[[Preview], bool], argument: str
 
 @behaviour
 def spin(request: WorkRequest, wanted: Callable[[Preview], bool], argument: str) -> None:
+    """With an argument: only after the daemon has heard of it."""
     say(request, "started")
+    if argument:
+        wanted(Preview(content_of(request.job_id, request.epoch), 1, 1))
     while True:
         pass
 
 
 @behaviour
 def spin_in_native_code(request: WorkRequest, wanted: Callable[[Preview], bool], argument: str) -> None:
-    """In one call into C that never comes back to the interpreter."""
+    """In one call into C that never comes back to the interpreter; with an argument, after the daemon has heard of it."""
+    if argument:
+        wanted(Preview(content_of(request.job_id, request.epoch), 1, 1))
     re.match(r"(a+)+$", "a" * 64 + "b")
 
 
@@ -134,6 +161,20 @@ def break_out(request: WorkRequest, wanted: Callable[[Preview], bool], argument:
         "spawn": lambda: os.posix_spawn("/bin/true", ["true"], {}),
         "signal the zygote": lambda: os.kill(os.getppid(), 0),
         "signal a group": lambda: os.killpg(os.getpgrp(), 0),
+        "have the zygote signalled": lambda: fcntl.fcntl(sockets()[0], fcntl.F_SETOWN, os.getppid()),
+        "have a thread signalled": lambda: fcntl.fcntl(sockets()[0], _F_SETOWN_EX, struct.pack("ii", 1, os.getppid())),
+        "choose the signal": lambda: fcntl.fcntl(sockets()[0], fcntl.F_SETSIG, signal.SIGKILL),
+        "lease": lambda: fcntl.fcntl(sockets()[0], fcntl.F_SETLEASE, fcntl.F_UNLCK),
+        "be notified": lambda: fcntl.fcntl(sockets()[0], fcntl.F_NOTIFY, 0),
+        "outlive the zygote": lambda: _libc("prctl", 1, 0, 0, 0, 0),
+        "attach shared memory": lambda: _libc("shmat", -1, 0, 0),
+        "remove shared memory": lambda: _libc("shmctl", -1, 0, 0),
+        "hold a semaphore": lambda: _libc("semop", -1, 0, 0),
+        "hold it for a time": lambda: _libc("semtimedop", -1, 0, 0, 0),
+        "remove a semaphore": lambda: _libc("semctl", -1, 0, 0),
+        "send a message": lambda: _libc("msgsnd", -1, 0, 0, 0),
+        "take a message": lambda: _libc("msgrcv", -1, 0, 0, 0, 0),
+        "remove messages": lambda: _libc("msgctl", -1, 0, 0),
         "own memory limit": lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
         "another's limits": lambda: resource.prlimit(os.getppid(), resource.RLIMIT_CORE, (0, 0)),
         "io_uring": lambda: _syscall(425, 4, 0),
@@ -187,8 +228,13 @@ def _outcome(attempt: Callable[[], object]) -> str:
 
 
 def _syscall(*numbers: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.syscall(*map(ctypes.c_long, numbers)) < 0:
+    _libc("syscall", *numbers)
+
+
+def _libc(name: str, *numbers: int) -> None:
+    call = getattr(ctypes.CDLL(None, use_errno=True), name)
+    call.restype = ctypes.c_int
+    if call(*map(ctypes.c_long, numbers)) == -1:
         raise OSError(ctypes.get_errno(), "")
 
 

@@ -71,13 +71,13 @@ class SimulatedLane(Lane):
         self._pending: deque[tuple[Callable[..., Any], tuple[Any, ...], asyncio.Future[Any]]] = deque()
         self._busy = False
 
-    async def call(self, function: Callable[..., Any], *args: Any) -> Any:
+    def send(self, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._pending.append((function, args, future))
         if not self._busy:
             self._busy = True
             self._next()
-        return await future
+        return future
 
     def close(self) -> None:
         """Nothing holds it open."""

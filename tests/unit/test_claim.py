@@ -119,7 +119,7 @@ async def test_s09_those_that_do_not_finish_in_time_are_cut_off_and_given_back(t
     assert engine.released == [1]
 
 
-async def test_s12_what_cannot_be_given_back_now_is_still_done(tmp_path: Path) -> None:
+async def test_s12_what_cannot_be_given_back_now_is_given_back_once_the_catalog_can_be_written(tmp_path: Path) -> None:
     engine = Engine(*(a_job(number) for number in range(1, 5)))
     engine.gate.set()
     finish = anyio.Event()
@@ -134,13 +134,50 @@ async def test_s12_what_cannot_be_given_back_now_is_still_done(tmp_path: Path) -
         group.start_soon(subject.run)
         await anyio.wait_all_tasks_blocked()
         engine.locked = True
-        with pytest.raises(StateError):
-            await subject.give_back(None)
+        await subject.give_back(None)
         assert subject.in_hand == [1, 2, 3, 4]
+        engine.locked = False
+        subject.wake()
+        await anyio.wait_all_tasks_blocked()
+        assert engine.released == [3, 4]
+        assert subject.in_hand == [1, 2]
         finish.set()
         await anyio.wait_all_tasks_blocked()
         await subject.close(1.0)
-    assert ended == [1, 2, 3, 4]
+    assert ended == [1, 2]
+
+
+async def test_w40_s12_what_is_taken_back_while_the_catalog_is_locked_is_released_later(tmp_path: Path) -> None:
+    """Its folder has stopped answering and its handler was cut off: nobody else would let go of it in this boot."""
+    engine = Engine(a_job(1), a_job(2), a_job(3))
+    engine.gate.set()
+    subject = claimer(engine, lambda job: anyio.sleep_forever(), tmp_path)
+    async with anyio.create_task_group() as group:
+        group.start_soon(subject.run)
+        await anyio.wait_all_tasks_blocked()
+        engine.locked = True
+        await subject.take_back("in")
+        await anyio.wait_all_tasks_blocked()
+        assert sorted(subject.in_hand) == [1, 2, 3]
+        assert engine.released == []
+        engine.locked = False
+        subject.wake()
+        await anyio.wait_all_tasks_blocked()
+        assert sorted(engine.released) == [1, 2, 3]
+        assert subject.in_hand == []
+        assert await subject.close(1.0) == 3
+
+
+async def test_s12_what_cannot_be_given_back_at_the_stop_is_left_to_the_next_start(tmp_path: Path) -> None:
+    engine = Engine(a_job(1))
+    engine.gate.set()
+    subject = claimer(engine, lambda job: anyio.sleep_forever(), tmp_path)
+    async with anyio.create_task_group() as group:
+        group.start_soon(subject.run)
+        await anyio.wait_all_tasks_blocked()
+        engine.locked = True
+        assert await subject.close(0.01) == 0
+    assert engine.released == []
 
 
 async def test_a_pause_that_comes_during_a_claim_holds_for_what_it_brings(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import pictures
-from dropmill.files import byte_source
+from dropmill.files import byte_source, inspect
 from dropmill.files.byte_source import ByteSource
 from dropmill.files.completeness import completeness, unknown_so_far
 from dropmill.files.sniff import HEAD_BYTES, Kind, sniff
@@ -137,6 +137,15 @@ def test_w06_a_tail_of_zeros_is_not_an_end(name: str) -> None:
         assert probe(sparse).state == "incomplete"
 
 
+def test_w06_zeros_where_the_next_chunk_of_a_png_belongs_are_told_of() -> None:
+    """Copied up to the end of a chunk, the rest preallocated: zeros make a chunk without a name or a length."""
+    data = pictures.png(PHOTO)
+    second = data.index(b"IDAT") - 4
+    for size_bytes in (len(data), 240_000, 1 << 20):
+        told = probe(data[:second].ljust(max(size_bytes, second + 4096), b"\0"))
+        assert (told.state, told.detail) == ("incomplete", "the end of the PNG is zeros so far")
+
+
 def _larger(name: str) -> bytes | None:
     kind, options = {"webp": ("WEBP", {}), "avif": ("AVIF", {"quality": 90}), "gif": ("GIF", {})}.get(name, (None, {}))
     return pictures.encoded(pictures.photo(640, 480), kind, **options) if kind else None
@@ -227,3 +236,32 @@ def test_a_photograph_costs_a_read_of_its_end_and_no_more(counted: Counted) -> N
     assert counted.probe(data).state == "complete"
     assert counted.reads == 1
     assert counted.bytes <= 4096
+
+
+@pytest.mark.parametrize("name", sorted(whole_files()))
+def test_w30_a_file_that_becomes_shorter_while_it_is_looked_at_is_looked_at_again(name: str, tmp_path: Path) -> None:
+    """Its size was told before, its bytes are asked for afterwards: that says nothing about the format."""
+    data = whole_files()[name]
+    path = tmp_path / "a"
+    for left in (0, 1, 6, 8, 15):
+        path.write_bytes(data[:left])
+        with path.open("rb") as file, pytest.raises(OSError, match="became shorter"):
+            completeness(sniff(data[:HEAD_BYTES]), ByteSource(file.fileno(), len(data), data[:left]))
+
+
+def test_w30_a_file_of_another_size_than_was_seen_is_not_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is cut between the look at its name and the reading of its first bytes."""
+    data = whole_files()["gif"]
+    path = tmp_path / "a.gif"
+    path.write_bytes(data)
+    real = inspect.open_regular
+
+    def cut(dir_fd: int, name: bytes) -> int:
+        os.truncate(path, 7)
+        return real(dir_fd, name)
+
+    monkeypatch.setattr(inspect, "open_regular", cut)
+    (seen,) = inspect.inspect_many(os.fsencode(tmp_path), [(b"a.gif", True)], inspect.Policy((), "own", False, False))
+    assert seen.trouble == ""
+    assert seen.ignored is None
+    assert seen.signature is not None and seen.signature.size_bytes == 7

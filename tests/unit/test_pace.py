@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,11 +34,12 @@ class Inbox:
 
     def write(self, name: bytes, size: int) -> None:
         self.files[name] = version(size)
-        self.waiting[name] = settle(self.waiting.get(name), Hint(FoundBy.EVENT), self.now, self.rules)[0]
+        before = self.waiting.get(name)
+        self.waiting[name] = settle(before, Hint(FoundBy.EVENT), self.now, self.rules(before))[0]
 
-    @property
-    def rules(self) -> Rules:
-        return Rules(self.pace.settle_seconds(self.now), 20.0)
+    def rules(self, waiting: Waiting | None) -> Rules:
+        waited = self.now - waiting.found_at if waiting is not None else 0.0
+        return Rules(self.pace.settle_seconds(self.now, waited), 20.0)
 
     def pass_time(self, seconds: float) -> None:
         until = self.now + seconds
@@ -45,7 +47,8 @@ class Inbox:
             name = min(due, key=lambda one: self.waiting[one].look_at)
             self.now = max(self.now, self.waiting[name].look_at)
             self.pace.seen(name, self.files[name], self.now)
-            waiting, request = settle(self.waiting.pop(name), Look(self.files[name]), self.now, self.rules)
+            before = self.waiting.pop(name)
+            waiting, request = settle(before, Look(self.files[name]), self.now, self.rules(before))
             if isinstance(request, Settled):
                 self.jobs.append((name, request.signature, self.now))
             if isinstance(request, LookAgain) and waiting is not None:
@@ -152,3 +155,15 @@ def test_memory_of_paths_is_bounded() -> None:
     for number in range(10_000):
         pace.seen(b"%d" % number, version(1), number * 0.001)
     assert len(pace._latest) <= 4096
+
+
+@pytest.mark.parametrize("every_seconds", [3.0, 5.0, 9.0])
+def test_w01_a_file_that_is_rewritten_for_ever_is_taken_all_the_same(every_seconds: float) -> None:
+    """A webcam's latest picture, at the settings that an inbox has by default."""
+    inbox = Inbox(settle_seconds=2.0, longest_seconds=10.0)
+    for size in range(1, int(3600 / every_seconds)):
+        inbox.write(b"webcam.jpg", size)
+        inbox.pass_time(every_seconds)
+    assert len(inbox.jobs) >= 3600 // 70
+    times = [0.0, *(at for _, _, at in inbox.jobs), inbox.now]
+    assert max(after - before for before, after in zip(times, times[1:], strict=False)) <= 5 * 10 + 2 * every_seconds

@@ -146,11 +146,10 @@ def test_processes_that_are_said_are_taken() -> None:
     assert effective_processes(Workers()) >= 1
 
 
-def test_limits_and_deadlines_follow_the_settings() -> None:
-    workers = Workers(max_pixels=5, max_bytes=6, min_bytes=2, max_frames=7, job_timeout_seconds=10)
+def test_limits_follow_the_settings() -> None:
+    workers = Workers(max_pixels=5, max_bytes=6, min_bytes=2, max_frames=7)
     limits = workers.limits()
     assert (limits.max_pixels, limits.max_bytes, limits.min_bytes, limits.max_frames) == (5, 6, 2, 7)
-    assert workers.timeout_seconds(4_000_000, 2_000_000) == pytest.approx(13.0)
 
 
 def test_differences_name_what_changed_and_what_came_or_went_as_a_whole(tmp_path: Path) -> None:

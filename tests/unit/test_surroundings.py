@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
+from dropmill.errors import StateError
 from dropmill.files.lane import Lane
 from dropmill.files.room import Room, room_of
 from dropmill.maintenance import surroundings as module
@@ -147,6 +148,33 @@ def test_w27_a_state_directory_without_room_closes_the_intake_until_there_is_som
     anyio.run(story)
 
 
+def test_s12_what_could_not_be_told_while_the_catalog_was_locked_is_told_by_the_next_look(scene: Scene) -> None:
+    """Else the intake would stay shut for ever, and the jobs of a folder that hangs would never be taken back."""
+
+    async def story() -> None:
+        locked = True
+
+        async def on_held(inbox: str, silent: bool) -> None:
+            if locked:
+                raise StateError("the catalog is locked", retryable=True)
+            scene.acts.append(("held", (inbox, silent)))
+
+        made = scene.make()
+        made._on_held = on_held
+        scene.state = Room(1 * MIB, 1000, True)
+        await made.look()
+        scene.state, scene.output = Room(500 * MIB, 1000, True), Room(1 * MIB, 1000, True)
+        with pytest.raises(StateError):
+            await made.look()
+        assert made.intake_open
+        locked = False
+        await made.look()
+        assert scene.acts == [("held", ("camera", False)), ("well", [])]
+        made.close()
+
+    anyio.run(story)
+
+
 def test_s12_what_a_worker_met_is_believed_until_there_is_more_room_or_some_time_has_passed(scene: Scene) -> None:
     async def story() -> None:
         made = scene.make()
@@ -154,7 +182,7 @@ def test_s12_what_a_worker_met_is_believed_until_there_is_more_room_or_some_time
         made(full())
         await made.look()
         assert "a worker could not write there: No space left on device" in made.held["camera"].detail
-        scene.output = Room(501 * MIB, 1000, True)
+        scene.output = Room(502 * MIB, 1000, True)
         await made.look()
         assert not made.held
         made(full())
@@ -165,6 +193,27 @@ def test_s12_what_a_worker_met_is_believed_until_there_is_more_room_or_some_time
         assert not made.held
         made(Enqueued(1, "camera", b"a.jpg", FoundBy.EVENT, 1))
         made(full("other"))
+        await made.look()
+        assert not made.held
+        made.close()
+
+    anyio.run(story)
+
+
+def test_s12_what_comes_and_goes_with_every_file_lifts_no_doubt(scene: Scene) -> None:
+    async def story() -> None:
+        made = scene.make()
+        made(full())
+        await made.look()
+        scene.output = Room(500 * MIB + module.MORE_BYTES, 1000 + module.MORE_INODES, True)
+        await made.look()
+        assert made.held
+        scene.output = Room(500 * MIB, 1001 + module.MORE_INODES, True)
+        await made.look()
+        assert not made.held
+        made(full())
+        await made.look()
+        scene.output = Room(501 * MIB + 1, 1000, True)
         await made.look()
         assert not made.held
         made.close()
@@ -294,6 +343,28 @@ def test_s11_a_part_that_does_not_answer_stops_the_beat(how: str) -> None:
                     await anyio.sleep(0.01)
             assert pulse.trouble == ""
             group.cancel_scope.cancel()
+
+    anyio.run(story)
+
+
+def test_s11_no_question_outlives_the_one_who_asked() -> None:
+    async def story() -> None:
+        ended = anyio.Event()
+
+        async def hangs() -> str:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                ended.set()
+            return ""
+
+        pulse = Pulse({"writer": hangs}, HandClock(), lambda _fact: None, 0.01)
+        async with anyio.create_task_group() as group:
+            group.start_soon(pulse.run)
+            await anyio.wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
+        with anyio.fail_after(20):
+            await ended.wait()
 
     anyio.run(story)
 

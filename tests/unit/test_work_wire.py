@@ -224,6 +224,14 @@ def test_an_answer_that_names_what_was_not_asked_for_is_refused(change: dict[str
         check_answer(_REQUEST, forged)
 
 
+@pytest.mark.parametrize("change", [{"pixels": Limits().max_pixels + 1}, {"pages": Limits().max_frames + 1}])
+def test_i04_a_preview_cannot_ask_for_more_time_than_the_limits_give(change: dict[str, int]) -> None:
+    largest = Preview(_SOUND.content, Limits().max_pixels, Limits().max_frames, 1 << 62)
+    check_answer(_REQUEST, largest)
+    with pytest.raises(ValueError):
+        check_answer(_REQUEST, replace(largest, **change))
+
+
 def test_one_staged_file_cannot_be_two_renditions() -> None:
     with pytest.raises(ValueError):
         check_answer(_REQUEST, replace(_SOUND, renditions=_SOUND.renditions * 2))

@@ -75,7 +75,7 @@ def _remarks(config: Path | None) -> tuple[list[Remark], list[str]]:
         further = remarks(error.rest, SystemClock())
         return [*wrong, *(one for one in further if not one.key or one.key not in broken), *_codecs()], []
     found, codecs = remarks(loaded, SystemClock()), _codecs()
-    bad = {remark.key for remark in found if remark.severity == "error"}
+    bad = {remark.key for remark in found if remark.severity != "note"}
     told = [text for key, text in tried(loaded.settings) if key not in bad]
     if not any(remark.severity == "error" for remark in codecs):
         told.append("codecs: the imaging libraries load")

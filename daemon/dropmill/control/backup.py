@@ -12,7 +12,8 @@ from dropmill.model.file import shown
 from dropmill.ports import Clock
 from dropmill.settings import Settings
 from dropmill.store import backup as store
-from dropmill.store.catalog import catalog_path
+from dropmill.store import integrity
+from dropmill.store.catalog import catalog_path, file_bytes
 
 _MODE = 0o600
 
@@ -33,7 +34,9 @@ def backup(settings: Settings, target: bytes, clock: Clock, *, replace: bool) ->
     """
     started = clock.monotonic()
     path = catalog_path(settings.state_dir)
-    if not os.path.exists(path):
+    integrity.refuse_missing(path)
+    integrity.refuse_foreign_wal(path)
+    if not file_bytes(path):
         raise NotFound(f"{path}: there is no catalog yet", hint="the daemon makes it when it is started first")
     folder, name = os.path.split(target)
     _refuse_place(settings, path, target, folder, replace)
@@ -54,7 +57,7 @@ def backup(settings: Settings, target: bytes, clock: Clock, *, replace: bool) ->
     except OSError as error:
         raise ConfigurationError(
             f"{shown(target)}: the backup cannot be written: {error.strerror}",
-            hint=f"name a folder that you may write, with {os.path.getsize(path) >> 20} MiB free",
+            hint=f"name a folder that you may write, with {-(-file_bytes(path) >> 20)} MiB free",
         ) from error
     return Backup(shown(target), size_bytes, jobs, clock.monotonic() - started)
 

@@ -155,7 +155,7 @@ async def _of(
     told["verdict"] = verdict
     if life is not None:
         job = describe.job(life.job)
-        told["story"] = story.story(life)
+        told["story"] = story.story(life, house.held(life.job.row["inbox"]))
         told["now"] |= await places.now(house, life.job)
         told["jobs"] = [job]
     if text:

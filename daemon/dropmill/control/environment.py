@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import shlex
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from dropmill.errors import Conflict, DropmillError
 from dropmill.files import fstype, lease
-from dropmill.files.roots import lock_directory, make_staging, state_holder
+from dropmill.files.roots import STAGING, lock_directory, make_staging, state_holder
+from dropmill.files.room import MOUNT_IT
+from dropmill.files.standing import disk_is_away
 from dropmill.maintenance.state import remote_kind
 from dropmill.ports import Clock
 from dropmill.settings import Inbox, Loaded, Settings, TcpAddress
-from dropmill.store.catalog import ReadOnlyCatalog, catalog_path
+from dropmill.store import views
+from dropmill.store.catalog import ReadOnlyCatalog, catalog_path, examine
+from dropmill.store.connection import Row
 from dropmill.workers import landlock, seccomp
 
 Severity = Literal["error", "warning", "note"]
@@ -100,13 +104,37 @@ def _state(settings: Settings) -> Iterator[Found]:
     elif _magic(settings.state_dir) == fstype.FUSE:
         remedy = "name a folder on a local disk unless you know that locks work there"
         yield "warning", "state_dir", f"{settings.state_dir} is not on a disk of this machine", remedy
+    yield from _catalog(settings)
+
+
+def _catalog(settings: Settings) -> Iterator[Found]:
+    """Whatever a daemon would be refused for; one that runs has the catalog, and says itself how it is."""
     path = catalog_path(settings.state_dir)
-    if os.path.exists(path):
-        try:
-            ReadOnlyCatalog(path).close()
-        except DropmillError as error:
-            severity: Severity = "note" if "older" in error.public_message else "error"
-            yield severity, "state_dir", error.public_message, error.hint
+    try:
+        if state_holder(os.fsencode(settings.state_dir)) is None:
+            examine(path)
+        catalog = ReadOnlyCatalog(path)
+    except OSError:
+        return  # Told already: the state directory cannot be used.
+    except DropmillError as error:
+        severity: Severity = "note" if "older" in error.public_message else "error"
+        yield severity, "state_dir", error.public_message, error.hint
+        return
+    try:
+        yield from _away(settings, catalog.look(views.roots))
+    finally:
+        catalog.close()
+
+
+def _away(settings: Settings, roots: Sequence[Row]) -> Iterator[Found]:
+    """Folders that lay on a disk which is not mounted now: the daemon waits for it."""
+    for index, inbox in enumerate(settings.inboxes):
+        for kind in ("output", "archive", "duplicates", "quarantine"):
+            folder = getattr(inbox, kind)
+            path = os.fsencode(os.path.abspath(folder)) if folder else b""
+            met = [row for row in roots if row["kind"] == kind and row["path"] == path]
+            if any(disk_is_away(path, row["identity"]) for row in met if kind == "output" or row["name"] == inbox.name):
+                yield "warning", f"inboxes.{index}.{kind}", f"{folder}: its disk is not mounted", MOUNT_IT
 
 
 def _places(settings: Settings) -> Iterator[Found]:
@@ -199,6 +227,8 @@ def _writable(key: str, folder: str) -> Iterator[Found]:
     trouble = _try_writing(folder)
     if trouble:
         remedy = f"give the daemon's user write access: chown or chmod {quoted}"
+        if os.statvfs(folder).f_flag & os.ST_RDONLY:
+            remedy = "mount its disk for writing; one that the system itself has made read-only is failing: see dmesg"
         yield "error", key, f"{folder} cannot be written: {trouble}", remedy
         return
     disk = os.statvfs(folder)
@@ -244,7 +274,8 @@ def _try_writing(folder: str, also: Callable[[str], str] = lambda _name: "") -> 
 
 
 def _staging(key: str, output: str) -> Iterator[Found]:
-    if not os.path.isdir(output):
+    # Made here, it would say that a folder is meant in whose place a disk is to be mounted.
+    if not os.path.isdir(os.path.join(output, os.fsdecode(STAGING))):
         return
     try:
         make_staging(os.fsencode(output))

@@ -105,6 +105,14 @@ class House:
             known = ", ".join(inbox.name for inbox in self.settings.inboxes) or "none is configured"
             raise NotFound(f"there is no inbox {name!r}", hint=f"inboxes: {known}") from None
 
+    def held(self, inbox: str) -> str:
+        """Why nothing of an inbox is begun, with the remedy: ``output camera: …; …``; empty where that is not so."""
+        trouble = self.live.surroundings.held.get(inbox) if self.live is not None else None
+        if self.live is None or trouble is None:
+            return ""
+        words = (f.word for f in self.live.surroundings.folders if f.inbox == inbox and f.trouble == trouble)
+        return f"{next(words, 'inbox')} {inbox}: {trouble.detail}; {trouble.remedy}"
+
     async def blocking(self, inbox: str, function: Callable[..., T], *args: Any, patient: bool = False) -> T:
         """Run a blocking call that touches the folders of one inbox, in a thread of the desk's own for that inbox.
 

@@ -25,9 +25,12 @@ _FOUND: Final = {
 _ORDER_LAST: Final = 1 << 62
 
 
-def story(life: Life) -> list[Json]:
-    """``[{at, text}]`` in order of time; what is still to come has no time and stands last."""
-    told = [*_arrival(life.job.row), *_attempts(life), *_end(life), *_publications(life), *_disposals(life)]
+def story(life: Life, held: str = "") -> list[Json]:
+    """``[{at, text}]`` in order of time; what is still to come has no time and stands last.
+
+    ``held``: why nothing of the inbox is begun now, as ``House.held`` tells it.
+    """
+    told = [*_arrival(life.job.row), *_attempts(life), *_end(life, held), *_publications(life), *_disposals(life)]
     told += [(None, text) for text in _notices(life)]
     told.sort(key=lambda entry: _ORDER_LAST if entry[0] is None else entry[0])
     return [{"at": iso(at_ms), "text": text} for at_ms, text in told]
@@ -63,10 +66,12 @@ def _attempts(life: Life) -> Iterator[_Entry]:
             yield attempt["ended_at_ms"], f"attempt {number} ended, {result}; it was retried by hand later"
 
 
-def _end(life: Life) -> Iterator[_Entry]:
+def _end(life: Life, held: str) -> Iterator[_Entry]:
     row = life.job.row
     at_ms = row["finished_at_ms"]
     match row["state"]:
+        case "available" | "scheduled" if held and not life.paused:
+            yield None, f"waits: {held}"
         case "scheduled":
             yield None, f"waits until {iso(row['scheduled_at_ms'])} to be tried again: {because(row)}"
         case "available" if life.paused:
@@ -159,8 +164,8 @@ def _notices(life: Life) -> Iterator[str]:
             yield f"its {row['kind']} is still to be written{_tried(row)}"
 
 
-def verdict(life: Life) -> str:
-    """One line."""
+def verdict(life: Life, held: str = "") -> str:
+    """One line. ``held`` as for ``story``."""
     row = life.job.row
     match row["state"]:
         case "completed":
@@ -172,6 +177,8 @@ def verdict(life: Life) -> str:
             return f"discarded: {row['reason']}"
         case "executing":
             return "being processed"
+        case "available" | "scheduled" if held and not life.paused:
+            return f"waits: {held.partition(';')[0]}"
         case "scheduled":
             return "waits to be tried again"
         case "available":

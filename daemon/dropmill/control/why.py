@@ -13,6 +13,7 @@ from dropmill.control.story import story, verdict
 from dropmill.errors import Conflict, NotFound
 from dropmill.model.file import shown
 from dropmill.store import views
+from dropmill.store.connection import Row
 
 Json = dict[str, Any]
 _SHORTEST: Final = 8
@@ -98,10 +99,11 @@ async def of_job(house: House, job_id: int, target: str) -> Json:
     if life is None:
         raise NotFound(f"there is no job {job_id}", hint="dropmill jobs lists them; old ones are forgotten in time")
     told = describe.job(life.job)
+    held = house.held(life.job.row["inbox"])
     return {
         "target": target,
-        "verdict": verdict(life),
-        "story": story(life),
+        "verdict": verdict(life, held),
+        "story": story(life, held),
         "now": await places.now(house, life.job),
         "jobs": [told],
     }
@@ -149,7 +151,8 @@ async def _in_inbox(house: House, path: bytes, place: Place) -> Json:
         ids, source = await house.catalog.read(lambda session: views.at_path(session, root_id, place.rel))
     waits = _waiting(house, place)
     ignored = source if source is not None and source["verdict"] == "ignored" else None
-    if waits is None and ids and ignored is None:
+    forgotten = _forgotten(source, ids, seen)
+    if waits is None and ids and ignored is None and forgotten is None:
         return await _with_history(house, path, ids, seen)
     told = await _with_history(house, path, ids, seen) if ids else elsewhere.blank(path, seen)
     if waits is not None:
@@ -160,7 +163,22 @@ async def _in_inbox(house: House, path: bytes, place: Place) -> Json:
             return companion
     if ignored is not None:
         return {**told, **elsewhere.ignored(ignored, told["story"], seen)}
+    if forgotten is not None:
+        return {**told, "verdict": forgotten["verdict"], "story": [*told["story"], *forgotten["story"]]}
     return {**told, **await elsewhere.never_seen(house, path, place, seen)}
+
+
+def _forgotten(source: Row | None, ids: list[int], seen: Seen) -> Json | None:
+    """A version that is known, and whose job is old enough to have left the list (queue.retention_days)."""
+    if source is None or source["verdict"] != "job" or source["job_id"] in ids or seen.signature is None:
+        return None
+    if not views.signature_of(source).same_bytes_expected(seen.signature):
+        return None
+    told = (
+        f"job {source['job_id']} dealt with these bytes, ended longer ago than queue.retention_days, and left nothing "
+        "that stands; touch the file, and it becomes a new job"
+    )
+    return {"verdict": "dealt with long ago", "story": [elsewhere.line(told)]}
 
 
 async def _with_history(house: House, path: bytes, ids: list[int], seen: Seen) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import Final
 
@@ -32,7 +33,10 @@ class ByteSource:
         return cls(-1, len(data), data)
 
     def at(self, offset: int, length: int) -> bytes:
-        """What is there, cut off at the end of the file. Raises ``Enough``, and OSError as the system gives it."""
+        """What is there, cut off at the end of the file.
+
+        Raises ``Enough``, and OSError as the system gives it, or for a file that has become shorter meanwhile.
+        """
         end = min(offset + length, self.size_bytes)
         if offset < 0 or offset >= end:
             return b""
@@ -42,5 +46,16 @@ class ByteSource:
             self._bytes += wanted
             if self._reads > _MOST_READS or self._bytes > _MOST_BYTES:
                 raise Enough
-            self._page, self._page_at = os.pread(self._descriptor, wanted, offset), offset
+            self._page, self._page_at = self._read(wanted, offset), offset
         return self._page[offset - self._page_at : end - self._page_at]
+
+    def _read(self, wanted: int, offset: int) -> bytes:
+        """All that ``size_bytes`` promises of it; some file systems give less in one call."""
+        data = b""
+        wanted = min(wanted, self.size_bytes - offset)
+        while len(data) < wanted:
+            more = os.pread(self._descriptor, wanted - len(data), offset + len(data))
+            if not more:
+                raise OSError(errno.ESTALE, "it became shorter while it was looked at")
+            data += more
+        return data

@@ -12,6 +12,8 @@ from dropmill.files.access import Root, closing, components, look, open_dir_bene
 
 COPY_CHUNK_BYTES: Final = 1 << 20
 
+# When a directory of ours was changed last, as long as nothing is in it.
+_NEW_NS: Final = 0
 # A file system without durable directories says so with one of these; there is nothing more to be done then.
 _CANNOT_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
@@ -74,8 +76,11 @@ def make_dirs(root: Root, rel_dir: bytes, mode: int = 0o755, gid: int = -1) -> i
     fd = open_root(root)
     for part in components(rel_dir):
         with closing(fd):
-            if look(fd, part) is None:
+            seen = look(fd, part)
+            if seen is None:
                 _make_dir(fd, part, mode, gid)
+            elif seen.st_mtime_ns == _NEW_NS:
+                sync(fd)  # Whoever made it may have been cut short before its name was durable.
             fd = open_dir_beneath(fd, part)
     return fd
 
@@ -96,6 +101,7 @@ def _make_dir(parent_fd: int, name: bytes, mode: int, gid: int) -> None:
                 os.fchown(made, -1, gid)
             inherited = os.fstat(parent_fd).st_mode & stat_module.S_ISGID
             os.fchmod(made, mode | inherited)
+            _mark_as_new(made)
         # Should the name be taken by now, an empty directory is replaced by an equal one and a full one stays.
         os.rename(passing, name, src_dir_fd=parent_fd, dst_dir_fd=parent_fd)
     except FileNotFoundError:
@@ -106,3 +112,11 @@ def _make_dir(parent_fd: int, name: bytes, mode: int, gid: int) -> None:
             raise
         os.rmdir(passing, dir_fd=parent_fd)
     sync(parent_fd)
+
+
+def _mark_as_new(dir_fd: int) -> None:
+    """By its time, which the first name that is made in the directory takes away again."""
+    try:
+        os.utime(dir_fd, ns=(_NEW_NS, _NEW_NS))
+    except OSError:
+        pass  # Some shares set no times of directories. Only a call that is cut short would have been helped by it.

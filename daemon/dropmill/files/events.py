@@ -24,6 +24,7 @@ from watchdog.observers.inotify_c import (
 )
 
 from dropmill.files.canary import CANARY
+from dropmill.files.fstype import delivers_no_events
 from dropmill.model.names import junk, junk_directory
 
 # So many paths are remembered between two looks; beyond, a scan finds what the hints would have told (W33).
@@ -45,35 +46,8 @@ _MASK: Final = Mask(
 _DIRECTORY: Final = InotifyConstants.IN_ISDIR
 _SELF: Final = InotifyConstants.IN_DELETE_SELF | InotifyConstants.IN_MOVE_SELF | InotifyConstants.IN_UNMOUNT
 _NO_WATCH: Final = WatchDescriptor(-1)
-
-
-class EventReader:
-    """watchdog's reader thread, shared by all inboxes: started with the first that needs it, and anew when it has ended."""
-
-    def __init__(self) -> None:
-        self._reader: InotifyFD | None = None
-
-    def get(self) -> InotifyFD:
-        """Blocking. Raises OSError (EMFILE) where the limit of inotify instances, or of open files, is reached."""
-        if self._reader is None or not self._reader.is_alive():
-            self.stop()
-            # The constructor would leave the instance behind if it failed half-way, at the pipe that comes after it.
-            for descriptor in os.pipe():
-                os.close(descriptor)
-            reader = InotifyFD()
-            reader.start()
-            self._reader = reader
-        return self._reader
-
-    def stop(self) -> None:
-        reader, self._reader = self._reader, None
-        if reader is None:
-            return
-        died_reading = not reader.is_alive() and reader._is_reading
-        reader.stop()
-        if died_reading:
-            # watchdog leaves it to the thread to close what it reads from, and the instance would count for ever.
-            reader._close_resources()
+# The one callback of its reader.
+_ID: Final = CallbackId(0)
 
 
 @dataclass(slots=True)
@@ -134,59 +108,65 @@ class Pending:
 
 
 class EventTree:
-    """Watches on every directory of an inbox that is not junk.
+    """Watches on every directory of an inbox that is not junk, and the thread that reads what they tell.
 
-    ``on_…`` are called by the reader thread, everything else by one thread of the inbox, since it may hang on a disk.
+    ``on_…`` are called by that thread, everything else by one thread of the inbox, since it may hang on a disk; watchdog
+    holds a lock meanwhile that its reader needs too, so a reader is for one inbox only.
     """
 
-    def __init__(
-        self, reader: InotifyFD, root: bytes, pending: Pending, *, recursive: bool, ignore: Sequence[str]
-    ) -> None:
-        self._reader = reader
+    def __init__(self, root: bytes, pending: Pending, *, recursive: bool, ignore: Sequence[str]) -> None:
+        """Raises OSError (EMFILE) where the limit of inotify instances, or of open files, is reached."""
         self._root = root
         self._pending = pending
         self._recursive = recursive
         self._ignore = tuple(ignore)
-        self._id = CallbackId(id(self))
         self._lock = threading.Lock()
         self._directories: dict[WatchDescriptor, bytes] = {}
         self._watches: dict[bytes, WatchDescriptor] = {}
-        self._unwatched: dict[bytes, int] = {}
+        self._polled: dict[bytes, bool] = {}
+        self._dev = 0
         self.told = False
         """Whether the kernel has told of the canary, or of anything that may have come instead of it."""
+        # watchdog would leave the instance behind if it failed half-way, at the pipe that it makes after it.
+        for descriptor in os.pipe():
+            os.close(descriptor)
+        self._reader = InotifyFD()
+        self._reader.start()
 
     def arm(self) -> None:
-        """Watch the tree. Raises OSError (ENOSPC, EMFILE: the limits of inotify; ENOENT) if the root cannot be watched."""
-        self._watch(b"", hint=False)
-
-    def rearm(self) -> None:
-        """Watch the tree anew after events were lost, since directories may have come and gone unseen."""
-        self.disarm()
-        self.arm()
+        """Watch the tree, once. Raises OSError (ENOSPC: the limit of watches; ENOENT) if the root cannot be watched."""
+        try:
+            self._dev = os.stat(self._root).st_dev
+            self._watch(b"", hint=False)
+        except OSError:
+            self.disarm()
+            raise
 
     def extend(self, directories: Sequence[bytes]) -> None:
         """Watch directories that came into the tree; what is in them already is hinted at."""
         for directory in directories:
+            if any(directory.startswith(top + b"/") for top in list(self._polled)):
+                continue
             # One of that name may have been removed while somebody still has it open: its end has not been told yet.
             self._forget(directory)
             self._watch(directory, hint=True)
 
-    def heal(self) -> bool:
-        """Try the directories again that have no watch; True once there are none left."""
-        for directory in list(self._unwatched):
-            self._unwatched.pop(directory, None)
+    def heal(self) -> None:
+        """Try the directories again that have no watch."""
+        for directory, limited in list(self._polled.items()):
+            self._polled.pop(directory, None)
             self._watch(directory, hint=True)
-            if directory in self._unwatched:
-                return False
-        return True
+            if limited and self._polled.get(directory):
+                return  # The limit still stands.
 
     def watches(self, directory: bytes) -> bool:
         return directory in self._watches
 
     @property
-    def unwatched(self) -> dict[bytes, int]:
-        """Tops of subtrees that the kernel would not watch, with its errno: to be polled (W14)."""
-        return dict(self._unwatched)
+    def polled(self) -> dict[bytes, bool]:
+        """Tops of subtrees that are to be polled: True where a limit kept them from being watched (W14), False where
+        their file system tells of nothing (W16)."""
+        return dict(self._polled)
 
     @property
     def alive(self) -> bool:
@@ -194,15 +174,17 @@ class EventTree:
         return self._reader.is_alive()
 
     def disarm(self) -> None:
+        """No more events: the watches go with the instance of inotify, and this tree is of no more use."""
         with self._lock:
-            watches = [(watch, self._id) for watch in self._directories]
             self._directories.clear()
             self._watches.clear()
-            self._unwatched.clear()
-        try:
-            self._reader.remove_callbacks(watches)
-        except OSError:
-            return  # The reader is closed: there is nothing left to remove.
+            self._polled.clear()
+        self._reader.stop()
+        self._reader.join()
+        if self._reader._is_reading:
+            # watchdog leaves it to the thread to close what it reads from. One that died of it, or had yet to begin, has
+            # not, and the instance would count for ever.
+            self._reader._close_resources()
 
     @property
     def size(self) -> int:
@@ -250,12 +232,13 @@ class EventTree:
     def _watch(self, top: bytes, *, hint: bool) -> None:
         """Watch a directory and those below; files met on the way are hinted at, since they may predate the watch (W13)."""
         todo = [top]
+        silent = {self._dev: False}  # By device. That of the root is for who asks for events of it to judge.
         while todo:
             directory = todo.pop()
-            if directory not in self._watches and not self._add(directory):
+            if directory not in self._watches and not self._add(directory, silent):
                 continue
             try:
-                with os.scandir(self._root + b"/" + directory if directory else self._root) as entries:
+                with os.scandir(self._path(directory)) as entries:
                     for entry in entries:
                         rel = directory + b"/" + entry.name if directory else entry.name
                         if entry.is_dir(follow_symlinks=False):
@@ -266,19 +249,28 @@ class EventTree:
             except OSError:
                 continue  # Gone again, or not ours to list: the scan reports what it cannot read.
 
-    def _add(self, directory: bytes) -> bool:
-        path = self._root + b"/" + directory if directory else self._root
+    def _path(self, directory: bytes) -> bytes:
+        return self._root + b"/" + directory if directory else self._root
+
+    def _add(self, directory: bytes, silent: dict[int, bool]) -> bool:
+        path = self._path(directory)
         try:
-            watch = self._reader.add_callback(path, _MASK, self, self._id)
+            if directory:
+                dev = os.lstat(path).st_dev
+                if dev not in silent:
+                    silent[dev] = delivers_no_events(path)
+                if silent[dev]:
+                    self._polled[directory] = False
+                    return False
+            watch = self._reader.add_callback(path, _MASK, self, _ID)
             if watch == _NO_WATCH:  # watchdog keeps silent about EACCES.
-                self._reader.remove_callbacks([(watch, self._id)])
+                self._reader.remove_callbacks([(watch, _ID)])
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
             if directory == b"":
                 raise
             if error.errno in {errno.ENOSPC, errno.ENOMEM}:
-                with self._lock:
-                    self._unwatched[directory] = error.errno
+                self._polled[directory] = True
             return False  # Gone again, or not ours to see.
         with self._lock:
             self._directories[watch] = directory
@@ -290,9 +282,9 @@ class EventTree:
         prefix = directory + b"/"
         with self._lock:
             gone = [rel for rel in self._watches if rel == directory or rel.startswith(prefix)]
-            watches = [(self._watches.pop(rel), self._id) for rel in gone]
+            watches = [(self._watches.pop(rel), _ID) for rel in gone]
             for watch, _ in watches:
                 self._directories.pop(watch, None)
-            for rel in [rel for rel in self._unwatched if rel == directory or rel.startswith(prefix)]:
-                del self._unwatched[rel]
+            for rel in [rel for rel in list(self._polled) if rel == directory or rel.startswith(prefix)]:
+                self._polled.pop(rel, None)
         self._reader.remove_callbacks(watches)

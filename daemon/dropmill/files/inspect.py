@@ -79,6 +79,8 @@ def _inspect(root: bytes, rel: bytes, judge: bool, policy: Policy) -> Inspection
         return Inspection(rel, None)  # Gone, or behind a symlink, which is not followed (S01).
     except OSError as error:
         return Inspection(rel, None, trouble=error.strerror or str(error))
+    except Exception as error:  # noqa: BLE001  # What one file is made of must not keep the others waiting (W30).
+        return Inspection(rel, None, trouble=f"{type(error).__name__}: {error}")
 
 
 def _judge(dir_fd: int, name: bytes, rel: bytes, signature: Signature, policy: Policy) -> Inspection:
@@ -98,6 +100,9 @@ def _judge(dir_fd: int, name: bytes, rel: bytes, signature: Signature, policy: P
         return Inspection(rel, signature, ignored=ignored, released=released)
     with closing(descriptor):
         head = os.read(descriptor, sniff.HEAD_BYTES)
+        seen = os.fstat(descriptor)
+        if seen.st_size != signature.size_bytes:  # It changes at this moment, or is another file by now.
+            return Inspection(rel, Signature.of(seen))
         writer = lease.hold(descriptor) is lease.Lease.BUSY
         lease.release(descriptor)
         ignored = sniff.judge(name, head, signature.size_bytes, policy.heif)

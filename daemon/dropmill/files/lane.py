@@ -28,12 +28,16 @@ class Lane:
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    async def call(self, function: Callable[..., T], *args: Any) -> T:
-        """Await ``function(*args)`` run in the lane. A cancelled caller leaves at once; the call itself runs on."""
+    def send(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """Have ``function(*args)`` run after all that was asked before, whether anybody waits for it or not."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._calls.put((function, args, loop, future))
-        return await future
+        return future
+
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Await ``function(*args)`` run in the lane. A cancelled caller leaves at once; a call that has begun runs on."""
+        return await self.send(function, *args)
 
     async def call_within(self, seconds: float, function: Callable[..., T], *args: Any) -> T:
         """As ``call``, but raises ``TimeoutError`` (an OSError) where there is no answer in time; the call runs on."""

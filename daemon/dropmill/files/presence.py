@@ -13,13 +13,23 @@ Home = tuple[bytes, int, int, int]
 """(path, inode, size in bytes, mtime in ns) as the ledger remembers it."""
 
 
+class HomeOutOfReach(OSError):
+    """Nobody can tell what ``filename``, one of the homes, holds now."""
+
+
 def presences(root: bytes, ino: int, homes: Sequence[Home], sha256: str) -> dict[bytes, Presence]:
     """For each home, whether it still holds the bytes of ``sha256``; ``ino`` is the inode of the file that asks.
 
-    The caller's file holds these bytes. A home whose times changed is hashed, because a restore or a touch is no farewell. Raises OSError where a home
-    cannot be looked at.
+    The caller's file holds these bytes. A home whose times changed is hashed, because a restore or a touch is no
+    farewell. Raises ``HomeOutOfReach``.
     """
-    return {rel: _presence(root, rel, ino, known, size, mtime, sha256) for rel, known, size, mtime in homes}
+    found = {}
+    for rel, known, size, mtime in homes:
+        try:
+            found[rel] = _presence(root, rel, ino, known, size, mtime, sha256)
+        except OSError as error:
+            raise HomeOutOfReach(error.errno or 0, error.strerror or str(error), rel) from error
+    return found
 
 
 def _presence(root: bytes, rel: bytes, ino: int, known_ino: int, size: int, mtime_ns: int, sha256: str) -> Presence:

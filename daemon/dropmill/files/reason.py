@@ -27,7 +27,7 @@ def write_reason(target: Target, payload: bytes) -> bytes:
         assert goal is not None  # noqa: S101  # goal_of gives None only for None.
         name = shorten_component(goal.name + _ENDING, _ENDING)
         digest = hashlib.sha256(payload).hexdigest()
-        passing = b".dropmill-reason-" + hashlib.sha256(goal.name).hexdigest()[:24].encode()
+        passing = _passing(goal)
         _write(goal.dir_fd, passing, payload)
         for candidate in (name, with_suffix(name, digest[:8], _ENDING), with_suffix(name, digest, _ENDING)):
             if _place(goal, passing, candidate):
@@ -36,6 +36,16 @@ def write_reason(target: Target, payload: bytes) -> bytes:
                 return parent + slash + candidate
         os.unlink(passing, dir_fd=goal.dir_fd)
         raise FileExistsError(f"no free name for {name!r}")
+
+
+def forget_reason(target: Target) -> None:
+    """Remove the unfinished note of an earlier call, where its original has left the target since. Raises OSError."""
+    with goal_of(target) as goal:
+        assert goal is not None  # noqa: S101  # goal_of gives None only for None.
+        try:
+            os.unlink(_passing(goal), dir_fd=goal.dir_fd)
+        except FileNotFoundError:
+            pass  # The usual case.
 
 
 def remove_reason(target: Target, job_id: int) -> bool:
@@ -53,6 +63,10 @@ def remove_reason(target: Target, job_id: int) -> bool:
                 sync(goal.dir_fd)
                 return True
     return False
+
+
+def _passing(goal: Goal) -> bytes:
+    return b".dropmill-reason-" + hashlib.sha256(goal.name).hexdigest()[:24].encode()
 
 
 def _write(dir_fd: int, passing: bytes, payload: bytes) -> None:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Final
 
 from dropmill.errors import DropmillError
 from dropmill.files.roots import read_identity, staging_of
+from dropmill.files.standing import disk_is_away
+
+MOUNT_IT: Final = (
+    "mount it, or bring the folder back, and work resumes by itself; to use what is there now instead, "
+    "make a folder .dropmill in it, then: dropmill reload"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +24,8 @@ class Room:
     free_inodes: int | None = None
     counted: bool = False
     trouble: str = ""
+    remedy: str = ""
+    """Where there is a better one for this trouble than for any."""
 
 
 def room_of(path: bytes) -> Room:
@@ -37,12 +46,22 @@ def room_of_output(path: bytes, identity: str) -> Room:
     """Of an output, if it still is the one that was recorded with this identity."""
     try:
         if read_identity(path) != identity:
-            return Room(trouble="it is not the folder that was recorded: is its disk mounted?")
+            return Room(trouble="it is not the folder that was recorded: is its disk mounted?", remedy=MOUNT_IT)
     except DropmillError as error:
         return Room(trouble=error.hint)
     except OSError as error:
         return Room(trouble=error.strerror or str(error))
     return room_of(staging_of(path))
+
+
+def room_of_target(path: bytes, recorded: str) -> Room:
+    """Of a folder that originals go to, if it is more than the place of the disk that it was ``recorded`` on."""
+    try:
+        if disk_is_away(path, recorded):
+            return Room(trouble="its disk is not mounted", remedy=MOUNT_IT)
+    except OSError as error:
+        return Room(trouble=error.strerror or str(error))
+    return room_of(path)
 
 
 def answers(path: bytes) -> Room:

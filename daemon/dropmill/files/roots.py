@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import re
+import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +22,7 @@ ROOT_ID: Final = b"root-id"
 LOCK_FILE: Final = b"dropmill.lock"
 
 _STAGING_MODE: Final = 0o700
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _IDENTITY: Final = re.compile(r"[0-9A-Za-z-]{8,64}")
 _STAGED: Final = re.compile(r"\d+-\d+-.+|root-id\..+", re.DOTALL)
 
@@ -179,7 +181,11 @@ def lock_directory(path: bytes) -> DirectoryLock:
     Raises ``AlreadyRunning`` where another daemon has it, OSError where it cannot be opened. Network file systems that
     cannot lock a directory give a lock that is not ``enforced``.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    return _lock_opened(os.open(path, _DIRECTORY), path)
+
+
+def _lock_opened(fd: int, path: bytes) -> DirectoryLock:
+    """The descriptor is closed where the lock cannot be had."""
     try:
         taken = _flock(fd)
     except OSError as error:
@@ -200,22 +206,44 @@ class InboxLock:
     def __init__(self, path: bytes) -> None:
         self._path = path
         self._held: tuple[int, int, DirectoryLock] | None = None
+        self._closed = False
+        self._guard = threading.Lock()
 
     def take(self) -> None:
-        """Blocking. Lock the directory that is there now, and let go of any other. Raises as ``lock_directory``."""
+        """Blocking. Lock the directory that is there now, and let go of any other.
+
+        Raises as ``lock_directory``, and OSError (ECANCELED) once it was closed, perhaps while the disk was hanging.
+        """
         seen = os.stat(self._path)
-        if self._held is not None and self._held[:2] == (seen.st_dev, seen.st_ino):
+        held = self._held
+        if held is not None and held[:2] == (seen.st_dev, seen.st_ino):
             return
         self.release()
-        lock = lock_directory(self._path)
-        locked = os.fstat(lock.fd)
-        self._held = (locked.st_dev, locked.st_ino, lock)
+        fd = os.open(self._path, _DIRECTORY)
+        try:
+            opened = os.fstat(fd)
+        except OSError:
+            os.close(fd)
+            raise
+        # Nothing under the guard asks a disk, so whoever closes never waits for one.
+        with self._guard:
+            if self._closed:
+                os.close(fd)
+                raise OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))
+            self._held = (opened.st_dev, opened.st_ino, _lock_opened(fd, self._path))
 
     def release(self) -> None:
-        """Blocking. Let go, so that a disk that is to be unmounted is not kept busy by us."""
-        held, self._held = self._held, None
-        if held is not None:
-            held[2].release()
+        """Let go, so that a disk that is to be unmounted is not kept busy by us."""
+        with self._guard:
+            held, self._held = self._held, None
+            if held is not None:
+                held[2].release()
+
+    def close(self) -> None:
+        """From any thread: let go for good, so that what comes after us can have it."""
+        with self._guard:
+            self._closed = True
+        self.release()
 
 
 def _flock(fd: int) -> bool:

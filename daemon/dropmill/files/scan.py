@@ -101,7 +101,7 @@ class Scanner:
             yield chunk
 
     def close(self) -> None:
-        """Let go of the directory that is open; the scan is over."""
+        """Let go of the directory that is open; the scan is over. From the thread that takes the chunks."""
         walk, self._walk = self._walk, None
         if walk is not None:
             walk.close()

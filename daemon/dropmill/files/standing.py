@@ -13,6 +13,8 @@ from dropmill.files.fstype import magic_of
 
 # The machine, not the folder, is what fails then.
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+# What an output has in it, and what a person makes in a folder that is to be used without the disk that was there.
+MEANT: Final = b"/.dropmill"
 _MOUNTS: Final = "/proc/self/mountinfo"
 _ESCAPED: Final = re.compile(rb"\\([0-7]{3})")
 
@@ -64,6 +66,21 @@ def disk_is_missing(recorded: str, seen: Standing, *, empty: bool) -> bool:
     return bool(at) and empty and len(unquote_to_bytes(quoted)) > len(seen.mount)
 
 
+def disk_is_away(path: bytes, recorded: str) -> bool:
+    """Blocking. Whether ``path`` is no more than the place where the disk of the ``recorded`` folder is to be mounted.
+
+    A folder called ``.dropmill`` in it says that it is meant as it is. Raises OSError where files can be opened nowhere.
+    """
+    if mount_recorded(recorded) in {b"", b"/"}:
+        return False
+    above, seen = path, standing(path)
+    empty = seen is None or (not os.path.lexists(path + MEANT) and _looks_empty(path))
+    while seen is None and above.strip(b"/"):
+        above = os.path.dirname(above) or b"/"
+        seen = standing(above)
+    return seen is not None and disk_is_missing(recorded, seen, empty=empty)
+
+
 def mount_recorded(recorded: str) -> bytes:
     """The mount point in an ``identity``; empty where it has none."""
     return unquote_to_bytes(recorded.partition("@")[2])
@@ -73,6 +90,13 @@ def holds_nothing(path: bytes) -> bool:
     """Blocking. Whether a directory has no entries but dotfiles, which systems leave in a mount point. Raises OSError."""
     with os.scandir(path) as found:
         return all(entry.name.startswith(b".") for entry in found)
+
+
+def _looks_empty(path: bytes) -> bool:
+    try:
+        return holds_nothing(path)
+    except OSError:
+        return True  # Places for disks are often made unreadable, so that nothing gets into them.
 
 
 def _mount_of(path: bytes) -> bytes:

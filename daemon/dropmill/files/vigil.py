@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from dropmill.files import canary
-from dropmill.files.events import EventReader, EventTree, Pending
+from dropmill.files.events import EventTree, Pending
 from dropmill.files.fstype import delivers_no_events
 from dropmill.files.roots import InboxLock
 from dropmill.files.standing import EXHAUSTED, Standing, holds_nothing, standing
@@ -37,7 +37,6 @@ class Vigil:
         self,
         root: bytes,
         lock: InboxLock,
-        reader: EventReader,
         pending: Pending,
         *,
         recursive: bool,
@@ -46,7 +45,6 @@ class Vigil:
     ) -> None:
         self._root = root
         self._lock = lock
-        self._reader = reader
         self._pending = pending
         self._recursive = recursive
         self._ignore = ignore
@@ -61,7 +59,7 @@ class Vigil:
         """
         self.unwatch()
         if standing(self._root) is None:
-            self._lock.release()
+            self.close()
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         self._lock.take()
         seen = standing(self._root)
@@ -71,9 +69,7 @@ class Vigil:
         if self._wanted == "poll" or (self._wanted == "auto" and delivers_no_events(self._root)):
             return Armed(seen, empty, "poll", {})
         try:
-            tree = EventTree(
-                self._reader.get(), self._root, self._pending, recursive=self._recursive, ignore=self._ignore
-            )
+            tree = EventTree(self._root, self._pending, recursive=self._recursive, ignore=self._ignore)
             tree.arm()
         except FileNotFoundError:
             raise
@@ -83,13 +79,13 @@ class Vigil:
         return Armed(seen, empty, "events", self.limited(), canary.release(self._root))
 
     def unwatch(self) -> None:
-        """From any thread: no more events."""
+        """No more events."""
         tree, self._tree = self._tree, None
         if tree is not None:
             tree.disarm()
 
-    def leave(self) -> None:
-        """The folder that was watched is not there any more: let go of it."""
+    def close(self) -> None:
+        """Let go of the folder, which is not there any more or not ours to watch; it may be armed again."""
         self.unwatch()
         self._lock.release()
 
@@ -106,24 +102,31 @@ class Vigil:
 
     @property
     def reader_ended(self) -> bool:
-        return self._tree is not None and not self._tree.alive
+        tree = self._tree
+        return tree is not None and not tree.alive
 
     @property
     def told(self) -> bool:
         """Whether the self-test was answered."""
-        return self._tree is not None and self._tree.told
+        tree = self._tree
+        return tree is not None and tree.told
 
     def watches(self, directory: bytes) -> bool:
-        return self._tree is not None and self._tree.watches(directory)
+        tree = self._tree
+        return tree is not None and tree.watches(directory)
 
     @property
     def unwatched(self) -> list[bytes]:
-        """Tops of the trees that have to be polled although the rest is watched (W14)."""
-        return [] if self._tree is None else list(self._tree.unwatched)
+        """Tops of the trees that have to be polled although the rest is watched (W14, W16)."""
+        return list(self._polled())
 
     def limited(self) -> dict[Kind, Trouble]:
-        count = len(self.unwatched)
+        count = sum(self._polled().values())
         return {Kind.LIMIT: watching.limit_reached("watches", count)} if count else {}
+
+    def _polled(self) -> dict[bytes, bool]:
+        tree = self._tree
+        return {} if tree is None else tree.polled
 
 
 def _cannot_watch(error: OSError) -> dict[Kind, Trouble]:

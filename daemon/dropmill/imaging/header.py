@@ -75,13 +75,13 @@ def ask(attempt: Attempt) -> None:
     icc = hashlib.sha256(attempt.icc).hexdigest() if attempt.icc else "-"
     effective = hashlib.sha256(f"{coded} {attempt.orientation} {icc}".encode()).hexdigest()
     attempt.content = Content(sha256=attempt.sha256, coded_sha256=effective)
-    picture = attempt.described()
+    pixels = _decoded_pixels(attempt, attempt.described().frames)
     needs = needs_bytes(attempt)
     attempt.stream_scale = streaming.plan(attempt, needs)
     streams = attempt.stream_scale > 0
     if streams:
         needs = streamed_needs_bytes(attempt, attempt.stream_scale)
-    if not attempt.wanted(Preview(attempt.content, picture.width, picture.height, needs, streams)):
+    if not attempt.wanted(Preview(attempt.content, pixels, len(attempt.pages), needs, streams)):
         raise Stop(Recognised(attempt.content))
 
 
@@ -104,17 +104,20 @@ def _plan_pages(attempt: Attempt, frames: int) -> None:
     attempt.animated = recipe.animation == "keep" and frames > 1 and attempt.kind in _MOVING
     if recipe.pages == "all" and attempt.kind is Kind.TIFF:
         attempt.pages = anatomy.pages
-    width, height = attempt.opened().size
-    pixels = width * height
-    if attempt.animated:
-        pixels *= frames
-    elif len(attempt.pages) > 1:
-        pixels = anatomy.frame_pixels
-    if pixels > attempt.request.limits.max_pixels:
+    if _decoded_pixels(attempt, frames) > attempt.request.limits.max_pixels:
+        width, height = attempt.opened().size
         raise reject(
             Reason.TOO_LARGE,
             f"{frames} frames of {width}x{height}: more than {attempt.request.limits.max_pixels} pixels",
         )
+
+
+def _decoded_pixels(attempt: Attempt, frames: int) -> int:
+    """Of all frames or pages together. What a decoder may leave out by scaling while it decodes is counted."""
+    width, height = attempt.opened().size
+    if attempt.animated:
+        return width * height * frames
+    return attempt.anatomy.frame_pixels if len(attempt.pages) > 1 else width * height
 
 
 def _frames(attempt: Attempt, image: ImageFile.ImageFile) -> int:

@@ -1,4 +1,4 @@
-"""Retention: what ended long ago leaves the list of jobs, in small lots; what was seen and published stays known."""
+"""Retention: what ended long ago and nothing leans on leaves the list of jobs, in small lots."""
 
 from __future__ import annotations
 
@@ -28,15 +28,18 @@ class Pruner:
     async def run(self) -> None:
         while True:
             try:
-                while await self.prune_lot():
-                    await self.clock.sleep(PAUSE_SECONDS)
+                await self.prune_all()
             except DropmillError as error:
                 self.emit(StateTrouble("prune", str(error)))
             await self.clock.sleep(EVERY_SECONDS)
 
-    async def prune_lot(self) -> int:
-        """Remove up to one lot of old jobs; returns how many. A retention of 0 keeps everything."""
+    async def prune_all(self) -> None:
+        """Go once through all jobs that are old enough, a lot at a time. A retention of 0 keeps everything."""
         if not self.retention_days:
-            return 0
+            return
         before_ms = self.clock.now_ms() - int(self.retention_days * DAY_MS)
-        return await self.catalog.write(lambda session: queue.prune(session, before_ms, LOT))
+        lot = await self.catalog.write(lambda session: queue.prune(session, before_ms, LOT))
+        while lot.looked_at == LOT:
+            await self.clock.sleep(PAUSE_SECONDS)
+            last = lot.last
+            lot = await self.catalog.write(lambda session, last=last: queue.prune(session, before_ms, LOT, last))  # type: ignore[misc]  # A default argument binds the loop's value.

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from dropmill.model.inbox import Inbox
 from dropmill.observe.facts import Alive, Emit, Stuck
 from dropmill.pipeline.claim import Claimer
 from dropmill.pipeline.process import Deadline
@@ -49,15 +50,22 @@ class Pulse:
         return f"no sign of life for {silence:.0f} s" if late else ""
 
     async def run(self) -> None:
-        while True:
-            found = await self.look()
-            if found and not self._trouble:
-                self.emit(Stuck(found))
-            self._trouble = found
-            if not found and not self._asked:
-                self._beat_at = self.clock.monotonic()
-                self.emit(Alive())
-            await self.clock.sleep(self.every_seconds)
+        try:
+            while True:
+                await self._beat()
+                await self.clock.sleep(self.every_seconds)
+        finally:
+            for _, task in self._asked.values():
+                task.cancel()
+
+    async def _beat(self) -> None:
+        found = await self.look()
+        if found and not self._trouble:
+            self.emit(Stuck(found))
+        self._trouble = found
+        if not found and not self._asked:
+            self._beat_at = self.clock.monotonic()
+            self.emit(Alive())
 
     async def look(self) -> str:
         """Ask every part, and wait for the answers for a while; what is wrong with the first that is not well."""
@@ -88,7 +96,7 @@ def beat_seconds(watchdog_seconds: float | None) -> float:
     return BEAT_SECONDS if watchdog_seconds is None else min(BEAT_SECONDS, watchdog_seconds / 3)
 
 
-def work_checks(claimer: Claimer, deadline: Deadline, max_pixels: int, clock: Clock) -> dict[str, Check]:
+def work_checks(claimer: Claimer, deadline: Deadline, inboxes: Mapping[str, Inbox], clock: Clock) -> dict[str, Check]:
     """What claims jobs, and what works on them."""
 
     async def turning() -> str:
@@ -100,8 +108,14 @@ def work_checks(claimer: Claimer, deadline: Deadline, max_pixels: int, clock: Cl
         if longest is None:
             return ""
         job, seconds = longest
-        allowed = deadline.for_bytes(job.signature.size_bytes) + deadline.per_megapixel_seconds * max_pixels / 1e6
+        allowed = deadline.for_bytes(job.signature.size_bytes) + _most_work(deadline, inboxes[job.inbox])
         late = seconds > OVERDUE_FACTOR * allowed
         return f"job {job.id} is in hand for {seconds:.0f} s, past every deadline" if late else ""
 
     return {"claimer": turning, "worker pool": within_deadlines}
+
+
+def _most_work(deadline: Deadline, inbox: Inbox) -> float:
+    """What the largest picture, or the longest document, that the inbox takes may add to the deadline."""
+    pages = inbox.limits.max_frames if inbox.recipe.pages == "all" else 1
+    return deadline.for_work(inbox.limits.max_pixels, pages * len(inbox.recipe.renditions))

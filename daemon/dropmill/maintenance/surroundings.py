@@ -15,8 +15,8 @@ import anyio
 
 from dropmill.errors import DropmillError
 from dropmill.files.lane import Lane
-from dropmill.files.room import Room, answers, room_of, room_of_output
-from dropmill.model.inbox import Inbox
+from dropmill.files.room import Room, answers, room_of, room_of_output, room_of_target
+from dropmill.model.inbox import Inbox, Root
 from dropmill.model.outcome import Reason
 from dropmill.observe.facts import Completed, Emit, Fact, Held, Rescheduled, StateTrouble, Unheld
 from dropmill.ports import ALL_INBOXES, Clock
@@ -30,6 +30,10 @@ LONG_CALL_SECONDS: Final = 30.0
 # Where a worker could not write although a look finds nothing (a quota, a bad disk), one job is let try this often.
 DOUBT_SECONDS: Final = 5.0
 MOST_DOUBT_SECONDS: Final = 60.0
+# Free room that says that somebody made some. Less comes and goes with every file, our own included, and under a quota
+# says nothing at all.
+MORE_BYTES: Final = 1 << 20
+MORE_INODES: Final = 100
 
 Word = Literal["inbox", "output", "archive", "duplicates", "quarantine", "state"]
 
@@ -53,10 +57,11 @@ class Trouble:
 
 @dataclass(slots=True)
 class _Doubt:
-    """A worker could not write there. ``base``: the room at the first look after that; more room lifts the doubt."""
+    """A worker could not write there. ``base``: the room at the first look after that; much more room lifts the doubt."""
 
     detail: str
     until: float
+    full: bool
     base: Room | None = None
 
 
@@ -102,7 +107,9 @@ class Surroundings:
         self._on_held = on_held
         self._on_well = on_well
         self._held: dict[str, Trouble] = {}
-        self._untold: set[str] = set()
+        # What is still to be told of, because telling failed.
+        self._untold_held: set[str] = set()
+        self._untold_well: set[str] = set()
         self._room_for_more = anyio.Event()
         self._room_for_more.set()
         self.folders: Sequence[Folder] = [*_folders(inboxes, lanes), _state(state_dir)]
@@ -127,15 +134,21 @@ class Surroundings:
     def __call__(self, fact: Fact) -> None:
         """A subscriber of facts: what workers meet in an output is believed, whatever a look finds (S12)."""
         match fact:
-            case Rescheduled(inbox=inbox, reason=Reason.DISK_FULL | Reason.OUTPUT_UNAVAILABLE, detail=detail):
+            case Rescheduled(
+                inbox=inbox, reason=(Reason.DISK_FULL | Reason.OUTPUT_UNAVAILABLE) as reason, detail=detail
+            ):
+                now = self._clock.monotonic()
                 for folder in self._outputs(inbox):
-                    if folder.doubt is None:
+                    if folder.doubt is None or now >= folder.doubt.until:
                         wait = min(DOUBT_SECONDS * 2.0**folder.doubts, MOST_DOUBT_SECONDS)
-                        folder.doubt = _Doubt(detail, self._clock.monotonic() + wait)
+                        folder.doubt = _Doubt(detail, now + wait, reason is Reason.DISK_FULL)
                         folder.doubts += 1
             case Completed(inbox=inbox):
+                now = self._clock.monotonic()
                 for folder in self._outputs(inbox):
                     folder.doubts = 0
+                    if folder.doubt is not None and now >= folder.doubt.until:
+                        folder.doubt = None
 
     def _outputs(self, inbox: str) -> list[Folder]:
         paths = {folder.path for folder in self.folders if folder.word == "output" and folder.inbox == inbox}
@@ -172,13 +185,17 @@ class Surroundings:
             folder.room = folder.answer.result()
         room = folder.room
         if room.trouble:
+            remedy = room.remedy or remedy
             # An archive that cannot be written holds nothing up: the result is kept, the move tried again (W25).
             return Trouble(room.trouble, remedy, folder.word in {"output", "state"})
         short = self._shortage(room)
         if short:
             return Trouble(short, _space_remedy(folder.word), folder.essential)
         if self._doubted(folder, now) and folder.doubt is not None:
-            return Trouble(f"a worker could not write there: {folder.doubt.detail}", remedy, folder.essential)
+            doubt = folder.doubt
+            helps = _space_remedy(folder.word) if doubt.full else remedy
+            holds = folder.essential and now < doubt.until
+            return Trouble(f"a worker could not write there: {doubt.detail}", helps, holds)
         return self._long_call(folder, now)
 
     def _shortage(self, room: Room) -> str:
@@ -192,15 +209,16 @@ class Surroundings:
         return ""
 
     def _doubted(self, folder: Folder, now: float) -> bool:
+        """Once its time is over one job is let try; until that has ended, or there is none, it is still told of."""
         doubt = folder.doubt
         if doubt is None:
             return False
         if doubt.base is None:
             doubt.base = folder.room
-        grown = folder.room.free_bytes > doubt.base.free_bytes or (
-            (folder.room.free_inodes or 0) > (doubt.base.free_inodes or 0)
+        grown = folder.room.free_bytes > doubt.base.free_bytes + MORE_BYTES or (
+            (folder.room.free_inodes or 0) > (doubt.base.free_inodes or 0) + MORE_INODES
         )
-        if grown or now >= doubt.until:
+        if grown or now >= doubt.until + MOST_DOUBT_SECONDS:
             folder.doubt = None
         return folder.doubt is not None
 
@@ -217,24 +235,31 @@ class Surroundings:
     async def _draw_consequences(self) -> None:
         before, now = self._held, self._reasons_to_hold()
         self._held = {name: trouble for name, (_, trouble) in now.items()}
+        if ALL_INBOXES not in now:
+            self._room_for_more.set()
+        elif self.intake_open:
+            self._room_for_more = anyio.Event()
         for name, (folder, trouble) in now.items():
             known = before.get(name)
             if known is None:
                 self._emit(Held(name, folder.word, folder.path, trouble.detail, trouble.remedy))
-            if name == ALL_INBOXES:
-                if self.intake_open:
-                    self._room_for_more = anyio.Event()
-            elif known is None or trouble.silent > known.silent:
-                await self._on_held(name, trouble.silent)
-        well = before.keys() - now.keys()
-        if ALL_INBOXES in well:
-            self._room_for_more.set()
-        for name in sorted(well):
+            if name != ALL_INBOXES and (known is None or trouble.silent > known.silent):
+                self._untold_held.add(name)
+        for name in sorted(before.keys() - now.keys()):
             self._emit(Unheld(name))
-        self._untold |= well
-        if self._untold:
-            await self._on_well(self._untold - {ALL_INBOXES})
-            self._untold.clear()
+            self._untold_held.discard(name)
+            self._untold_well.add(name)
+        await self._tell()
+
+    async def _tell(self) -> None:
+        """Whatever fails here is tried again by the next look: nothing but what was told is forgotten."""
+        for name in sorted(self._untold_held):
+            await self._on_held(name, self._held[name].silent)
+            self._untold_held.discard(name)
+        well = self._untold_well - self._held.keys()
+        if well:
+            await self._on_well(well - {ALL_INBOXES})
+        self._untold_well.clear()
 
     def _reasons_to_hold(self) -> dict[str, tuple[Folder, Trouble]]:
         reasons: dict[str, tuple[Folder, Trouble]] = {}
@@ -274,12 +299,16 @@ def _folders(inboxes: Mapping[str, Inbox], lanes: Mapping[bytes, Lane]) -> list[
         words: tuple[Word, ...] = ("archive", "duplicates", "quarantine")
         for word, root in zip(words, (inbox.archive, inbox.duplicates, inbox.quarantine), strict=True):
             if root is not None:
-                add(word, name, root.path, _bound(room_of, root.path), essential=goes_there[word])
+                add(word, name, root.path, _bound_target(root), essential=goes_there[word])
     return found
 
 
 def _bound(look: Callable[[bytes], Room], path: bytes) -> Callable[[], Room]:
     return lambda: look(path)
+
+
+def _bound_target(root: Root) -> Callable[[], Room]:
+    return lambda: room_of_target(root.path, root.standing)
 
 
 def _bound_output(inbox: Inbox) -> Callable[[], Room]:

@@ -10,10 +10,14 @@ from dropmill.model.image import Limits, Recipe
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A named folder: its id in the catalog and where it is at present."""
+    """A named folder: its id in the catalog and where it is at present.
+
+    ``standing``: which directory on which mount it was when it was last met; empty where that is not to be held to.
+    """
 
     id: int
     path: bytes
+    standing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,11 @@ class Inbox:
     mode: int
     dir_mode: int
     gid: int
+
+    @property
+    def takes_unsupported(self) -> bool:
+        """Whether files of known kinds outside the allow-list become jobs, to be refused and quarantined."""
+        return self.on_unsupported == "quarantine" and self.quarantine is not None
 
     @property
     def keeps_originals(self) -> bool:

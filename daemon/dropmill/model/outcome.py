@@ -86,10 +86,12 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "decoding needs more memory than a worker may use", "raise workers.memory_limit_mb"
     ),
     Reason.INTERRUPTED: Explanation(
-        "the daemon went down 20 times while this job ran", "look at why the machine stops, then `dropmill retry ID`"
+        "the daemon, or all its workers, went down 20 times while this job ran", "look at why the machine stops, then `dropmill retry ID`"
     ),
     Reason.UNREADABLE: Explanation(
-        "the daemon's user may not read the file", "give the daemon's user read access to it", retryable=True
+        "the daemon's user may not read the file, or a folder where another copy of it was",
+        "give the daemon's user read access to it; work resumes by itself",
+        retryable=True,
     ),
     Reason.IO_ERROR: Explanation("the disk or share gave an error", "check the disk or mount", retryable=True),
     Reason.DISK_FULL: Explanation("no space left", "free space; work resumes by itself", retryable=True),

@@ -5,6 +5,9 @@ that waits one second. Each such pause, seen as a change to a version that had s
 remembered for ten minutes; from the third on the inbox waits half as long again as the third longest of them. One file
 that its user touched again slows nothing, an import that writes every file once makes no pauses at all, and never is
 ``longest_seconds`` exceeded.
+
+A file that is written for ever, as the latest picture of a webcam, would never be taken then: one that has waited for five
+times ``longest_seconds`` needs to stay for ``settle_seconds`` only.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from dropmill.model.file import Signature
 # How many pauses must have been seen before they count: one or two are chance.
 EVIDENCE: Final = 3
 MARGIN: Final = 1.5
+PATIENCE: Final = 5
+"""A file waits for the writers' pauses so many times the longest settle time."""
 MEMORY_SECONDS: Final = 600.0
 _MOST_PAUSES: Final = 32
 _MOST_PATHS: Final = 4096
@@ -45,8 +50,13 @@ class Pace:
         if before is not None and self.shortest_seconds < now - before[1] <= self.longest_seconds:
             self._pauses.append((now, now - before[1]))
 
-    def settle_seconds(self, now: float) -> float:
-        """How long a file has to stay as it is at present, between the two bounds."""
+    def settle_seconds(self, now: float, waited_seconds: float = 0.0) -> float:
+        """How long a file has to stay as it is at present, between the two bounds.
+
+        ``waited_seconds``: how long that file has been waited for.
+        """
+        if waited_seconds >= PATIENCE * self.longest_seconds:
+            return self.shortest_seconds
         while self._pauses and self._pauses[0][0] < now - MEMORY_SECONDS:
             self._pauses.popleft()
         if len(self._pauses) < EVIDENCE:

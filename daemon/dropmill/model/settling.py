@@ -58,7 +58,7 @@ class Waiting:
     note: str = ""
     """Why it still waits, for people who ask."""
     idle: bool = False
-    """Only its user can bring it on: nothing but a done-file is missing."""
+    """Only others can bring it on: its done-file is missing, or it has been out of reach for long."""
     nudged_at: float = -inf
     troubled_at: float | None = None
     """Since when it cannot be looked at."""
@@ -141,19 +141,21 @@ def _hinted(waiting: Waiting | None, hint: Hint, now: float, rules: Rules) -> tu
     # The watcher did see a file that a concurrent scan merely met first.
     found_by = hint.found_by if waiting.found_by is FoundBy.RECONCILE else waiting.found_by
     look_at = max(now, min(waiting.look_at, peek))
-    return replace(waiting, found_by=found_by, changed_at=now, look_at=look_at), LookAgain(look_at, probe=False)
+    hinted = replace(waiting, found_by=found_by, changed_at=now, look_at=look_at, idle=False)
+    return hinted, LookAgain(look_at, probe=False)
 
 
 def _nudged(waiting: Waiting, now: float, rules: Rules) -> tuple[Waiting, Request]:
     look_at = max(now, min(waiting.look_at, waiting.changed_at + rules.settle_seconds))
-    return replace(waiting, look_at=look_at, nudged_at=now), LookAgain(look_at, probe=True)
+    return replace(waiting, look_at=look_at, nudged_at=now, idle=False), LookAgain(look_at, probe=True)
 
 
 def _looked(waiting: Waiting, look: Look, now: float, rules: Rules) -> tuple[Waiting | None, Request]:
     if look.trouble:
         since = now if waiting.troubled_at is None else waiting.troubled_at
         pause = _pause(now - since, max(rules.settle_seconds, 1.0))
-        return _again(replace(waiting, troubled_at=since), now + pause, look.trouble)
+        for_long = now - since >= max(rules.incomplete_timeout_seconds, rules.settle_seconds)
+        return _again(replace(waiting, troubled_at=since), now + pause, look.trouble, idle=for_long)
     waiting = replace(waiting, troubled_at=None)
     if look.signature is None:
         if waiting.changed_at > now:  # Something happened there after the look began: its answer is an old one.

@@ -50,12 +50,13 @@ class WorkRequest:
 class Preview:
     """Sent once the bytes are hashed and the header is read; the daemon answers whether renditions are wanted.
 
+    ``pixels`` counts all frames and pages that will be decoded, ``pages`` those that are rendered each by itself.
     ``needs_bytes`` is an estimate of the memory that rendering takes at its peak.
     """
 
     content: Content
-    width: int
-    height: int
+    pixels: int
+    pages: int
     needs_bytes: int = 0
     streams: bool = False
     """libvips reduces the picture while it reads it, so what goes wrong proves nothing about the file."""
@@ -203,8 +204,13 @@ def check_answer(request: WorkRequest, answer: WorkResult | Preview) -> None:
     """Raises ``ValueError`` where an answer names what the request did not ask for.
 
     A worker that a picture has taken over could else have the files of other jobs published as its own: every staged
-    name must be one of this job and epoch (PROTOCOL 4), each once, for a rendition of the recipe.
+    name must be one of this job and epoch (PROTOCOL 4), each once, for a rendition of the recipe. And it could give itself
+    all the time in the world: the deadline grows with what a preview says, which the limits bound.
     """
+    if isinstance(answer, Preview):
+        if answer.pixels > request.limits.max_pixels or answer.pages > request.limits.max_frames:
+            raise ValueError("a preview of more than the limits allow")
+        return
     if not isinstance(answer, Processed):
         return
     asked = {spec.name for spec in request.recipe.renditions}
@@ -229,8 +235,8 @@ def _result(wire: Wire) -> WorkResult | Preview:
     if kind == "Recognised":
         return Recognised(content)
     if kind == "Preview":
-        width, height, needs_bytes = (_count(wire[name]) for name in ("width", "height", "needs_bytes"))
-        return Preview(content, width, height, needs_bytes, wire["streams"] is True)
+        pixels, pages, needs_bytes = (_count(wire[name]) for name in ("pixels", "pages", "needs_bytes"))
+        return Preview(content, pixels, pages, needs_bytes, wire["streams"] is True)
     if kind == "Processed":
         return Processed(
             content, _looks(wire["looks"]), _picture(wire["picture"]), tuple(map(_rendered, wire["renditions"]))

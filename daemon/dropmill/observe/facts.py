@@ -83,6 +83,8 @@ class Enqueued(Fact):
     path: bytes
     found_by: FoundBy
     size_bytes: int
+    met_before: bool = False
+    """Whether the path was known, so that perhaps only times or modes changed, of which no event tells."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,7 +166,7 @@ def _catalog_log_grown(fact: facts.CatalogLogGrown) -> Line:
 def _enqueued(fact: facts.Enqueued) -> Line:
     fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path}
     fields |= {"found_by": fact.found_by.value, "size_bytes": fact.size_bytes}
-    if fact.found_by is FoundBy.RECONCILE:
+    if fact.found_by is FoundBy.RECONCILE and not fact.met_before:
         hint = 'the watcher missed it; where the file system tells nobody of changes, set watch = "poll"'
         return Line("warning", "queued", {**fields, "hint": hint})
     return Line("info", "queued", fields)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import anyio
 from anyio.abc import TaskGroup
@@ -37,6 +37,7 @@ class Claimer:
         self._emit = emit
         self._flight = flight
         self._ahead: deque[Job] = deque()
+        self._unclaimed: deque[Job] = deque()
         self._running: dict[int, tuple[Job, anyio.CancelScope]] = {}
         self._begun: dict[int, float] = {}
         self._wake = anyio.Event()
@@ -52,8 +53,8 @@ class Claimer:
 
     @property
     def in_hand(self) -> list[int]:
-        """Ids of claimed jobs whose handler has not returned."""
-        return [*self._running, *(job.id for job in self._ahead)]
+        """Ids of claimed jobs whose handler has not returned, or that the catalog still has to be told of."""
+        return list(dict.fromkeys([*self._running, *(job.id for job in (*self._ahead, *self._unclaimed))]))
 
     def longest(self) -> tuple[Job, float] | None:
         """The job that has been worked on longest, and for how many seconds."""
@@ -69,25 +70,17 @@ class Claimer:
         self._ahead = deque(job for job in self._ahead if job.id != job_id)
 
     async def give_back(self, inbox: str | None) -> None:
-        """Release what was claimed ahead, of one inbox or of all, and has not begun: a pause holds from now on."""
-        back = deque(job for job in self._ahead if inbox in {None, job.inbox})
-        self._ahead = deque(job for job in self._ahead if job not in back)
-        try:
-            while back:
-                await self._release(back[0])
-                back.popleft()
-        finally:
-            # Where the catalog could not be written, those left are still ours to do.
-            self._ahead.extendleft(reversed(back))
+        """Begin nothing more of what was claimed ahead, of one inbox or of all: a pause holds from now on.
+
+        Where the catalog cannot be written just now, it is told later.
+        """
+        self._unclaim([job for job in self._ahead if inbox in {None, job.inbox}])
+        await self._release()
 
     async def take_back(self, inbox: str) -> None:
         """Give back everything of an inbox, what runs included: its folders have stopped answering (W40)."""
+        self._cut([job for job, _ in self._running.values() if job.inbox == inbox])
         await self.give_back(inbox)
-        cut = [(job, scope) for job, scope in self._running.values() if job.inbox == inbox]
-        for _, scope in cut:
-            scope.cancel()
-        for job, _ in cut:
-            await self._release(job)
 
     async def run(self) -> None:
         """Claim and hand out until :meth:`close`; then give back what has not begun, and wait for the running ones."""
@@ -95,16 +88,14 @@ class Claimer:
             while not self._closing.is_set():
                 self._wake = anyio.Event()
                 self.turned_at = self._clock.monotonic()
-                wait_seconds = await self._fill()
+                await self._release()
+                wait_seconds = 1.0 if self._unclaimed else await self._fill()
                 if self._closing.is_set():  # Set while a claim was under way: what it brought must not begin.
                     break
                 self._hand_out(group)
                 with anyio.move_on_after(wait_seconds):
                     await self._wake.wait()
-            try:
-                await self.give_back(None)
-            except DropmillError as error:
-                self._emit(StateTrouble("claim", str(error)))  # The next start gives them back.
+            await self.give_back(None)
         self._ended.set()
 
     async def _fill(self) -> float:
@@ -149,7 +140,9 @@ class Claimer:
             with scope:
                 await self._handler(job)
         finally:
-            del self._running[job.id], self._begun[job.id]
+            # One that was taken back may have been claimed again before its handler came to an end.
+            if self._running.get(job.id, (None,))[0] is job:
+                del self._running[job.id], self._begun[job.id]
             self.wake()
 
     async def close(self, grace_seconds: float) -> int:
@@ -161,18 +154,31 @@ class Claimer:
         self.wake()
         with anyio.move_on_after(grace_seconds):
             await self._ended.wait()
-        cut = [job for job, _ in self._running.values()]
-        for _, scope in list(self._running.values()):
-            scope.cancel()
+        self._cut([job for job, _ in self._running.values()])
         with anyio.CancelScope(shield=True):
             await self._ended.wait()
-        for job in cut:
-            try:
-                await self._release(job)
-            except DropmillError as error:
-                self._emit(StateTrouble("claim", str(error)))
+        await self._release()  # What the catalog does not take now, the next start gives back.
         return self._given_back
 
-    async def _release(self, job: Job) -> None:
-        if await self._engine.release(job):
-            self._given_back += 1
+    def _cut(self, jobs: Iterable[Job]) -> None:
+        """Stop working on jobs that run; they are to be given back."""
+        jobs = list(jobs)
+        for job in jobs:
+            self._running[job.id][1].cancel()
+        self._unclaim(jobs)
+
+    def _unclaim(self, jobs: Iterable[Job]) -> None:
+        self._unclaimed.extend(job for job in jobs if job not in self._unclaimed)
+        self._ahead = deque(job for job in self._ahead if job not in self._unclaimed)
+
+    async def _release(self) -> None:
+        """Tell the catalog of what is given back. What it does not take stays, and every turn tries again."""
+        try:
+            while self._unclaimed:
+                job = self._unclaimed[0]
+                released = await self._engine.release(job)
+                self._given_back += released
+                if job in self._unclaimed:  # Two may be at it; the catalog counts one.
+                    self._unclaimed.remove(job)
+        except DropmillError as error:
+            self._emit(StateTrouble("claim", str(error)))

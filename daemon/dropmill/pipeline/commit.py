@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+from dropmill.files.presence import HomeOutOfReach
 from dropmill.model.attempt import Dead, GivenBack, Policy, Retry, judge
+from dropmill.model.file import shown
 from dropmill.model.inbox import Inbox
 from dropmill.model.job import Job
 from dropmill.model.outcome import Outcome, Reason
 from dropmill.model.verdict import LookFirst, Presence
-from dropmill.model.work import Preview, Processed, Recognised, Superseded, WorkerLost, WorkResult
+from dropmill.model.work import Preview, Processed, Recognised, Superseded, Troubled, WorkerLost, WorkResult
 from dropmill.observe.facts import Completed, Discarded, Emit, Interrupted, Rescheduled, WorkerDied
 from dropmill.ports import Clock, Decisions, JobEngine
 
@@ -19,7 +22,7 @@ from dropmill.ports import Clock, Decisions, JobEngine
 MAX_LOOKS: Final = 5
 
 LookAtHomes = Callable[[Job, Inbox, str], Awaitable[Mapping[bytes, Presence]]]
-"""What the other paths of these bytes (SHA-256) hold now."""
+"""What the other paths of these bytes (SHA-256) hold now. Raises ``HomeOutOfReach``."""
 ForgetStaged = Callable[[Job, Inbox], Awaitable[None]]
 """Removes what an attempt has staged and nobody will publish."""
 
@@ -82,7 +85,11 @@ class Committer:
                 # Whatever stands there now has to settle and become a job of its own (PROTOCOL 3).
                 self._hint(job.inbox, job.rel)
             case _:
-                await self._decide(job, inbox, consequence.result, started)
+                try:
+                    await self._decide(job, inbox, consequence.result, started)
+                except HomeOutOfReach as error:
+                    await self._forget_staged(job, inbox)
+                    await self.conclude(job, inbox, out_of_reach(error), started)
 
     async def _decide(self, job: Job, inbox: Inbox, result: Processed | Recognised, started: float) -> None:
         sha256 = result.content.sha256
@@ -117,3 +124,9 @@ class Committer:
     def _completed(self, job: Job, outcome: Outcome, started: float, anchor: bytes | None) -> None:
         seconds = self._clock.monotonic() - started
         self._emit(Completed(job.id, job.inbox, job.rel, outcome, seconds, job.signature.size_bytes, anchor))
+
+
+def out_of_reach(error: HomeOutOfReach) -> Troubled:
+    """Whether the file is a copy or was moved cannot be told until that other path can be looked at."""
+    home = shown(os.fsencode(error.filename))
+    return Troubled(Reason.UNREADABLE, f"{home}, where these bytes were before, cannot be looked at: {error.strerror}")

@@ -13,8 +13,9 @@ from dropmill.errors import DropmillError
 from dropmill.files import dispose as files
 from dropmill.files.lane import Lane
 from dropmill.files.moving import Target
-from dropmill.files.reason import write_reason
+from dropmill.files.reason import forget_reason, write_reason
 from dropmill.files.roots import read_identity
+from dropmill.files.standing import disk_is_away
 from dropmill.model.backoff import owed_wait_seconds
 from dropmill.model.file import shown
 from dropmill.model.inbox import Inbox
@@ -173,6 +174,9 @@ def take_out(disposal: Disposal, name: bytes, inbox: Inbox) -> files.DisposeResu
     """Blocking. For quarantine the reason is written beside the original before it counts as done."""
     delete = disposal.disposition is Disposition.DELETE
     target = None if delete or disposal.target is None else Target(disposal.target, name)
+    folders = (inbox.archive, inbox.duplicates, inbox.quarantine)
+    if target is not None and any(f and f.path == target.root and disk_is_away(f.path, f.standing) for f in folders):
+        raise OSError(0, f"the disk of {shown(target.root)} is not mounted")
     result = files.dispose(
         disposal.root,
         disposal.rel,
@@ -183,12 +187,11 @@ def take_out(disposal: Disposal, name: bytes, inbox: Inbox) -> files.DisposeResu
         delete=delete,
         companions=inbox.companions,
     )
-    if (
-        disposal.disposition is Disposition.QUARANTINE
-        and isinstance(result, files.Moved | files.AlreadyDone)
-        and target
-    ):
-        write_reason(Target(target.root, result.name), reason_document(disposal))
+    if disposal.disposition is Disposition.QUARANTINE and target:
+        if isinstance(result, files.Moved | files.AlreadyDone):
+            write_reason(Target(target.root, result.name), reason_document(disposal))
+        elif isinstance(result, files.Gone | files.NotOurs):
+            forget_reason(target)
     return result
 
 

@@ -61,14 +61,18 @@ class Enqueuer:
         now_ms = self._clock.now_ms()
         jobs = [self._job(inbox, item, now_ms) for item in ready if item.ignored is None]
         ignored = [(item.rel, item.signature, item.ignored) for item in ready if item.ignored is not None]
-        ids, journalled = await self._ledger.enqueue(inbox.root.id, jobs, ignored, now_ms)
+        ids, journalled, met = await self._ledger.enqueue(inbox.root.id, jobs, ignored, now_ms)
         for item in ready:
             self._wishes.pop((inbox.name, item.rel), None)
         new = 0
         for job, job_id in zip(jobs, ids, strict=True):
             if job_id is not None:
                 new += 1
-                self._emit(Enqueued(job_id, inbox.name, job.rel, job.found_by, job.signature.size_bytes))
+                self._emit(
+                    Enqueued(
+                        job_id, inbox.name, job.rel, job.found_by, job.signature.size_bytes, met_before=job.rel in met
+                    )
+                )
         for (rel, _signature, why), fresh in zip(ignored, journalled, strict=True):
             # Where done-files are asked for they are as many as the pictures, and the picture tells the story.
             if fresh and why.reason is not Reason.DONE_FILE:

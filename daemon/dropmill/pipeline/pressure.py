@@ -7,10 +7,10 @@ from typing import Final
 
 from dropmill.ports import Clock
 
-# Files of one inbox that wait in memory to be complete; each takes about 1 KB.
+# Files of one inbox that are on their way to being complete; each takes about 1 KB.
 HIGH_WATER_FILES: Final = 10_000
 LOW_WATER_FILES: Final = 5_000
-# Counting a long queue takes milliseconds, so it is not counted for every lot of files.
+# The catalog is not asked anew for every lot of files.
 COUNT_SECONDS: Final = 1.0
 _LOW_SHARE: Final = 0.9
 
@@ -25,7 +25,10 @@ class HighWater:
         high_water_jobs: int,
         clock: Clock,
     ) -> None:
-        """``queue_holds(n)``: whether the queue has that many jobs, or more, that nobody has begun."""
+        """``queue_holds(n)``: whether the queue has that many jobs of the inbox, or more, that nobody has begun.
+
+        Each inbox has a mark of its own, so that one which is paused or held keeps no other waiting.
+        """
         self._waiting_files = waiting_files
         self._queue_holds = queue_holds
         self._high_water_jobs = high_water_jobs
@@ -38,7 +41,7 @@ class HighWater:
     def said(self) -> str:
         """What discovery waits for, or empty."""
         if self._jobs_full:
-            return f"discovery waits: the queue holds {self._high_water_jobs:,} jobs (queue.high_water_jobs)"
+            return f"discovery waits: the queue holds {self._high_water_jobs:,} jobs of it (queue.high_water_jobs)"
         if self._files_full:
             return f"discovery waits: {self._waiting_files():,} files are not known to be complete yet"
         return ""

@@ -15,17 +15,18 @@ STAGING = b".dropmill"
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A base plus an allowance per megabyte (known before) and per megapixel (known from the header)."""
+    """A base plus an allowance per megabyte (known before), per megapixel and per rendition (known from the header)."""
 
     base_seconds: float
     per_megabyte_seconds: float
     per_megapixel_seconds: float
+    per_rendition_seconds: float
 
     def for_bytes(self, size_bytes: int) -> float:
         return self.base_seconds + self.per_megabyte_seconds * size_bytes / 1e6
 
-    def for_pixels(self, preview: Preview) -> float:
-        return self.per_megapixel_seconds * preview.width * preview.height / 1e6
+    def for_work(self, pixels: int, renditions: int) -> float:
+        return self.per_megapixel_seconds * pixels / 1e6 + self.per_rendition_seconds * renditions
 
 
 class Processor:
@@ -47,6 +48,9 @@ class Processor:
         async def wanted(preview: Preview) -> bool:
             return await self._wanted(job, inbox, preview)
 
+        def allowance_seconds(preview: Preview) -> float:
+            return self._deadline.for_work(preview.pixels, preview.pages * len(inbox.recipe.renditions))
+
         request = WorkRequest(
             job_id=job.id,
             epoch=job.epoch,
@@ -63,5 +67,5 @@ class Processor:
             request,
             timeout_seconds=self._deadline.for_bytes(job.signature.size_bytes),
             wanted=wanted,
-            allowance_seconds=self._deadline.for_pixels,
+            allowance_seconds=allowance_seconds,
         )

@@ -23,6 +23,10 @@ from dropmill.ports import Clock
 # So many files are looked at in one call, which keeps the lane free for others in between.
 LOT: Final = 500
 IDLE_SECONDS: Final = 3600.0
+# Files that only others can bring on are kept in mind up to here. What is forgotten is met again by the next scan.
+MOST_IDLE: Final = 10_000
+# How soon a file that the catalog refused, while it took others, is offered again.
+REFUSED_SECONDS: Final = 60.0
 
 
 class Settling:
@@ -48,7 +52,8 @@ class Settling:
         self._pace = Pace(inbox.settle_seconds, inbox.settle_max_seconds)
         self._waiting: dict[bytes, Waiting] = {}
         self._agenda: list[tuple[float, bytes]] = []
-        self._idle: set[bytes] = set()
+        self._idle: dict[bytes, None] = {}
+        self._forgot_idle = False
         self._troubled: dict[bytes, str] = {}
         self._busy = False
         self._wake = anyio.Event()
@@ -63,6 +68,8 @@ class Settling:
             for picture in dict.fromkeys((split_extension(rel)[0], *owner_names(rel))):
                 if picture in self._waiting:
                     self._observe(picture, Nudge(), now)
+                elif self._forgot_idle:
+                    self._observe(picture, Hint(hint.found_by), now)
 
     def waiting(self, rel: bytes) -> Waiting | None:
         return self._waiting.get(rel)
@@ -73,9 +80,14 @@ class Settling:
         return len(self._waiting) + self._busy
 
     @property
+    def active(self) -> int:
+        """As ``count``, without what only others can bring on, with a done-file or by healing a disk."""
+        return self.count - len(self._idle)
+
+    @property
     def quiet(self) -> bool:
-        """Whether nothing is on its way but what only its user can bring on, with a done-file."""
-        return not self._busy and len(self._waiting) == len(self._idle)
+        """Whether nothing is on its way but what only others can bring on."""
+        return self.active == 0
 
     @property
     def trouble(self) -> str:
@@ -91,11 +103,14 @@ class Settling:
         """How long a file has to stay as it is at present (W01)."""
         return self._pace.settle_seconds(self._clock.monotonic())
 
-    @property
-    def _rules(self) -> Rules:
-        return Rules(self.settle_seconds, self._inbox.incomplete_timeout_seconds)
+    def _rules(self, waiting: Waiting | None, now: float) -> Rules:
+        waited = now - waiting.found_at if waiting is not None else 0.0
+        return Rules(self._pace.settle_seconds(now, waited), self._inbox.incomplete_timeout_seconds)
 
     async def run(self) -> None:
+        # Whatever an earlier run that failed had in hand is looked at again.
+        self._agenda = [(waiting.look_at, rel) for rel, waiting in self._waiting.items()]
+        heapq.heapify(self._agenda)
         while True:
             self._wake = anyio.Event()
             due = self._due()
@@ -107,19 +122,30 @@ class Settling:
                 await self._wake.wait()
 
     def _observe(self, rel: bytes, observation: Hint | Nudge, now: float) -> None:
-        waiting, _ = settle(self._waiting.get(rel), observation, now, self._rules)
+        before = self._waiting.get(rel)
+        waiting, _ = settle(before, observation, now, self._rules(before, now))
         if waiting is not None:
-            self._put(rel, waiting)
+            self._keep(rel, waiting, asked=before is not None and before.look_at == waiting.look_at)
             if self._agenda and self._agenda[0][1] == rel:
                 self._wake.set()
 
-    def _put(self, rel: bytes, waiting: Waiting) -> None:
-        """Remember the state; the agenda keeps entries that were overtaken, which ``_due`` passes over."""
-        before = self._waiting.get(rel)
+    def _keep(self, rel: bytes, waiting: Waiting, *, asked: bool = False) -> None:
+        """Remember the state. ``asked``: the look is on the agenda, where ``_due`` passes over overtaken entries."""
         self._waiting[rel] = waiting
-        (self._idle.add if waiting.idle else self._idle.discard)(rel)
-        if before is None or before.look_at != waiting.look_at:
+        if not asked:
             heapq.heappush(self._agenda, (waiting.look_at, rel))
+        if not waiting.idle:
+            self._idle.pop(rel, None)
+            return
+        self._idle[rel] = None
+        if len(self._idle) > MOST_IDLE:
+            self._forgot_idle = True
+            self._drop(next(iter(self._idle)))
+
+    def _drop(self, rel: bytes) -> None:
+        del self._waiting[rel]
+        self._idle.pop(rel, None)
+        self._troubled.pop(rel, None)
 
     def _due(self) -> list[bytes]:
         now = self._clock.monotonic()
@@ -133,15 +159,15 @@ class Settling:
 
     async def _look(self, due: list[bytes]) -> None:
         now = self._clock.monotonic()
-        rules = self._rules
         looks = []
+        rules = {rel: self._rules(self._waiting[rel], now) for rel in due}
         for rel in due:
             waiting = self._waiting[rel]
-            seems_finished = waiting.signature is not None and now >= waiting.changed_at + rules.settle_seconds
+            seems_finished = waiting.signature is not None and now >= waiting.changed_at + rules[rel].settle_seconds
             looks.append((rel, seems_finished))
         with self._flight.stage("settle"):
             inspections = await self._lane.call(inspect_many, self._inbox.root.path, looks, self._policy)
-        ready = [item for inspection in inspections if (item := self._step(inspection, now, rules)) is not None]
+        ready = [item for inspection in inspections if (item := self._step(inspection, now, rules[inspection.rel]))]
         if ready:
             await self._hand_on(ready)
 
@@ -164,12 +190,9 @@ class Settling:
         self._note_trouble(rel, inspection.trouble)
         waiting, request = settle(before, look, now, rules)
         if waiting is not None:
-            self._waiting[rel] = waiting
-            (self._idle.add if waiting.idle else self._idle.discard)(rel)
-            heapq.heappush(self._agenda, (waiting.look_at, rel))  # The entry that asked for this look is gone.
+            self._keep(rel, waiting)
             return None
-        del self._waiting[rel]
-        self._idle.discard(rel)
+        self._drop(rel)
         if isinstance(request, Settled):
             waited = now - before.found_at
             return Ready(rel, request.signature, request.found_by, waited, inspection.ignored)
@@ -184,17 +207,39 @@ class Settling:
         self._troubled[rel] = trouble
 
     async def _hand_on(self, ready: list[Ready]) -> None:
-        """Until the queue has them for sure they count as ours; a full disk only means trying again (S12)."""
+        """Until the queue has them for sure they count as ours; a full disk only means trying again (S12).
+
+        A lot that is refused for good is halved until it is known which file is to blame; the others are taken (W30).
+        """
         self._busy = True
+        told = False
+        lots = [ready]
         try:
-            while True:
+            while lots:
+                lot = lots.pop()
                 try:
                     with self._flight.stage("enqueue"):
-                        await self._enqueue(self._inbox, ready)
-                except DropmillError as error:
-                    self._emit(StateTrouble("enqueue", str(error)))
-                    await self._clock.sleep(2.0)
-                else:
-                    return
+                        await self._enqueue(self._inbox, lot)
+                except Exception as error:  # noqa: BLE001  # Whatever it was, it must not keep the others from the queue.
+                    if isinstance(error, DropmillError) and error.retryable:
+                        self._emit(StateTrouble("enqueue", str(error)))
+                        await self._clock.sleep(2.0)
+                        lots.append(lot)
+                    elif len(lot) > 1:
+                        middle = len(lot) // 2
+                        lots += [lot[middle:], lot[:middle]]
+                    else:
+                        if not told:  # A catalog that takes nothing would refuse them all.
+                            self._emit(StateTrouble("enqueue", f"{shown(lot[0].rel)}: {error!r}"))
+                        told = True
+                        self._refused(lot[0], str(error) or type(error).__name__)
         finally:
             self._busy = False
+
+    def _refused(self, item: Ready, detail: str) -> None:
+        """It stays in its folder, is named with the reason, and is offered again later."""
+        now = self._clock.monotonic()
+        if item.rel not in self._waiting:  # Else something has happened there meanwhile, which is judged by itself.
+            self._troubled[item.rel] = detail
+            found_at, again = now - item.waited_seconds, now + REFUSED_SECONDS
+            self._keep(item.rel, Waiting(item.found_by, found_at, now, again, item.signature, detail, idle=True))

@@ -10,7 +10,7 @@ from typing import Final
 import anyio
 
 from dropmill.errors import AlreadyRunning
-from dropmill.files.events import EventReader, Pending
+from dropmill.files.events import Pending
 from dropmill.files.lane import Lane
 from dropmill.files.roots import InboxLock
 from dropmill.files.scan import Entry, Leftover, ScanError, Scanner
@@ -47,7 +47,6 @@ class Watch:
         inbox: Inbox,
         lane: Lane,
         lock: InboxLock,
-        reader: EventReader,
         ledger: Ledger,
         pressure: Pressure,
         clock: Clock,
@@ -79,7 +78,6 @@ class Watch:
         self._vigil = Vigil(
             inbox.root.path,
             lock,
-            reader,
             self._pending,
             recursive=inbox.recursive,
             ignore=inbox.ignore,
@@ -89,7 +87,6 @@ class Watch:
         self._armed: Armed | None = None
         self._scanning = False
         self._busy = False
-        self._hold_seconds = 0.0
         self._rescan = False
         self._next_scan = 0.0
         self._next_part = 0.0
@@ -131,10 +128,11 @@ class Watch:
     @property
     def quiet(self) -> bool:
         """Whether nothing is known to be left to look for."""
-        return self.started and not self._busy and not self._scanning and self._pending.empty
+        return self.started and not (self._busy or self._scanning or self._rescan) and self._pending.empty
 
     def close(self) -> None:
-        self._vigil.unwatch()
+        """No more events, once what is under way in the folder is over: where its disk hangs, nobody waits for that."""
+        self._lane.send(self._vigil.unwatch)
 
     async def run(self) -> None:
         await self._arm()
@@ -152,8 +150,9 @@ class Watch:
 
     async def _wait(self) -> None:
         """Until something happened, a scan is due, or it is time to look whether all is as it was."""
-        if self._hold_seconds:
-            await self._clock.sleep(self._hold_seconds)
+        if Kind.DESCRIPTORS in self._troubles or self._pressure.said:
+            # Nothing can be looked at, or nothing is to be looked for: it would only be asked again and again.
+            await self._clock.sleep(ROOT_SECONDS if Kind.DESCRIPTORS in self._troubles else ROOM_SECONDS)
             return
         self._wake = anyio.Event()
         if not self._pending.empty:
@@ -176,11 +175,11 @@ class Watch:
             seen = await self._lane.call(standing, self.inbox.root.path)
         except OSError as error:
             self._troubles.begin(Kind.DESCRIPTORS, watching.out_of_descriptors(error.strerror or str(error)))
-            self._hold_seconds = ROOT_SECONDS  # Nothing can be looked at, so it would only be asked again and again.
             return None
         if self._armed is None or not self._armed.standing.same(seen):
             self._troubles.begin(Kind.GONE, watching.gone(""))
-            await self._lane.call(self._vigil.leave)
+            await self._lane.call(self._vigil.close)
+            self._pending.take()  # What was told of the other folder: of this one a scan tells.
             await self._arm()
             return FoundBy.STARTUP
         if Kind.DESCRIPTORS in self._troubles:
@@ -188,8 +187,7 @@ class Watch:
         if self._vigil.reader_ended:
             return await self._revive()
         await self._judge_events()
-        self._hold_seconds = ROOM_SECONDS if await self._pressure.full() else 0.0
-        if self._hold_seconds:
+        if await self._pressure.full():
             return None
         return await self._take_events() or await self._due()
 
@@ -213,7 +211,6 @@ class Watch:
     async def _due(self) -> FoundBy | None:
         now = self._clock.monotonic()
         if self._rescan:
-            self._rescan = False
             return FoundBy.OVERFLOW
         if Kind.LIMIT in self._troubles and now >= self._next_try:
             await self._arm()
@@ -304,8 +301,7 @@ class Watch:
         if not self._vigil.watches(directory):
             await self._lane.call(self._vigil.extend, [directory])  # It has become readable since.
             return False
-        # Of new owners, modes and times of known files no event tells, and none has to.
-        return not await self._ledger.held_before(self.inbox.root.id, rel, job_id)
+        return True
 
     async def _demote(self, kind: Kind, trouble: Trouble) -> None:
         await self._lane.call(self._vigil.unwatch)
@@ -331,6 +327,8 @@ class Watch:
 
     async def _scan_once(self, found_by: FoundBy, tops: Sequence[bytes]) -> None:
         started = self._clock.monotonic()
+        whole = tuple(tops) == (b"",)
+        self._rescan = self._rescan and not whole
         scanner = Scanner(self.inbox.root.path, recursive=self.inbox.recursive, ignore=self.inbox.ignore, tops=tops)
         files = new = 0
         complete = True
@@ -342,15 +340,30 @@ class Watch:
                     await self._put_back(leftover)
                 complete = complete and not chunk.errors
                 self._note_errors(chunk.errors)
-                while await self._pressure.full():
-                    await self._clock.sleep(ROOM_SECONDS)
+                if not await self._room():
+                    self._rescan = True
+                    return
         finally:
-            scanner.close()
+            # Cut off, the scan goes on in the lane to the end of its lot.
+            self._lane.send(scanner.close)
         self._emit(Scanned(self.inbox.name, found_by, files, new, self._clock.monotonic() - started))
         if files and Kind.NOT_MOUNTED in self._troubles:
             await self._meet_again()
-        if complete and tuple(tops) == (b"",):
+        if complete and whole:
             await self._scanned(self.inbox)
+
+    async def _room(self) -> bool:
+        """Wait until there is room for more, perhaps for days; False once the folder is another, or nobody reads events."""
+        while await self._pressure.full():
+            await self._clock.sleep(ROOM_SECONDS)
+            try:
+                seen = await self._lane.call(standing, self.inbox.root.path)
+            except OSError:
+                continue  # Nothing can be opened anywhere, which says nothing about the folder.
+            if self._armed is None or not self._armed.standing.same(seen) or self._vigil.reader_ended:
+                return False
+            await self._judge_events()
+        return True
 
     def _note_errors(self, errors: Iterable[ScanError]) -> None:
         for error in errors:

@@ -260,7 +260,14 @@ class Workers(Section):
         default=0.5, ge=0, description="Added to the deadline for each megabyte (10^6 bytes) of the file."
     )
     timeout_per_megapixel_seconds: Number = Field(
-        default=0.5, ge=0, description="Added to the deadline for each megapixel (10^6) that is decoded."
+        default=0.5,
+        ge=0,
+        description="Added to the deadline for each megapixel (10^6) that is decoded, in all pages and frames.",
+    )
+    timeout_per_rendition_seconds: Number = Field(
+        default=0.2,
+        ge=0,
+        description="Added to the deadline for each rendition, of each page, that is made: all are synced to the disk.",
     )
     memory_limit_mb: Whole = Field(
         default=1024,
@@ -291,14 +298,6 @@ class Workers(Section):
             max_pixels=self.max_pixels, max_bytes=self.max_bytes, min_bytes=self.min_bytes, max_frames=self.max_frames
         )
 
-    def timeout_seconds(self, size_bytes: int, pixels: int = 0) -> float:
-        """The deadline of one attempt: the base plus an allowance for size and, where it is known, for pixels."""
-        return (
-            self.job_timeout_seconds
-            + self.timeout_per_megabyte_seconds * size_bytes / 1e6
-            + self.timeout_per_megapixel_seconds * pixels / 1e6
-        )
-
 
 class Queue(Section):
     """How often and how long jobs are tried, and how long finished ones are remembered."""
@@ -320,13 +319,16 @@ class Queue(Section):
     )
     retry_cap_seconds: Number = Field(default=300.0, gt=0, description="Longest wait between two attempts.")
     retention_days: Number = Field(
-        default=30.0, ge=0, description="Finished jobs are kept that long; what has been seen is remembered for ever."
+        default=30.0,
+        ge=0,
+        description="Finished jobs are kept that long, those of pictures that stand or are given up for ever; so is what "
+        "has been seen.",
     )
     high_water_jobs: Whole = Field(
         default=1_000_000,
         ge=1,
-        description="With that many jobs waiting, no further files are looked for until a tenth of them is done; "
-        "meanwhile they wait in their folders.",
+        description="With that many jobs of an inbox waiting, no further files are looked for in it until a tenth of "
+        "them is done; meanwhile they wait in their folder.",
     )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
+from dropmill.model.inbox import Inbox
+from dropmill.model.outcome import Reason
 from dropmill.store.connection import Session
 
 
@@ -33,15 +36,43 @@ def put_root(session: Session, kind: str, name: str, path: bytes) -> int:
     return root_id
 
 
-def forget_missing_codecs(session: Session, root_id: int) -> None:
-    """Files of a known format without a codec are taken up again once it may have come."""
-    session.run("sources_codec_missing", root_id=root_id)
+def reconsider_ignored(session: Session, inbox: Inbox, *, heif: bool) -> None:
+    """Forget the ignored files that the inbox, as it is configured now, would not ignore, so that scans take them up.
+
+    ``heif``: whether there is a codec for HEIC files.
+    """
+    changed = {
+        Reason.CODEC_MISSING: heif,
+        Reason.FOREIGN_HARD_LINK: inbox.hard_links == "any",
+        Reason.UNSUPPORTED_FORMAT: inbox.takes_unsupported,
+    }
+    session.run(
+        "sources_reconsider",
+        root_id=inbox.root.id,
+        reasons=json.dumps([reason for reason, forget in changed.items() if forget]),
+        companions=json.dumps([extension.casefold().lstrip(".") for extension in inbox.companions]),
+        done=inbox.done_suffix.casefold().lstrip("."),
+        companion=Reason.COMPANION,
+        done_file=Reason.DONE_FILE,
+    )
 
 
 def output_at(session: Session, path: bytes) -> str | None:
     """The identity of the output that was last recorded at a path."""
     row = session.one("output_at", path=path)
     return row["name"] if row else None
+
+
+def standings(session: Session, kind: str, path: bytes) -> list[tuple[str, str]]:
+    """``(name, standing)`` of the roots that were recorded at a path, the newest first."""
+    rows = [row for row in session.all("roots_all") if row["kind"] == kind and row["path"] == path]
+    return [(row["name"], row["identity"]) for row in sorted(rows, key=lambda row: -row["id"])]
+
+
+def put_standing(session: Session, root_id: int, standing: str) -> None:
+    """Record which directory an output or a folder for originals is. Nothing is ever missed in those, so since when
+    does not matter."""
+    session.run("root_identify", id=root_id, identity=standing, now_ms=0)
 
 
 def has_other_output(session: Session, path: bytes, identity: str) -> bool:

@@ -27,10 +27,7 @@ class Catalog:
     def __init__(self, path: str) -> None:
         """Raises :class:`StateError` with the remedy where the file cannot be used; it is then as it was (Q11)."""
         self.path = path
-        integrity.refuse_missing(path)
-        integrity.refuse_foreign_wal(path)
-        refuse_foreign(path)
-        integrity.check(path)
+        examine(path)
         connection = connect(path)
         try:
             self.schema_version = migrate(connection, path)
@@ -86,10 +83,12 @@ class ReadOnlyCatalog:
 
     def __init__(self, path: str) -> None:
         """Where there is no file yet, an empty catalog is shown. Raises :class:`StateError` as ``connect``, and where
-        the file was written by another version."""
+        the file was written by another version, or is missing or exchanged as ``examine`` says."""
         self.path = path
+        integrity.refuse_missing(path)
+        integrity.refuse_foreign_wal(path)
         self._lane = Lane("catalog-reader")
-        if os.path.exists(path):
+        if file_bytes(path):
             refuse_foreign(path)
             connection = connect(path, readonly=True)
             refuse_older(connection, path)
@@ -100,12 +99,24 @@ class ReadOnlyCatalog:
     async def read(self, action: Callable[[Session], T]) -> T:
         return await self._lane.call(snapshot, self._session, action)
 
+    def look(self, action: Callable[[Session], T]) -> T:
+        """Blocking, for callers without an event loop."""
+        return snapshot(self._session, action)
+
     async def write(self, action: Callable[[Session], T]) -> T:
         raise Conflict("the catalog was opened for reading only", hint="this is a defect: please report it")
 
     def close(self) -> None:
         self._lane.close()
         close_quietly(self._session.connection)
+
+
+def examine(path: str) -> None:
+    """Raise :class:`StateError` where a daemon refuses to start on the catalog; nothing is written (Q11)."""
+    integrity.refuse_missing(path)
+    integrity.refuse_foreign_wal(path)
+    refuse_foreign(path)
+    integrity.check(path)
 
 
 def catalog_path(state_dir: str) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import os
 import queue
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -71,7 +74,43 @@ class Session:
 
 
 def connect(path: str, *, readonly: bool = False) -> apsw.Connection:
-    """Open the catalog with our pragmas. Raises :class:`StateError` with the remedy when it cannot be used (Q11)."""
+    """Open the catalog with our pragmas. Raises :class:`StateError` with the remedy when it cannot be used (Q11).
+
+    On a disk that takes no writes a reader gets a private copy: SQLite keeps the index of the log in a file beside it.
+    """
+    try:
+        return _connect(path, readonly=readonly)
+    except (apsw.CantOpenError, apsw.ReadOnlyError) as error:
+        if readonly and os.path.exists(path) and os.statvfs(path).f_flag & os.ST_RDONLY:
+            return _connect_to_copy(path)
+        raise _refusal(path, error) from error
+    except apsw.Error as error:
+        raise _refusal(path, error) from error
+
+
+def _refusal(path: str, error: apsw.Error) -> StateError:
+    return StateError(f"{path}: the catalog cannot be opened: {error}", hint=_remedy(error, path))
+
+
+def _connect_to_copy(path: str) -> apsw.Connection:
+    """The copy has no name any more once it is open, so it goes with the connection."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="dropmill-") as folder:
+            copy = os.path.join(folder, "catalog.db")
+            for tail in ("", "-wal"):
+                if os.path.exists(path + tail):
+                    shutil.copyfile(path + tail, copy + tail)
+            return _connect(copy, readonly=True)
+    except apsw.Error as error:
+        raise _refusal(path, error) from error
+    except OSError as error:
+        raise StateError(
+            f"{path}: the catalog is on a read-only disk, and no copy of it can be made: {error.strerror}",
+            hint=f"free space in {tempfile.gettempdir()}, or name another folder in TMPDIR",
+        ) from error
+
+
+def _connect(path: str, *, readonly: bool) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     connection: apsw.Connection | None = None
     try:
@@ -87,10 +126,10 @@ def connect(path: str, *, readonly: bool = False) -> apsw.Connection:
             _persist_wal(connection)
         connection.pragma("foreign_keys", "on")
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-    except apsw.Error as error:
+    except apsw.Error:
         if connection is not None:
             connection.close()
-        raise StateError(f"{path}: the catalog cannot be opened: {error}", hint=_remedy(error, path)) from error
+        raise
     return connection
 
 

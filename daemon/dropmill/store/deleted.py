@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dropmill.model.inbox import Inbox
 from dropmill.model.job import ACTIVE
 from dropmill.store.connection import Session
+from dropmill.store.rows import signature_of
 
 PAGE = 500
 SCANS_UNTIL_GONE = 2
@@ -15,7 +16,10 @@ SCANS_UNTIL_GONE = 2
 
 @dataclass(frozen=True, slots=True)
 class KnownSource:
+    """``dev``: the file system on which it was seen."""
+
     rel: bytes
+    dev: int
     missing_scans: int
 
 
@@ -25,11 +29,9 @@ def recorded(session: Session, root_id: int) -> str:
     return str(row["identity"]) if row else ""
 
 
-def identify(session: Session, root_id: int, identity: str, now_ms: int) -> bool:
-    """Record which directory an inbox is; False if it is another one than before, where nothing was deleted yet."""
-    before = session.one("root_get", id=root_id)
-    changed = session.run("root_identify", id=root_id, identity=identity, now_ms=now_ms)
-    return not changed or before is None or before["identity"] == ""
+def identify(session: Session, root_id: int, identity: str, now_ms: int) -> None:
+    """Record which directory an inbox is; in another one than before nothing was deleted yet."""
+    session.run("root_identify", id=root_id, identity=identity, now_ms=now_ms)
 
 
 def is_busy(session: Session, inbox: str) -> bool:
@@ -40,7 +42,7 @@ def is_busy(session: Session, inbox: str) -> bool:
 def page(session: Session, root_id: int, after: bytes) -> list[KnownSource]:
     """The next paths of the ledger in order, of those that were seen in the present directory."""
     rows = session.all("sources_page", root_id=root_id, after=after, limit=PAGE)
-    return [KnownSource(row["rel"], row["missing_scans"]) for row in rows]
+    return [KnownSource(row["rel"], signature_of(row).dev, row["missing_scans"]) for row in rows]
 
 
 def set_missing(session: Session, root_id: int, counts: Iterable[tuple[bytes, int]]) -> None:

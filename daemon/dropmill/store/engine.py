@@ -36,15 +36,17 @@ class EmbeddedEngine:
         self._held = held
         self._paused: set[str] | None = None
 
+    async def closed(self) -> set[str]:
+        """Names of our inboxes of which nothing begins now: paused ones, and those that are held."""
+        paused = await self.paused()
+        held = self._held()
+        return {name for name in self._inboxes if ALL_INBOXES in paused or name in paused or name in held}
+
     async def known(self, root_id: int, seen: Sequence[tuple[bytes, Signature]]) -> set[bytes]:
         return await self._catalog.read(lambda session: queue.known(session, root_id, seen))
 
-    async def held_before(self, root_id: int, rel: bytes, job_id: int) -> bool:
-        versions = await self._catalog.read(lambda session: session.all("versions_at", root_id=root_id, rel=rel))
-        return any(version["job_id"] != job_id for version in versions)
-
-    async def queue_holds(self, jobs: int) -> bool:
-        return bool(await self._catalog.read(lambda session: session.value("queue_holds", jobs=jobs)))
+    async def queue_holds(self, inbox: str, jobs: int) -> bool:
+        return bool(await self._catalog.read(lambda session: session.value("queue_holds", inbox=inbox, jobs=jobs)))
 
     async def enqueue(
         self,
@@ -52,21 +54,21 @@ class EmbeddedEngine:
         jobs: Sequence[NewJob],
         ignored: Sequence[tuple[bytes, Signature, Ignored]],
         now_ms: int,
-    ) -> tuple[list[int | None], list[bool]]:
-        def action(session: Session) -> tuple[list[int | None], list[bool]]:
+    ) -> tuple[list[int | None], list[bool], set[bytes]]:
+        def action(session: Session) -> tuple[list[int | None], list[bool], set[bytes]]:
+            met = queue.met(session, root_id, [job.rel for job in jobs])
             ids = queue.enqueue(session, root_id, jobs, now_ms)
             fresh = [queue.ignore(session, root_id, rel, signature, why, now_ms) for rel, signature, why in ignored]
-            return ids, fresh
+            return ids, fresh, met
 
         return await self._catalog.write(action)
 
     async def claim(self, limit: int, *, idle: bool) -> list[Job]:
-        paused = await self.paused()
-        if ALL_INBOXES in paused:
-            return []
-        held = self._held()
-        open_inboxes = [name for name in self._inboxes if name not in paused and name not in held]
-        if not await self._catalog.read(lambda session: queue.any_waiting(session, open_inboxes, self._clock.now_ms())):
+        closed = await self.closed()
+        open_inboxes = [name for name in self._inboxes if name not in closed]
+        if not open_inboxes or not await self._catalog.read(
+            lambda session: queue.any_waiting(session, open_inboxes, self._clock.now_ms())
+        ):
             return []  # Looking is cheap; a transaction for nothing would cost a sync.
         return await self._catalog.write(
             lambda session: queue.claim(

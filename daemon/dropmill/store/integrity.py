@@ -91,7 +91,6 @@ def damaged(path: str, detail: str) -> StateError:
 def _ended_well(connection: apsw.Connection) -> bool:
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'boots'").get:
         return True  # Not made yet.
-    last = connection.execute(
-        "SELECT ended_at_ms IS NOT NULL FROM boots ORDER BY started_at_ms DESC, rowid DESC LIMIT 1"
-    )
+    # In the order in which they were written: a clock that was wrong once says nothing about which one was the last.
+    last = connection.execute("SELECT ended_at_ms IS NOT NULL FROM boots ORDER BY rowid DESC LIMIT 1")
     return bool(next(iter(last), (True,))[0])

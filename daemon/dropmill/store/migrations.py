@@ -41,9 +41,11 @@ def refuse_foreign(path: str) -> None:
             f"{path}: an SQLite file of another program", hint="point state_dir at a folder of dropmill's own"
         )
     if have > newest:
+        saved = f"{path}.v{newest}.bak"
+        other = f"{saved}, which was saved before that upgrade" if os.path.exists(saved) else "a backup of that time"
         raise StateError(
             f"{path}: written by a newer dropmill (schema {have}, this one knows {newest})",
-            hint=f"upgrade dropmill, or restore {path}.v{newest}.bak, which was saved before that upgrade",
+            hint=f"upgrade dropmill, or restore {other}",
         )
 
 

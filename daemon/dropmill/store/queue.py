@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from dropmill.model.attempt import PATIENT
 from dropmill.model.file import Signature
 from dropmill.model.job import Job, NewJob, rank_ms
 from dropmill.model.outcome import Ignored, Reason
 from dropmill.store.connection import Session
-from dropmill.store.rows import job_of, signature_of, signature_values
+from dropmill.store.rows import Row, job_of, signature_of, signature_values
 
 PROMOTE_LOT: Final = 1000
 
@@ -23,8 +24,15 @@ def enqueue(session: Session, root_id: int, jobs: Iterable[NewJob], now_ms: int)
 
 def _enqueue_one(session: Session, root_id: int, job: NewJob, now_ms: int) -> int | None:
     known = session.one("source_get", root_id=root_id, rel=job.rel)
-    if known and known["verdict"] == "job" and signature_of(known) == job.signature:
-        return None
+    if known and known["verdict"] == "job":
+        before = signature_of(known)
+        if before == job.signature:
+            return None
+        if before.same_bytes_expected(job.signature) and session.one("disposal_owed", job_id=known["job_id"]):
+            # Our own: a move that failed was put back by two renames, which change the ctime alone (PROTOCOL 1). The
+            # move is tried again, so that another job for it would have a move of its own that fails, without end.
+            remember(session, root_id, job.rel, job.signature, known["job_id"], now_ms)
+            return None
     job_id = insert(session, root_id, job, now_ms)
     if job_id is not None:
         remember(session, root_id, job.rel, job.signature, job_id, now_ms)
@@ -97,9 +105,17 @@ def ignore(session: Session, root_id: int, rel: bytes, signature: Signature, why
 
 def known(session: Session, root_id: int, seen: Sequence[tuple[bytes, Signature]]) -> set[bytes]:
     """Those paths of a scan whose latest version in the ledger is the one that was seen."""
-    rows = session.all("sources_known", root_id=root_id, rels=json.dumps([rel.hex() for rel, _ in seen]))
-    latest = {row["rel"]: signature_of(row) for row in rows}
+    latest = {row["rel"]: signature_of(row) for row in _sources(session, root_id, [rel for rel, _ in seen])}
     return {rel for rel, signature in seen if latest.get(rel) == signature}
+
+
+def met(session: Session, root_id: int, rels: Sequence[bytes]) -> set[bytes]:
+    """Those paths at which some version was seen before."""
+    return {row["rel"] for row in _sources(session, root_id, rels)}
+
+
+def _sources(session: Session, root_id: int, rels: Sequence[bytes]) -> list[Row]:
+    return session.all("sources_known", root_id=root_id, rels=json.dumps([rel.hex() for rel in rels]))
 
 
 def claim(session: Session, owner: str, inboxes: Iterable[str], limit: int, *, idle: bool, now_ms: int) -> list[Job]:
@@ -144,6 +160,7 @@ def reschedule(
         detail=detail,
         crashes=crashes,
         alone=int(alone),
+        patient=int(reason in PATIENT),
     )
     end_attempt(session, job, f"retry: {reason}", detail, now_ms)
     return changed == 1
@@ -218,6 +235,20 @@ def resume(session: Session, inbox: str) -> None:
     session.run("pause_remove", inbox=inbox)
 
 
-def prune(session: Session, before_ms: int, limit: int) -> int:
-    """Forget jobs that ended before then and owe nothing; returns how many."""
-    return session.run("jobs_prune", before_ms=before_ms, limit=limit)
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """``looked_at`` and ``forgotten``: numbers of jobs. ``last``: (end, id) of the last one looked at, to go on from."""
+
+    looked_at: int
+    forgotten: int
+    last: tuple[int, int]
+
+
+def prune(session: Session, before_ms: int, limit: int, after: tuple[int, int] = (-1, 0)) -> Pruned:
+    """Look at the next ``limit`` jobs that ended before then, and forget those that nothing leans on."""
+    rows = session.all("jobs_ended", before_ms=before_ms, limit=limit, after_ms=after[0], after_id=after[1])
+    forgotten = [row["id"] for row in rows if row["idle"]]
+    if forgotten:
+        session.run("jobs_forget", ids=json.dumps(forgotten))
+    last = (rows[-1]["finished_at_ms"], rows[-1]["id"]) if rows else after
+    return Pruned(len(rows), len(forgotten), last)

@@ -15,7 +15,7 @@ from dropmill.workers.member import Member
 class Admission:
     """First come, first served, so that a huge picture is not passed over for ever by small ones.
 
-    One that alone needs more than there is gets in when nothing else is, and has to make do with what there is.
+    One that says that it needs more than there is asks for all of it, and has to make do with that.
     """
 
     def __init__(self, room_bytes: int) -> None:
@@ -36,9 +36,10 @@ class Admission:
         async def gate(preview: Preview) -> bool:
             if not await wanted(preview):
                 return False
-            await self.enter(preview.needs_bytes)
-            held.append(preview.needs_bytes)
-            more_bytes = min(preview.needs_bytes, self.room_bytes) - member.budget_bytes
+            needs_bytes = min(preview.needs_bytes, self.room_bytes)
+            await self.enter(needs_bytes)
+            held.append(needs_bytes)
+            more_bytes = needs_bytes - member.budget_bytes
             if more_bytes > 0:
                 member.leaving = True
                 member.budget_bytes += more_bytes
@@ -49,7 +50,7 @@ class Admission:
         return gate
 
     async def enter(self, needs_bytes: int) -> None:
-        """Return once there is room; to be followed by ``leave`` with the same number."""
+        """Return once there is room for this much of it; to be followed by ``leave`` with the same number."""
         if not self._line and self._fits(needs_bytes):
             self._held_bytes += needs_bytes
             return
@@ -70,7 +71,7 @@ class Admission:
         self._let_in()
 
     def _fits(self, needs_bytes: int) -> bool:
-        return not self._held_bytes or self._held_bytes + needs_bytes <= self.room_bytes
+        return self._held_bytes + needs_bytes <= self.room_bytes
 
     def _let_in(self) -> None:
         while self._line and self._fits(self._line[0][1]):

@@ -24,7 +24,7 @@ from dropmill.workers.ending import Ended
 from dropmill.workers.frames import Breach, Closed, Frame, Unread
 from dropmill.workers.nursery import ForkRefused, Nursery
 from dropmill.workers.output import Drain, WorkerOutput
-from dropmill.workers.worker import ELSEWHERE
+from dropmill.workers.worker import CONFINED, ELSEWHERE, confine_to_wire
 
 
 class NotTaken(Exception):
@@ -33,6 +33,10 @@ class NotTaken(Exception):
 
 class Elsewhere(NotTaken):
     """The folders are not those that the worker is confined to: something else was mounted or put there."""
+
+
+class Unconfined(NotTaken):
+    """It could not be confined to the folders of its first job, and has ended; the message says why."""
 
 
 class DeadlinePassed(Exception):
@@ -109,9 +113,7 @@ class Member:
         if not self.fit_for_work():
             raise NotTaken
         first = self.place is None
-        if first:
-            self.place = request.place
-        elif self.place != request.place:
+        if not first and self.place != request.place:
             self.leaving = True
             raise NotTaken
         try:
@@ -130,11 +132,13 @@ class Member:
         allowance_seconds: Callable[[Preview], float],
     ) -> WorkResult:
         self.drain.begin(request.job_id, request.epoch)
-        try:
-            await self._send(request, {"request": request_to_wire(request)})
-        except Closed as error:
-            raise NotTaken from error
         with anyio.move_on_after(timeout_seconds) as deadline:
+            if self.place is None:
+                await self._confine(request)
+            try:
+                await self._send(request, {"request": request_to_wire(request)})
+            except Closed as error:
+                raise NotTaken from error
             try:
                 answer = await self._receive(request)
             except Unread as error:
@@ -152,16 +156,23 @@ class Member:
             return answer
         raise DeadlinePassed
 
+    async def _confine(self, request: WorkRequest) -> None:
+        """Before it hears of a picture, so that its word can be trusted. Raises ``Unconfined`` or ``Breach``."""
+        self.place = request.place
+        try:
+            await self._send(request, confine_to_wire(request.place))
+            answer = await self._answer_to(request)
+        except Closed as error:
+            raise Unconfined("it ended") from error
+        if answer.body != CONFINED:
+            self.leaving = True
+            raise Unconfined(str(answer.body.get("unconfined"))[:200])
+
     async def _send(self, request: WorkRequest, body: dict[str, object]) -> None:
         await self.channel.send(Frame(request.job_id, request.epoch, body))
 
     async def _receive(self, request: WorkRequest) -> WorkResult | Preview:
-        frame = await self.channel.receive()
-        if (frame.job_id, frame.epoch) != (request.job_id, request.epoch):
-            raise Breach(
-                f"an answer for job {frame.job_id}, epoch {frame.epoch},"
-                f" where job {request.job_id}, epoch {request.epoch} was asked"
-            )
+        frame = await self._answer_to(request)
         if frame.body == ELSEWHERE:
             raise Elsewhere
         try:
@@ -171,6 +182,15 @@ class Member:
             raise Breach(str(error)) from error
         self.leaving = self.leaving or frame.last
         return answer
+
+    async def _answer_to(self, request: WorkRequest) -> Frame:
+        frame = await self.channel.receive()
+        if (frame.job_id, frame.epoch) != (request.job_id, request.epoch):
+            raise Breach(
+                f"an answer for job {frame.job_id}, epoch {frame.epoch},"
+                f" where job {request.job_id}, epoch {request.epoch} was asked"
+            )
+        return frame
 
     def close(self) -> None:
         self.channel.close()

@@ -17,13 +17,12 @@ from dropmill.ports import Clock, PoolStats
 from dropmill.workers.admission import Admission
 from dropmill.workers.ending import Ended, cause, how
 from dropmill.workers.frames import Breach, Closed
-from dropmill.workers.member import DeadlinePassed, Member, NotTaken
+from dropmill.workers.keeper import Keeper, Patience
+from dropmill.workers.member import DeadlinePassed, Member, NotTaken, Unconfined
 from dropmill.workers.nursery import ForkRefused, Nursery, ZygoteLost
 from dropmill.workers.output import WorkerOutput
 
 _KILL_SECONDS: Final = 10.0  # After SIGKILL; one that is not gone by then waits in the kernel, on a dead disk or share.
-_RETRY_FIRST_SECONDS: Final = 0.1
-_RETRY_LAST_SECONDS: Final = 30.0
 # About a file that libvips was to stream: the ordinary decoder then gets an attempt, with all the memory that it takes.
 _PROVES_NOTHING: Final = (Rejected, Troubled, WorkerLost)
 
@@ -57,8 +56,8 @@ class ProcessPool:
         self._spare = min(max(memory_room_bytes // self._budget_bytes - size, 0), size)
         self._idle_seconds = idle_seconds
         self._clock = clock
-        self._load = load
         self._on_output = on_output
+        self._keeper = Keeper(load, self._budget_bytes, clock, self._ended, self._refill, self._mourn_all, on_output)
         self._members: dict[int, Member] = {}
         self._idle: list[Member] = []
         self._busy = 0
@@ -67,10 +66,9 @@ class ProcessPool:
         self._waiting: dict[asyncio.Future[Member], Place] = {}
         self._started_total = 0
         self._lost_total = 0
-        self._retry_seconds = _RETRY_FIRST_SECONDS
-        self._trouble = ""
+        self._patience = Patience(clock)
+        self._trouble = self._unconfined = ""
         self._guards: tuple[str, ...] | None = None
-        self._nursery: Nursery | None = None
         self._open = False
         self._tasks: TaskGroup
 
@@ -78,8 +76,8 @@ class ProcessPool:
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._open = True
-        self._bear_zygote()
-        self._tasks.start_soon(self._keep_zygote)
+        self._keeper.start()
+        self._tasks.start_soon(self._keeper.run)
         self._tasks.start_soon(self._release_idle)
         return self
 
@@ -89,9 +87,7 @@ class ProcessPool:
         self._open = False
         self._tasks.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
-            if self._nursery is not None:
-                await self._nursery.close()
-            self._mourn_all(self._nursery)
+            await self._keeper.close()
             for turn in list(self._waiting):
                 if not turn.done():
                     turn.set_exception(RuntimeError("the worker pool was closed"))
@@ -101,7 +97,7 @@ class ProcessPool:
     @property
     def zygote_pid(self) -> int:
         """0 while there is none."""
-        return self._nursery.pid if self._nursery is not None else 0
+        return self._keeper.nursery.pid if self._keeper.nursery is not None else 0
 
     def stats(self) -> PoolStats:
         return PoolStats(
@@ -110,7 +106,7 @@ class ProcessPool:
             pids=tuple(self._members),
             started_total=self._started_total,
             lost_total=self._lost_total,
-            trouble=self._trouble,
+            trouble=self._keeper.trouble or self._trouble or self._unconfined,
             guards=self._guards,
             waiting_for_memory=self._admission.waiting,
         )
@@ -151,9 +147,12 @@ class ProcessPool:
                 result = await member.exchange(
                     request, timeout_seconds, self._admission.gate(member, wanted, held), allowance_seconds
                 )
-            except NotTaken:
+            except NotTaken as refusal:
                 self._busy -= 1
                 self._tasks.start_soon(self._settle_unasked, member)
+                if isinstance(refusal, Unconfined):  # No fault of the job; the next worker may well meet the same.
+                    self._unconfined = f"a new worker cannot be confined, so no job is begun in it: {refusal}"
+                    await self._patience.pause()
                 continue
             except DeadlinePassed:
                 late = "no result by the deadline; the worker was killed"
@@ -197,6 +196,9 @@ class ProcessPool:
     def _give_back(self, member: Member) -> None:
         """After a sound attempt: to the next in line, or to the idle ones."""
         self._busy -= 1
+        self._unconfined = ""
+        self._patience.restore()
+        self._keeper.proved()
         member.drain.end()
         if member.fit_for_work():
             self._offer(member)
@@ -218,7 +220,8 @@ class ProcessPool:
 
     def _refill(self) -> None:
         """Start what the waiting jobs need, as far as there is room."""
-        if self._nursery is None or not self._nursery.is_alive:
+        nursery = self._keeper.nursery
+        if nursery is None or not nursery.is_alive:
             return  # The next zygote's start comes back to this.
         for _ in range(min(self._room(), len(self._waiting) - self._unborn)):
             self._unborn += 1
@@ -241,9 +244,9 @@ class ProcessPool:
         """One more worker, for whoever waits. A failure is told and leads to another try after a while."""
         member: Member | None = None
         try:
-            if self._nursery is None:
+            if self._keeper.nursery is None:
                 raise ZygoteLost
-            member = await Member.born(self._nursery, self._budget_bytes, self._on_output)
+            member = await Member.born(self._keeper.nursery, self._budget_bytes, self._on_output)
             self._members[member.pid] = member
             self._greeting += 1
             self._started_total += 1
@@ -253,26 +256,21 @@ class ProcessPool:
             return  # The next zygote refills.
         except ForkRefused as refusal:
             self._trouble = f"no further worker process can be started: {refusal}"
-            await self._pause()
+            await self._patience.pause()
         except (Breach, Closed) as failure:
             if member is not None:
                 ended = await self._bury(member, kill=isinstance(failure, Breach))
                 if ended is not None and not ended.zygote_lost:
                     self._trouble = f"a new worker {_at_start(ended)}"
-            await self._pause()
+            await self._patience.pause()
         else:
             self._trouble = ""
-            self._retry_seconds = _RETRY_FIRST_SECONDS
             self._offer(member)
         finally:
             self._unborn -= 1
             self._greeting -= member is not None
             if self._open:
                 self._refill()
-
-    async def _pause(self) -> None:
-        seconds, self._retry_seconds = self._retry_seconds, min(self._retry_seconds * 2, _RETRY_LAST_SECONDS)
-        await self._clock.sleep(seconds)
 
     # Ends.
 
@@ -346,33 +344,7 @@ class ProcessPool:
 
     # Background.
 
-    def _bear_zygote(self) -> None:
-        nursery = Nursery(self._clock, self._ended, self._on_output)
-        try:
-            nursery.start(self._load, self._budget_bytes)
-        except OSError as error:
-            self._trouble = f"the worker pool cannot be started: {error}"
-            self._nursery = None
-        else:
-            self._nursery = nursery
-
-    async def _keep_zygote(self) -> None:
-        while True:
-            nursery = self._nursery
-            if nursery is not None:
-                if await nursery.loaded():
-                    self._trouble = ""
-                await nursery.lost()
-                self._trouble = nursery.trouble or "the worker pool's zygote ended and is started again"
-                self._nursery = None
-                self._mourn_all(nursery)
-                if nursery.is_ready:  # One that cannot even load is tried less and less often.
-                    self._retry_seconds = _RETRY_FIRST_SECONDS
-            await self._pause()
-            self._bear_zygote()
-            self._refill()
-
-    def _mourn_all(self, nursery: Nursery | None) -> None:
+    def _mourn_all(self, nursery: Nursery) -> None:
         for member in [*self._members.values(), *self._undead]:
             if member.nursery is nursery:
                 if not member.ended.done():

@@ -35,7 +35,8 @@ settimeofday 164 170, clock_settime 227 112, clock_adjtime 305 266, adjtimex 159
 iopl 172 -, ioperm 173 -, modify_ldt 154 -, ioctl 16 29, setrlimit 160 164,
 setpriority 141 140, ioprio_set 251 30, sched_setaffinity 203 122, sched_setscheduler 144 119, sched_setparam 142 118,
 sched_setattr 314 274, migrate_pages 256 238, move_pages 279 239,
-shmget 29 194, semget 64 190, msgget 68 186, mq_open 240 180,
+shmget 29 194, shmat 30 196, shmctl 31 195, semget 64 190, semop 65 193, semtimedop 220 192, semctl 66 191,
+msgget 68 186, msgsnd 69 189, msgrcv 70 188, msgctl 71 187, mq_open 240 180,
 chmod 90 -, fchmodat 268 53, fchmodat2 452 452, chown 92 -, lchown 94 -, fchownat 260 54,
 utime 132 -, utimes 235 -, futimesat 261 -, utimensat 280 88, file_setattr 469 469, truncate 76 45,
 setxattr 188 5, lsetxattr 189 6, fsetxattr 190 7, setxattrat 463 463,
@@ -49,6 +50,8 @@ _CLONE3: Final = (435, 435)
 _SENDTO: Final = (44, 206)
 _KILL, _TKILL, _TGKILL = (62, 129), (200, 130), (234, 131)
 _PRLIMIT: Final = (302, 261)
+_FCNTL: Final = (72, 25)
+_PRCTL: Final = (157, 167)
 _FIRST_UNKNOWN: Final = 470
 # Calls of the x32 ABI have this bit set in an x86_64 process.
 _X32_BIT: Final = 0x4000_0000
@@ -57,6 +60,11 @@ _CLONE_THREAD: Final = 0x0001_0000
 # AUDIT_ARCH_* of <linux/audit.h>, and the column above.
 _ARCHITECTURES: Final = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 
+# <linux/fcntl.h>. With an owner and a signal of its choice a descriptor sends SIGKILL to anybody of our user; leases and
+# notifications would hold up those who write to an inbox, or tell of them.
+_F_SETOWN, _F_SETSIG, _F_SETOWN_EX, _F_SETLEASE, _F_NOTIFY = 8, 10, 15, 1024, 1026
+# <linux/prctl.h>. Without its signal a worker would outlive the daemon (Q17).
+_PR_SET_PDEATHSIG: Final = 1
 _PR_GET_SECCOMP: Final = 21
 _PR_SET_SECCOMP: Final = 22
 _MODE_FILTER: Final = 2
@@ -121,6 +129,8 @@ def program(machine: str, pid: int) -> bytes:
     for signalling in (_KILL, _TKILL, _TGKILL):  # abort() and raise() signal their own process.
         own = [*_argument(0), _step(_EQUAL, pid, 1, 0), _answer(_DENY), _answer(_ALLOW)]
         code += _if(signalling[column], own)
+    code += _if(_FCNTL[column], _none_of(1, _F_SETOWN, _F_SETSIG, _F_SETOWN_EX, _F_SETLEASE, _F_NOTIFY))
+    code += _if(_PRCTL[column], _none_of(0, _PR_SET_PDEATHSIG))
     for number in denied(machine).values():
         code += _if(number, [_answer(_DENY)])
     return b"".join([*code, _answer(_ALLOW)])
@@ -136,6 +146,12 @@ def _null(index: int) -> list[bytes]:
     low, high = _argument(index)[0], _step(_LOAD, _ARGUMENTS_AT + 8 * index + 4)
     zero = _step(_EQUAL, 0, 1, 0)
     return [low, zero, _answer(_DENY), high, zero, _answer(_DENY), _answer(_ALLOW)]
+
+
+def _none_of(index: int, *values: int) -> list[bytes]:
+    """Allow where an argument, of 32 bits to the kernel, is none of these."""
+    denials = [step for value in values for step in _if(value, [_answer(_DENY)])]
+    return [*_argument(index), *denials, _answer(_ALLOW)]
 
 
 def _argument(index: int) -> list[bytes]:

@@ -30,6 +30,8 @@ from dropmill.workers.frames import BlockingChannel, Closed, Frame
 
 Handler = Callable[[WorkRequest, Callable[[Preview], bool]], WorkResult]
 
+# What a worker answers that has confined itself to the folders of its first request.
+CONFINED: Final = {"confined": True}
 # What a worker answers, instead of a result, that cannot reach the folders of the request from where it is confined.
 ELSEWHERE: Final = {"elsewhere": True}
 # Confinement looks like this to the recipe, and so does a folder that really denies us.
@@ -48,6 +50,10 @@ class Birth:
     zygote_pid: int
     handler: Handler
     budget_bytes: int
+
+
+def confine_to_wire(place: Place) -> Wire:
+    return {"confine": [folder.decode("latin-1") for folder in place]}  # As in a request.
 
 
 def live(birth: Birth) -> NoReturn:
@@ -85,7 +91,7 @@ def _settle_in(birth: Birth) -> int:
 
 
 class Worker:
-    """Confined in two steps: system calls from the start, files at the first request, to the folders of that request."""
+    """Confined in two steps: system calls from the start, files before the first request, to the folders of that request."""
 
     def __init__(self, channel: BlockingChannel, handler: Handler, base_bytes: int) -> None:
         self._channel = channel
@@ -105,18 +111,17 @@ class Worker:
 
     def serve(self) -> NoReturn:
         """Raises ``Closed`` at the end of the daemon's interest, ``MemoryError`` at that of the budget."""
+        self._confine(self._channel.receive())
+        first = True
         while True:
             frame = self._channel.receive()
             request = request_from_wire(frame.body["request"])
-            first = self._place is None
-            if first:
-                self._place = request.place
-                landlock.confine(request.root, request.staging)
-            elif request.place != self._place:
+            if request.place != self._place:
                 self._leave(frame, ELSEWHERE)
             result, sound = self._process(request, frame)
             if not first and self._shut_out(request, result):
                 self._leave(frame, ELSEWHERE)
+            first = False
             if isinstance(result, Rejected) and result.reason in _DOUBTED and self._near_limit():
                 raise MemoryError
             self._libc.fflush(None)  # What native code printed belongs to this job, not to the next.
@@ -124,6 +129,15 @@ class Worker:
             if not sound or self._memory.address_space_bytes() > self._swollen_bytes:
                 self._leave(frame, answer)  # So much is still held that the next, innocent job might not find its room.
             self._channel.send(Frame(frame.job_id, frame.epoch, answer))
+
+    def _confine(self, frame: Frame) -> None:
+        readable, writable = (folder.encode("latin-1") for folder in frame.body["confine"])
+        try:
+            landlock.confine(readable, writable)
+        except OSError as error:  # Too many domains on one another (E2BIG), no memory: no fault of a picture.
+            self._leave(frame, {"unconfined": str(error)})
+        self._place = readable, writable
+        self._channel.send(Frame(frame.job_id, frame.epoch, CONFINED))
 
     def _leave(self, frame: Frame, body: Wire) -> NoReturn:
         self._channel.send(Frame(frame.job_id, frame.epoch, body, last=True))

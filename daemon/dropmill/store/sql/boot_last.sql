@@ -1,1 +1,1 @@
-SELECT * FROM boots ORDER BY started_at_ms DESC, rowid DESC LIMIT 1;
+SELECT * FROM boots ORDER BY rowid DESC LIMIT 1;
