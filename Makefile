@@ -25,7 +25,7 @@ test: $(STAMP) ## All tests but the long ones (minutes)
 test-long: $(STAMP) ## The long ones: crash, burst, fuzz
 	$(BIN)/python -m pytest -m long -n auto --dist worksteal -rP
 
-ledger: $(STAMP) ## Each row of docs/ledger.md, its tests, and how they last ended
+ledger: $(STAMP) ## Each row of docs/ledger.md, its tests, and how they last ended; those never run are run first (15 min)
 	@cd tests && ../$(BIN)/python -m ledger $(LEDGER)
 
 SEEDS ?= 1000

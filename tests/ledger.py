@@ -140,7 +140,12 @@ def verdict(row: str, outcomes: Iterable[str], *, all_required: bool) -> str:
 
 def run(tests: list[str]) -> None:
     """Their results are read afterwards, whatever the exit status says."""
-    print(f"running {len(tests)} tests that have no result yet", flush=True)
+    print(
+        f"{len(tests)} tests have no result yet and are run first, which may take a quarter of an hour; "
+        "make test and make test-long leave their results for later",
+        file=sys.stderr,
+        flush=True,
+    )
     command = [sys.executable, "-m", "pytest", "-q", "-m", "", *tests]
     subprocess.run(command, cwd=ROOT, check=False)
 

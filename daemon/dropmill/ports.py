@@ -1,4 +1,4 @@
-"""What the stages ask of the world. ``assembly.py`` alone says which adapter answers."""
+"""What the stages ask of the world. ``assembly`` alone says which adapter answers."""
 
 from __future__ import annotations
 

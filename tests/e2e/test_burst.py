@@ -77,7 +77,7 @@ def test_w33_an_inbox_that_waits_at_its_mark_keeps_no_other_waiting_and_no_run_f
     """One is paused with more than the mark allows; nothing will lower its queue, and the other has nothing to do with it."""
     mill = Mill(tmp_path, queue={"high_water_jobs": 5}, second_inbox={}, reconcile_seconds=3600)
     assert mill.run("pause", "camera").returncode == 0
-    fill(mill.inbox, 2000)
+    fill(mill.inbox, 700)
     mill.start()
     mill.wait_for(lambda: waits(mill, "the queue holds 5 jobs"))
     mill.drop("late.jpg", pictures.jpeg(pictures.photo(24, 16, 2)), inbox="second")

@@ -273,11 +273,13 @@ def test_w17_a_watcher_thread_that_dies_is_started_again_and_nothing_is_missed(t
     mill = Mill(tmp_path, renditions=ONE, reconcile_seconds=3600)
     broken_watchdog(mill, "fatal")
     mill.start()
+    # From here on no scan can be the first to meet a file.
+    mill.wait_for(lambda: mill.metric("dropmill_scans_total") == 1)
     mill.drop("a.jpg", photo(1))
     mill.wait_for(lambda: len(mill.outputs()) == 1)
     mill.drop("fatal.jpg", photo(2))  # The event that would have told of it ends the thread.
     mill.wait_for(lambda: "fatal-t.jpg" in mill.outputs())
-    mill.wait_for(lambda: well(mill))
+    mill.wait_for(lambda: well(mill) and mill.metric("dropmill_scans_total") == 2)
     mill.drop("b.jpg", photo(3))
     mill.wait_for(lambda: "b-t.jpg" in mill.outputs())
     assert "nobody reads the file system's events" in mill.log.read_text()

@@ -132,7 +132,7 @@ def test_w03_a_placeholder_that_ran_out_of_time_does_not_fail_its_picture(make: 
     mill = make(incomplete_timeout_seconds=0.3)
     path = mill.drop("a.jpg", b"")
     mill.wait_for(lambda: outcomes(mill) == ["empty"])
-    path.write_bytes(picture("JPEG"))
+    assert mill.drop("a.jpg", picture("JPEG")) == path
     mill.wait_for(lambda: outcomes(mill) == ["empty", "published"])
 
 

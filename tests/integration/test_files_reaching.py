@@ -305,6 +305,15 @@ def test_directories_get_exact_modes_whatever_the_umask(tmp_path, root):
         assert ((tmp_path / "grouped").stat().st_gid, (tmp_path / "grouped").stat().st_mode & 0o777) == (1234, 0o750)
 
 
+def test_w25_a_file_where_a_folder_is_needed_is_named_with_the_remedy(tmp_path, root):
+    (tmp_path / "year").mkdir()
+    (tmp_path / "year" / "may").write_text("a file")
+    with pytest.raises(NotADirectoryError) as met:
+        make_dirs(root, b"year/may/first")
+    assert met.value.strerror == "year/may is a file, and a folder is needed there: move or rename that file"
+    assert (tmp_path / "year" / "may").read_text() == "a file"
+
+
 def test_s12_a_directory_whose_name_could_not_be_made_durable_is_made_so_by_the_next_call(tmp_path, root, monkeypatch):
     """Also by that of another process: nothing but the directory itself remembers."""
     synced, real, failing = [], os.fsync, True

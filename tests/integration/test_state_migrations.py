@@ -75,6 +75,10 @@ def test_q11_a_newer_catalog_names_the_copy_that_was_saved_before_the_upgrade(tm
     before = path.read_bytes()
     with pytest.raises(StateError) as refused:
         Catalog(str(path))
+    assert ".bak" not in refused.value.hint
+    Path(f"{path}.v{NEWEST}.bak").touch()
+    with pytest.raises(StateError) as refused:
+        Catalog(str(path))
     assert f"{path}.v{NEWEST}.bak" in refused.value.hint
     assert path.read_bytes() == before
 

@@ -227,7 +227,18 @@ async def test_s08_a_request_that_comes_too_slowly_is_ended(monkeypatch: pytest.
                 except ConnectionResetError:
                     pass
             writer.close()
-        assert (await client.get("/livez")).status_code == 200
+        await _asked_until_it_answers(client)
+
+
+async def _asked_until_it_answers(client: httpx.AsyncClient) -> None:
+    """On a machine in a jam, we too may be slower than the patience that a test has set."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                assert (await client.get("/livez")).status_code == 200
+            except httpx.TransportError:
+                continue
+            return
 
 
 async def test_a_taken_port_is_named_with_what_to_do() -> None:

@@ -1,4 +1,4 @@
-"""The seeded simulator: the daemon as ``assembly.py`` wires it, on simulated time, disks, workers and people.
+"""The seeded simulator: the daemon as ``assembly/`` wires it, on simulated time, disks, workers and people.
 
 ``make simulate SEEDS=1000`` runs many and tells of the first that breaks a promise; ``SEED=N`` runs one and tells all
 that happened. One seed is one history: what people did, where the process died and how often, which

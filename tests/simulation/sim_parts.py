@@ -72,7 +72,10 @@ class SimulatedLane(Lane):
         self._busy = False
 
     def send(self, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Any] = asyncio.get_event_loop().create_future()
+        if not future.get_loop().is_running():
+            function(*args)  # The process was killed: nothing is asked for any more but to let go of descriptors.
+            return future
         self._pending.append((function, args, future))
         if not self._busy:
             self._busy = True

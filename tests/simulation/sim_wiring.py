@@ -1,4 +1,4 @@
-"""How the simulated parts get into the daemon: its settings, and the constructors that ``assembly.py`` uses."""
+"""How the simulated parts get into the daemon: its settings, and the constructors that ``assembly/`` uses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dropmill import assembly
+from dropmill.assembly import ground, wiring
 from dropmill.files.lane import Lane
 from dropmill.settings import Settings
 from dropmill.settings.load import load
@@ -73,7 +73,7 @@ def settings_of(base: str, options: dict[str, Any], renditions: int, processes: 
 
 @contextmanager
 def in_place_of_the_real_ones(run: Run) -> Iterator[None]:
-    """The constructors that ``assembly.py`` and the store use, and their sources of chance, for the time of one run."""
+    """The constructors that ``assembly/`` and the store use, and their sources of chance, for the time of one run."""
     chance = random.Random(run.seed + 1)
     with pytest.MonkeyPatch.context() as patch:
         lane, pool, writer = (partial(part, run) for part in (SimulatedLane, SimulatedPool, SimulatedWriter))
@@ -81,9 +81,9 @@ def in_place_of_the_real_ones(run: Run) -> Iterator[None]:
             if name.startswith("dropmill.") and vars(module).get("Lane") is Lane:
                 patch.setattr(module, "Lane", lane)
         patch.setattr(catalog, "Writer", writer)
-        patch.setattr(assembly, "ProcessPool", pool)
-        patch.setattr(assembly, "SteadyClock", partial(SimulatedClock, run.time))
-        patch.setattr(assembly, "random", types.SimpleNamespace(Random=lambda: random.Random(chance.random())))
+        patch.setattr(wiring, "ProcessPool", pool)
+        patch.setattr(ground, "SteadyClock", partial(SimulatedClock, run.time))
+        patch.setattr(ground, "random", types.SimpleNamespace(Random=lambda: random.Random(chance.random())))
         patch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=chance.getrandbits(128), version=4))
         patch.setattr(sys, "unraisablehook", lambda _: None)  # Tasks of a dead process end without a word.
         # The kernel says by it that somebody wants to write what we hold a lease on; by default it kills.

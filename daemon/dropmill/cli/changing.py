@@ -9,9 +9,20 @@ import typer
 
 from dropmill.cli import common
 from dropmill.cli.common import ConfigOption, JsonOption, guarded
-from dropmill.errors import NotFound
+from dropmill.errors import NotFound, Refused
 
-JobArgument = Annotated[int, typer.Argument(help="The job's id, as `dropmill jobs` tells it.", metavar="ID")]
+
+
+def job_number(text: str | int) -> int:
+    """Raises ``typer.BadParameter``."""
+    if not str(text).isdecimal():
+        raise typer.BadParameter(f"{str(text)!r} is no job number")
+    return int(text)
+
+
+JobArgument = Annotated[
+    int, typer.Argument(help="The job's id, as `dropmill jobs` tells it.", metavar="ID", parser=job_number)
+]
 InboxArgument = Annotated[str | None, typer.Argument(help="One inbox; all where it is left out.", metavar="[INBOX]")]
 
 
@@ -33,7 +44,7 @@ def _ask(config: Any, method: str, *arguments: Any) -> Any:
 
 @guarded
 def retry(
-    job_id: Annotated[int | None, typer.Argument(help="A discarded job.", metavar="[ID]")] = None,
+    job_id: Annotated[int | None, typer.Argument(help="A discarded job.", metavar="ID", parser=job_number)] = None,
     everything: Annotated[bool, typer.Option("--all", help="All discarded jobs.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -93,8 +104,14 @@ def reload(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     finish. The daemon reads the file that it was started with; options and variables of its start stay in force.
     """
     from dropmill.cli.reach import reload as reloaded
+    from dropmill.settings import SettingsError
 
-    told = reloaded(common.known_settings(config, tell_mistakes=False).settings)
+    try:
+        settings = common.known_settings(config, tell_mistakes=False).settings
+    except SettingsError as error:
+        # So broken that it does not even say where the daemon is, or no daemon runs.
+        raise Refused("the configuration cannot be applied", list(map(str, error.findings))) from error
+    told = reloaded(settings)
     _say(told, as_json, "the new configuration is in force")
 
 

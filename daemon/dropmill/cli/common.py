@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _level = ""
+_config: Path | None = None
 # Files that a person who gave no --config may have meant, where they are beneath the working directory.
 _NEARBY: Final = ("dropmill.toml", "config/local.toml")
 
@@ -44,6 +46,11 @@ def set_log_level(level: str) -> None:
 def log_level() -> str | None:
     """What ``--log-level`` says, or None."""
     return _level or None
+
+
+def run_command() -> str:
+    """How a daemon is started with the configuration that the command was given."""
+    return "dropmill run" + (f" --config {shlex.quote(str(_config))}" if _config is not None else "")
 
 
 def example(*lines: str) -> str:
@@ -174,6 +181,8 @@ def known_settings(config: Path | None, *, tell_mistakes: bool = True) -> Loaded
     """
     from dropmill.settings import DEFAULT_PATH, Loaded, SettingsError
 
+    global _config  # As the level: one process runs one command.
+    _config = config
     try:
         loaded = settings_of(config)
     except SettingsError as error:

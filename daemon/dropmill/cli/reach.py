@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from dropmill.cli import common
 from dropmill.errors import Conflict, DropmillError, NotFound, NotReachable, Refused, StateError
+from dropmill.files.roots import directory_holder, state_held_by, state_holder
 from dropmill.settings import Settings
 
 BEACON: Final = "daemon.json"
@@ -67,11 +69,37 @@ def ask(settings: Settings, method: str, *arguments: Any, change: bool = False) 
 
 
 def require_daemon(settings: Settings, method: str, *arguments: Any) -> Any:
-    """As ``ask``, but only a running daemon will do. Raises ``NotReachable``."""
+    """As ``ask``, but only a running daemon will do, also one that has another state directory than the file says by
+    now. Raises ``NotReachable``."""
     holder = _holder(settings)
     if holder is None:
-        raise NotReachable("no daemon runs", hint="start one: dropmill run")
+        settings = _of_inbox_holder(settings)
+        holder = _holder(settings)
+    if holder is None:
+        raise NotReachable("no daemon runs", hint=f"start one: {common.run_command()}")
     return _by_http(settings, holder, method, arguments)
+
+
+def _of_inbox_holder(settings: Settings) -> Settings:
+    """The settings with the state directory of the daemon that has one of the inboxes, if there is such a daemon.
+
+    Raises ``NotReachable`` where there is one and it cannot be told which directory that is.
+    """
+    for inbox in settings.inboxes:
+        try:
+            pid = directory_holder(os.fsencode(inbox.path))
+        except OSError:
+            continue  # Of one that is not there nobody has the lock.
+        if pid:
+            state = state_held_by(pid)
+            if state is None:
+                raise NotReachable(
+                    f"no daemon has {settings.state_dir}, but the one with pid {pid} has the inbox {inbox.path}",
+                    hint="if the configuration names another state_dir than that daemon was started with, name the "
+                    "earlier one; otherwise ask as root, or as its user",
+                )
+            return settings.model_copy(update={"state_dir": os.fsdecode(state)})
+    return settings
 
 
 def reload(settings: Settings) -> Any:
@@ -111,8 +139,6 @@ def runs(settings: Settings) -> bool:
 
 
 def _holder(settings: Settings) -> str | None:
-    from dropmill.files.roots import state_holder
-
     try:
         return state_holder(os.fsencode(settings.state_dir))
     except OSError as error:

@@ -145,6 +145,9 @@ def jobs(told: Sequence[Json]) -> RenderableType:
     return made
 
 
+_KINDS: Final = {"file": "a file", "directory": "a folder", "symlink": "a symbolic link"}
+
+
 def story(told: Json) -> RenderableType:
     head = Text.assemble((told["target"], "bold"), "\n", word(told["verdict"]))
     lines = Table(box=None, pad_edge=False, show_header=False)
@@ -159,7 +162,10 @@ def story(told: Json) -> RenderableType:
         for text in value if isinstance(value, list) else [value]:
             if text is not None:
                 missing = "  (missing: nothing has this path now)" if text in told["now"].get("missing", ()) else ""
-                now.add_row(Text(name), Text(f"{text}{missing}"))
+                if name == "there":
+                    now.add_row(Text("at that path now"), Text(_KINDS.get(text, text)))
+                else:
+                    now.add_row(Text(name), Text(f"{text}{missing}"))
     return Group(head, BLANK, lines, BLANK, now)
 
 

@@ -104,13 +104,16 @@ async def _owed(house: House) -> Json:
             "each time it was tried",
             "look at what removes files from .dropmill in the output, then: dropmill reprocess ID",
         )
-    if not debts.tried_in_vain:
+    oldest = await house.catalog.read(owed.oldest_later)
+    if oldest is None:
         return _part("owed", "ok")
+    job_id, detail = oldest
     return _part(
         "owed",
         "degraded",
-        f"{debts.tried_in_vain} renditions, originals or receipts could not be put into place yet",
-        "dropmill why ID tells what stands in the way of one; check the folders' mounts, modes and free space",
+        f"{debts.tried_in_vain} of the renditions, originals and receipts could not be put into place yet; "
+        f"of job {job_id}: {detail}",
+        f"dropmill why {job_id} tells more; check the folders' mounts, modes and free space; it is tried again by itself",
     )
 
 

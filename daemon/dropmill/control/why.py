@@ -12,6 +12,9 @@ from dropmill.control.places import Place, Seen
 from dropmill.control.story import story, verdict
 from dropmill.errors import Conflict, NotFound
 from dropmill.model.file import shown
+from dropmill.model.names import split_extension
+from dropmill.model.settling import DELAYED, WAITS_FOR_DONE_FILE, Waiting
+from dropmill.settings import Inbox as InboxSettings
 from dropmill.store import views
 from dropmill.store.connection import Row
 
@@ -218,4 +221,17 @@ def _waiting(house: House, place: Place) -> Json | None:
     note = waiting.note or "just found"
     settle = live.settlings[place.root.inbox.name].settle_seconds
     text = f"found {seconds:.1f} s ago ({waiting.found_by}); it must stay as it is for {settle:g} s: {note}"
+    text += _what_next(place.root.inbox, waiting, place.rel, settle, house.clock.monotonic())
     return {"verdict": f"not settled yet: {note}", "story": [{"at": None, "text": text}]}
+
+
+def _what_next(inbox: InboxSettings, waiting: Waiting, rel: bytes, settle_seconds: float, now: float) -> str:
+    """What ends the wait of a file that stays as it is and is not taken yet."""
+    name = rel.rpartition(b"/")[2]
+    if waiting.note == WAITS_FOR_DONE_FILE:
+        stem, suffix = split_extension(name)[0], os.fsencode(inbox.done_suffix)
+        return f"; it waits for {shown(name + suffix)} or {shown(stem + suffix)} beside it"
+    if not waiting.note.startswith(DELAYED):
+        return ""
+    left = waiting.changed_at + max(inbox.incomplete_timeout_seconds, settle_seconds) - now
+    return f"; the decoder decides in {max(0.0, left):.1f} s (incomplete_timeout_seconds)"

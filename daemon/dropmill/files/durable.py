@@ -9,6 +9,7 @@ import stat as stat_module
 from typing import Final
 
 from dropmill.files.access import Root, closing, components, look, open_dir_beneath, open_root
+from dropmill.model.file import shown
 
 COPY_CHUNK_BYTES: Final = 1 << 20
 
@@ -71,17 +72,23 @@ def make_dirs(root: Root, rel_dir: bytes, mode: int = 0o755, gid: int = -1) -> i
 
     New directories get exactly ``mode`` whatever the umask, plus the set-group-ID bit where their parent has it, and
     group ``gid`` unless -1. The root must exist: it may be a mount that is missing just now.
-    Raises ``NotRegularFile`` where a component is a symlink, ``NotADirectoryError`` where one is a file.
+    Raises ``NotRegularFile`` where a component is a symlink, ``NotADirectoryError`` that names it where one is a file.
     """
     fd = open_root(root)
-    for part in components(rel_dir):
+    parts = components(rel_dir)
+    for number, part in enumerate(parts, 1):
         with closing(fd):
             seen = look(fd, part)
             if seen is None:
                 _make_dir(fd, part, mode, gid)
             elif seen.st_mtime_ns == _NEW_NS:
                 sync(fd)  # Whoever made it may have been cut short before its name was durable.
-            fd = open_dir_beneath(fd, part)
+            try:
+                fd = open_dir_beneath(fd, part)
+            except NotADirectoryError as error:
+                place = shown(b"/".join(parts[:number]))
+                told = f"{place} is a file, and a folder is needed there: move or rename that file"
+                raise NotADirectoryError(error.errno, told, part) from error
     return fd
 
 

@@ -46,7 +46,7 @@ def room_of_output(path: bytes, identity: str) -> Room:
     """Of an output, if it still is the one that was recorded with this identity."""
     try:
         if read_identity(path) != identity:
-            return Room(trouble="it is not the folder that was recorded: is its disk mounted?", remedy=MOUNT_IT)
+            return Room(trouble="it is not the folder that was recorded; its disk may not be mounted", remedy=MOUNT_IT)
     except DropmillError as error:
         return Room(trouble=error.hint)
     except OSError as error:

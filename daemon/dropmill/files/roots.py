@@ -175,6 +175,22 @@ def state_holder(state_dir: bytes) -> str | None:
         return None
 
 
+def directory_holder(path: bytes) -> str:
+    """The pid, as text, of the daemon that has an inbox; empty where nobody has it or that is not told. Raises OSError."""
+    with closing(os.open(path, _DIRECTORY)) as fd:
+        return _holder(fd)
+
+
+def state_held_by(pid: str) -> bytes | None:
+    """The state directory that the daemon with this pid has locked; None where that is not to be found out."""
+    folder = f"/proc/{pid}/fd"
+    try:
+        targets = [os.readlink(os.fsencode(f"{folder}/{name}")) for name in os.listdir(folder)]
+    except OSError:
+        return None
+    return next((target.rpartition(b"/")[0] for target in targets if target.endswith(b"/" + LOCK_FILE)), None)
+
+
 def lock_directory(path: bytes) -> DirectoryLock:
     """Take an inbox for this daemon by a lock on the directory itself; nothing is written into it (W41).
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import re
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from dropmill.model.outcome import Reason
 from dropmill.model.work import Preview, Rejected, Rendered, Troubled, WorkRequest, WorkResult
 
 IccVerdict = Literal["none", "srgb", "converted", "broken"]
+_LEFT_OVER: Final = re.compile(r" \(\d+ bytes not processed\)$")
 # Decoders hold about this many bytes per pixel at their worst: the picture, a converted copy and their own buffers.
 _DECODER_BYTES_PER_PIXEL = 12
 
@@ -136,7 +138,8 @@ def decoding(attempt: Attempt) -> Iterator[None]:
 def _verdict(attempt: Attempt, error: Exception) -> WorkResult:
     if _memory_is_short(attempt):
         return Troubled(Reason.MEMORY_LIMIT, "decoding failed near the worker's memory limit")
-    text = " ".join(str(error).split())[:200] or type(error).__name__
+    # How many bytes a decoder had left over in its own buffer tells nobody anything.
+    text = _LEFT_OVER.sub("", " ".join(str(error).split()))[:200] or type(error).__name__
     if attempt.anatomy.truncated or "truncated" in text.lower() or isinstance(error, EOFError):
         return Rejected(Reason.TRUNCATED, text)
     return Rejected(Reason.CORRUPT, text)

@@ -19,6 +19,9 @@ PEEK_SECONDS: Final = 0.05
 # Between looks at what does not change, the pause grows with the wait up to this; changes are told or scanned for.
 LONGEST_PAUSE_SECONDS: Final = 30.0
 WAITS_FOR_DONE_FILE: Final = "waiting for its done-file"
+_WRITER, _EMPTY, _INCOMPLETE = "somebody has it open for writing", "empty so far", "not complete yet: "
+# How the notes begin of files that are taken at the deadline, whatever speaks against it.
+DELAYED: Final = (_WRITER, _EMPTY, _INCOMPLETE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,13 +189,13 @@ def _reason_to_wait(waiting: Waiting, look: Look, now: float, rules: Rules) -> t
     if now >= deadline:
         return None
     if look.writer:
-        return _again(waiting, min(now + shortest, deadline), "somebody has it open for writing")
+        return _again(waiting, min(now + shortest, deadline), _WRITER)
     if look.signature is not None and look.signature.size_bytes == 0:
-        return _again(waiting, min(now + shortest, deadline), "empty so far")
+        return _again(waiting, min(now + shortest, deadline), _EMPTY)
     if look.complete.state == "incomplete":
         # A change is told or scanned for, so these looks are for files whose times do not tell of writes.
         pause = _pause(waited, shortest)
-        return _again(waiting, min(now + pause, deadline), f"not complete yet: {look.complete.detail}")
+        return _again(waiting, min(now + pause, deadline), f"{_INCOMPLETE}{look.complete.detail}")
     return None
 
 

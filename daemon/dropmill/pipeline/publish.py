@@ -161,7 +161,7 @@ def move_into_place(inbox: Inbox, publications: Sequence[Publication]) -> list[A
     """Blocking. Only on the recorded mount does a missing staged file mean anything (PROTOCOL 8)."""
     try:
         if read_identity(inbox.output.path) != inbox.output_uuid:
-            raise OSError(0, "this is not the recorded output: is its disk mounted?")
+            raise OSError(0, "this is not the recorded output, whose disk may not be mounted")
     except OSError as error:
         return [(publication, error) for publication in publications]
     # All renditions of an image get the same new name, so none of them moves where one finds its name taken.

@@ -83,7 +83,8 @@ def _told(detail: ErrorDetails) -> tuple[Key, str, str]:
     if kind == "extra_forbidden":
         return _unknown(key)
     if kind == "missing":
-        return key, "is required", _description(key)
+        what = _description(key)
+        return key, f"is required: {what[:1].lower()}{what[1:]}" if what else "is required", ""
     value = _shown_value(detail["input"])
     if kind == "literal_error":
         valid = [word.strip(" '") for word in str(context["expected"]).replace(" or ", ",").split(",")]

@@ -49,8 +49,11 @@ def refuse_foreign_wal(path: str) -> None:
     wal = f"{path}-wal"
     if not os.path.exists(path) or not os.path.exists(wal) or not os.path.getsize(wal):
         return
-    with open(path, "rb") as file:
-        header = file.read(_JOURNAL_MODE_AT + 1)
+    try:
+        with open(path, "rb") as file:
+            header = file.read(_JOURNAL_MODE_AT + 1)
+    except OSError:
+        return  # Opening it as a catalog tells why, and what helps.
     if len(header) > _JOURNAL_MODE_AT and header[_JOURNAL_MODE_AT] == 1:
         raise StateError(
             f"{path}: a restored catalog lies beside {wal}, which belongs to another one",

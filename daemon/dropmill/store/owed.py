@@ -259,3 +259,9 @@ def counts(session: Session) -> Owed:
     return Owed(
         row["publications"], row["retiring"], row["disposals"], row["notices"], session.value("owed_later") or 0
     )
+
+
+def oldest_later(session: Session) -> tuple[int, str] | None:
+    """The oldest job of which something was tried in vain, and what stood in its way."""
+    row = session.one("owed_oldest_later")
+    return (row["job_id"], row["detail"]) if row else None

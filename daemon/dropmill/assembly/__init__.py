@@ -1,0 +1,36 @@
+"""Puts the parts together; the only package that names concrete adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, ExitStack
+
+from dropmill.assembly.ground import Bus, prepare
+from dropmill.assembly.wiring import Daemon, Wiring
+from dropmill.files import roots
+from dropmill.maintenance.state import take_state
+from dropmill.settings import Settings
+
+__all__ = ["Bus", "Daemon", "assemble"]
+
+
+async def assemble(
+    settings: Settings,
+    bus: Bus,
+    *,
+    once: bool,
+    heif: bool,
+    serve: Callable[[Daemon], AbstractAsyncContextManager[str]],
+    state_lock: roots.DirectoryLock | None = None,
+) -> Daemon:
+    """Lock, open and wire everything. Raises :class:`DropmillError` with nothing left behind where that fails.
+
+    ``state_lock``: the lock of the state directory where the caller holds it, and keeps it.
+    """
+    with ExitStack() as resources:
+        if state_lock is None:
+            resources.callback(take_state(settings.state_dir).release)
+        ground = await prepare(settings, bus, resources, heif=heif)
+        daemon = Wiring(ground, heif=heif).daemon(serve, once=once)
+        daemon.resources = resources.pop_all()
+        return daemon

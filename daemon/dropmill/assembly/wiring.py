@@ -1,0 +1,347 @@
+"""Who leans on whom: the concrete adapters, and what they ask of each other."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Collection, Mapping, Set
+from contextlib import AbstractAsyncContextManager, ExitStack
+from dataclasses import dataclass
+from functools import partial
+
+import anyio
+
+from dropmill.assembly.ground import Bus, Ground
+from dropmill.errors import DropmillError
+from dropmill.files import roots
+from dropmill.files.inspect import Policy as IntakePolicy
+from dropmill.files.lane import Lane
+from dropmill.files.naming import name_for
+from dropmill.files.presence import presences
+from dropmill.maintenance.drain import drains_of
+from dropmill.maintenance.prune import Pruner
+from dropmill.maintenance.pulse import Pulse, beat_seconds, work_checks
+from dropmill.maintenance.reconcile import Reconciler
+from dropmill.maintenance.recover import Recovery, put_back_strays
+from dropmill.maintenance.surroundings import Surroundings
+from dropmill.maintenance.timekeeper import Timekeeper
+from dropmill.maintenance.writeback import WriteBack
+from dropmill.model.attempt import Policy as AttemptPolicy
+from dropmill.model.inbox import Inbox
+from dropmill.model.job import FoundBy, Job
+from dropmill.model.verdict import Presence
+from dropmill.observe.clock import SteadyClock
+from dropmill.observe.facts import Enqueued, Fact, StateTrouble, WorkerSaid
+from dropmill.observe.notify_service import watchdog_seconds
+from dropmill.pipeline.claim import Claimer
+from dropmill.pipeline.commit import Committer
+from dropmill.pipeline.dispose import Disposer
+from dropmill.pipeline.enqueue import Enqueuer
+from dropmill.pipeline.notify import Notifier
+from dropmill.pipeline.pressure import HighWater
+from dropmill.pipeline.process import Deadline, Processor
+from dropmill.pipeline.publish import Publisher
+from dropmill.pipeline.settle import Settling
+from dropmill.pipeline.watch import Watch
+from dropmill.settings import Settings, effective_processes, memory_room_bytes
+from dropmill.store import boot as boots
+from dropmill.store import owed, queries
+from dropmill.store.catalog import Catalog
+from dropmill.store.engine import CatalogDecisions, EmbeddedEngine
+from dropmill.supervisor import Parts, Supervisor
+from dropmill.workers.pool import ProcessPool
+
+WORKER_MODULE = "dropmill.imaging.recipe"
+# What an attempt left staged is removed at once or, where its disk is slow to answer, by the next start.
+FORGET_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class Daemon:
+    """A run that has been put together; ``close`` gives back locks and files, whatever happened."""
+
+    settings: Settings
+    supervisor: Supervisor
+    catalog: Catalog
+    engine: EmbeddedEngine
+    inboxes: Mapping[str, Inbox]
+    watches: Mapping[str, Watch]
+    settlings: Mapping[str, Settling]
+    lanes: Mapping[bytes, Lane]
+    pool: ProcessPool
+    claimer: Claimer
+    enqueuer: Enqueuer
+    bus: Bus
+    boot: str
+    clock: SteadyClock
+    resources: ExitStack
+
+    async def run(self) -> None:
+        try:
+            await self.supervisor.run()
+        finally:
+            await self._sign_off()
+            self.resources.close()
+
+    async def _sign_off(self) -> None:
+        """Record that this run ended by itself; where the catalog cannot be written, the next start takes it for dead."""
+        now_ms = self.clock.now_ms()
+        try:
+            with anyio.CancelScope(shield=True):
+                await self.catalog.write(lambda session: boots.end(session, self.boot, now_ms))
+        except DropmillError as error:
+            self.bus.emit(StateTrouble("recording the end of this run", str(error)))
+
+
+class Wiring:
+    """The parts of one run, made in the order in which they lean on each other; what they ask of each other is a method."""
+
+    def __init__(self, ground: Ground, *, heif: bool) -> None:
+        self._ground = ground
+        self._make_work(ground)
+        self._make_surroundings(ground)
+        self._make_intake(ground, heif)
+        self._make_owed(ground)
+
+    def _make_work(self, ground: Ground) -> None:
+        """From a claim to the commit."""
+        settings, clock, emit = ground.settings, ground.clock, ground.emit
+        self._engine = EmbeddedEngine(ground.catalog, clock, ground.boot, list(ground.inboxes), self._held)
+        self._decisions = CatalogDecisions(ground.catalog, clock, name_for)
+        workers = settings.workers
+        processes = effective_processes(workers)
+        self._pool = ProcessPool(
+            processes,
+            workers.memory_limit_mb,
+            memory_room_bytes(workers),
+            workers.idle_seconds,
+            clock,
+            WORKER_MODULE,
+            lambda line: emit(WorkerSaid(line.pid, line.job_id, line.text)),
+        )
+        self._committer = Committer(
+            self._engine,
+            self._decisions,
+            self._look_at_homes,
+            self._forget_staged,
+            AttemptPolicy(
+                settings.queue.max_attempts,
+                settings.queue.retry_base_seconds,
+                settings.queue.retry_cap_seconds,
+                settings.queue.max_interruptions,
+            ),
+            clock,
+            ground.chance,
+            emit,
+            self._hint,
+        )
+        self._deadline = Deadline(
+            workers.job_timeout_seconds,
+            workers.timeout_per_megabyte_seconds,
+            workers.timeout_per_megapixel_seconds,
+            workers.timeout_per_rendition_seconds,
+        )
+        self._processor = Processor(self._pool, self._deadline, self._committer.wanted)
+        self._claimer = Claimer(
+            self._engine, lambda job: self._supervisor.handle(job), processes, clock, emit, ground.flight
+        )
+
+    def _make_surroundings(self, ground: Ground) -> None:
+        self._surroundings = Surroundings(
+            ground.inboxes,
+            os.fsencode(ground.settings.state_dir),
+            ground.lanes,
+            ground.settings.min_free_mb << 20,
+            ground.clock,
+            ground.emit,
+            self._on_held,
+            self._on_well,
+        )
+        ground.resources.callback(self._surroundings.close)
+        ground.hearing.append(self._surroundings)
+
+    def _make_intake(self, ground: Ground, heif: bool) -> None:
+        """From an inbox to the queue."""
+        self._enqueuer = Enqueuer(
+            self._engine, ground.clock, ground.emit, self._claimer.wake, self._surroundings.intake
+        )
+        self._settlings = {name: self._settling(inbox, heif) for name, inbox in ground.inboxes.items()}
+        reconciler = Reconciler(
+            ground.catalog,
+            ground.lanes,
+            ground.clock,
+            ground.emit,
+            lambda: self._supervisor.wake_owed(),
+            lambda inbox: not self._settlings[inbox].quiet,
+        )
+        self._watches = {name: self._watch(inbox, reconciler) for name, inbox in ground.inboxes.items()}
+        for watch in self._watches.values():
+            ground.resources.callback(watch.close)
+        ground.hearing.append(self._missed)
+
+    def _settling(self, inbox: Inbox, heif: bool) -> Settling:
+        ground = self._ground
+        policy = IntakePolicy(inbox.companions, inbox.hard_links, heif, inbox.takes_unsupported, inbox.done_suffix)
+        lane = ground.lanes[inbox.root.path]
+        return Settling(inbox, policy, lane, ground.clock, ground.emit, ground.flight, self._enqueuer.enqueue)
+
+    def _watch(self, inbox: Inbox, reconciler: Reconciler) -> Watch:
+        ground, settling, loop = self._ground, self._settlings[inbox.name], asyncio.get_running_loop()
+        return Watch(
+            inbox,
+            ground.lanes[inbox.root.path],
+            ground.locks[inbox.name],
+            self._engine,
+            HighWater(
+                lambda: settling.active,
+                partial(self._engine.queue_holds, inbox.name),
+                ground.settings.queue.high_water_jobs,
+                ground.clock,
+            ),
+            ground.clock,
+            ground.chance,
+            ground.emit,
+            settling.hint,
+            lambda wake: _from_thread(wake, loop),
+            reconciler.recognise,
+            reconciler.after_scan,
+            put_back_strays(ground.catalog, ground.lanes, self._hint),
+        )
+
+    def _make_owed(self, ground: Ground) -> None:
+        """From the commit to the end, and what an earlier run left of it."""
+        catalog, lanes, clock, emit, flight = ground.catalog, ground.lanes, ground.clock, ground.emit, ground.flight
+        inboxes, wake = ground.inboxes, self._claimer.wake
+        by_output = {inbox.output.id: inbox for inbox in inboxes.values()}
+        self._drains = drains_of(
+            inboxes,
+            Publisher(catalog, by_output, lanes, clock, ground.chance, emit, flight, wake),
+            Disposer(catalog, inboxes, lanes, clock, ground.chance, emit, flight, self._hint, wake),
+            Notifier(catalog, inboxes, lanes, clock, ground.chance, emit, flight),
+            clock,
+            emit,
+        )
+        interruptions = ground.settings.queue.max_interruptions
+        self._recovery = Recovery(catalog, ground.boot, interruptions, inboxes, lanes, self._drains, clock, emit, wake)
+
+    def daemon(self, serve: Callable[[Daemon], AbstractAsyncContextManager[str]], *, once: bool) -> Daemon:
+        ground = self._ground
+        self._supervisor = Supervisor(self._parts(lambda: serve(daemon)), once=once)
+        daemon = Daemon(
+            ground.settings,
+            self._supervisor,
+            ground.catalog,
+            self._engine,
+            ground.inboxes,
+            self._watches,
+            self._settlings,
+            ground.lanes,
+            self._pool,
+            self._claimer,
+            self._enqueuer,
+            ground.bus,
+            ground.boot,
+            ground.clock,
+            ground.resources,
+        )
+        return daemon
+
+    def _parts(self, serve: Callable[[], AbstractAsyncContextManager[str]]) -> Parts:
+        ground = self._ground
+        catalog, clock, emit, queue = ground.catalog, ground.clock, ground.emit, ground.settings.queue
+        pulse = Pulse(
+            {"catalog": catalog.pulse, **work_checks(self._claimer, self._deadline, ground.inboxes, clock)},
+            clock,
+            emit,
+            beat_seconds(watchdog_seconds(os.environ, os.getpid())),
+        )
+        return Parts(
+            inboxes=ground.inboxes,
+            watches=list(self._watches.values()),
+            settlings=self._settlings,
+            claimer=self._claimer,
+            processor=self._processor,
+            committer=self._committer,
+            drains=self._drains,
+            upkeep=(
+                self._surroundings.run,
+                pulse.run,
+                Timekeeper(catalog, clock, queue.retry_cap_seconds, emit).run,
+                WriteBack(catalog, clock, emit).run,
+                Pruner(catalog, queue.retention_days, clock, emit).run,
+            ),
+            recovery=self._recovery,
+            surroundings=self._surroundings,
+            pulse=pulse,
+            pool=self._pool,
+            locate=self._locate,
+            serve=serve,
+            closed=self._engine.closed,
+            finished=self._finished,
+            clock=clock,
+            emit=emit,
+            flight=ground.flight,
+            started_at=ground.started_at,
+            shutdown_timeout_seconds=ground.settings.shutdown_timeout_seconds,
+        )
+
+    # What parts ask of each other.
+
+    def _held(self) -> Set[str]:
+        return self._surroundings.held.keys() | self._recovery.waiting
+
+    def _hint(self, inbox: str, rel: bytes) -> None:
+        if inbox in self._watches:
+            self._watches[inbox].look_for([rel], FoundBy.EVENT)
+
+    async def _look_at_homes(self, job: Job, inbox: Inbox, sha256: str) -> Mapping[bytes, Presence]:
+        homes = await self._decisions.homes(job, inbox, sha256)
+        if not homes:
+            return {}
+        known = [(home.rel, home.ino, home.size_bytes, home.mtime_ns) for home in homes]
+        lane = self._ground.lanes[inbox.root.path]
+        return await lane.call(presences, inbox.root.path, job.signature.ino, known, sha256)
+
+    async def _forget_staged(self, job: Job, inbox: Inbox) -> None:
+        output = inbox.output.path
+        try:
+            # An answer that comes twice finds the job decided, by itself: what that owes is not to be taken away.
+            kept = await self._ground.catalog.read(lambda session: owed.staged_by(session, job.id))
+            await self._ground.lanes[output].call_within(
+                FORGET_SECONDS, roots.forget_attempt, output, job.id, job.epoch, kept
+            )
+        except (OSError, DropmillError):
+            return  # The sweep of the next start finds what is left.
+
+    async def _locate(self, job: Job, inbox: Inbox) -> tuple[bytes, bytes]:
+        if job.read_root_id is None or job.read_rel is None:
+            return inbox.root.path, job.rel
+        read_root_id = job.read_root_id
+        return await self._ground.catalog.read(lambda session: queries.root_path(session, read_root_id)), job.read_rel
+
+    async def _on_held(self, inbox: str, silent: bool) -> None:
+        await (self._claimer.take_back(inbox) if silent else self._claimer.give_back(inbox))
+
+    async def _on_well(self, well: Collection[str]) -> None:
+        outputs = {self._ground.inboxes[name].output.id for name in well}
+        now_ms = self._ground.clock.now_ms()
+        await self._ground.catalog.write(lambda session: owed.hurry(session, well, outputs, now_ms))
+        self._claimer.wake()
+        self._supervisor.wake_owed(well)
+
+    def _missed(self, fact: Fact) -> None:
+        if isinstance(fact, Enqueued) and fact.found_by is FoundBy.RECONCILE and not fact.met_before:
+            self._watches[fact.inbox].missed(fact.path, fact.job_id)
+
+    async def _finished(self) -> bool:
+        inboxes = self._ground.inboxes
+        open_inboxes = inboxes.keys() - await self._engine.closed()
+        outputs = {inbox.output.id for inbox in inboxes.values() if inbox.name not in self._surroundings.held}
+        return await self._ground.catalog.read(lambda session: queries.nothing_left(session, open_inboxes, outputs))
+
+
+def _from_thread(wake: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.call_soon_threadsafe(wake)
+    except RuntimeError:
+        return  # The loop has ended, and the watch with it.
