@@ -128,8 +128,12 @@ def test_w25_w27_originals_do_not_go_where_the_disk_of_the_archive_is_missing(tm
     umount(archive)
     for seed, name in ((2, "b.jpg"), (3, "c.jpg")):
         mill.drop(name, photo(seed))
-        mill.wait_for(lambda: published(mill, len(mill.outputs())) and "its disk is not mounted" in str(part(mill, "archive camera")))
-        mill.wait_for(lambda: f"{archive} is not mounted" in mill.why(name))
+        mill.wait_for(
+            lambda: (
+                published(mill, len(mill.outputs())) and "its disk is not mounted" in str(part(mill, "archive camera"))
+            )
+        )
+        mill.wait_for(lambda name=name: f"{archive} is not mounted" in mill.why(name))
         assert (mill.inbox / name).exists() and os.listdir(archive) == []
         hang_up(mill)
     disk(archive)

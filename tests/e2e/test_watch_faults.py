@@ -126,7 +126,9 @@ def test_w16_a_share_that_is_mounted_below_the_inbox_is_polled_and_the_rest_is_w
         mill.start()
         mill.wait_for(lambda: watched_by(mill) == "events")
         (nested.server_side / "sub").mkdir()
-        (nested.server_side / "sub" / "far.jpg").write_bytes(photo(1))  # On the other side, so that no event tells of it.
+        (nested.server_side / "sub" / "far.jpg").write_bytes(
+            photo(1)
+        )  # On the other side, so that no event tells of it.
         mill.drop("near.jpg", photo(2))
         mill.wait_for(lambda: mill.outputs() == ["nas/sub/far-t.jpg", "near-t.jpg"])
         assert watched_by(mill) == "events"

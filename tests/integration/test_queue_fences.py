@@ -48,7 +48,9 @@ async def catalog(tmp_path: Path) -> AsyncIterator[Catalog]:
 
 def inbox() -> Inbox:
     """One that owes everything there is: renditions, a move of the original, a receipt."""
-    return replace(INBOX, on_success="archive", archive=Root(3, b"/archive"), quarantine=Root(3, b"/archive"), receipts=True)
+    return replace(
+        INBOX, on_success="archive", archive=Root(3, b"/archive"), quarantine=Root(3, b"/archive"), receipts=True
+    )
 
 
 def result(job: Job) -> Processed:
@@ -73,7 +75,9 @@ async def everything(catalog: Catalog) -> dict[str, list[tuple[Any, ...]]]:
     tables = ("jobs", "images", "publications", "versions", "sources", "disposals", "notices")
 
     def read(session: Session) -> dict[str, list[tuple[Any, ...]]]:
-        return {name: sorted(session.connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr) for name in tables}
+        return {
+            name: sorted(session.connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr) for name in tables
+        }
 
     return await catalog.read(read)
 
@@ -184,7 +188,9 @@ async def test_w34_what_is_owed_and_was_put_off_moves_with_the_clock(catalog: Ca
 
     def due(session: Session) -> list[tuple[int]]:
         return [
-            row for name in tables for row in session.connection.execute(f"SELECT next_attempt_at_ms FROM {name}").fetchall()
+            row
+            for name in tables
+            for row in session.connection.execute(f"SELECT next_attempt_at_ms FROM {name}").fetchall()
         ]
 
     await catalog.write(lambda session: times.move(session, jump_ms))

@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio
 import pytest
+from workers_support import eventually
 
 from bench.cycles import INBOX
 from dropmill.files.lane import Lane
@@ -101,19 +102,16 @@ async def test_w33_a_scan_stops_where_the_mark_is_reached_and_goes_on_once_there
     mark = Mark(hints)
     lane = Lane("inbox")
     watching = watch(tmp_path, lane, hints, mark, facts)
-    with anyio.fail_after(SECONDS):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(watching.run)
-            for lots in range(1, LOTS + 1):
-                refused = mark.refused
-                while mark.refused < refused + 5:
-                    await anyio.sleep(0.001)
-                assert len(hints) == lots * CHUNK_ENTRIES, "no further than to the end of its lot"
-                mark.most += CHUNK_ENTRIES
-            while not any(isinstance(fact, Scanned) for fact in facts):
-                await anyio.sleep(0.001)
-            tasks.cancel_scope.cancel()
-        watching.close()
-        lane.close()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watching.run)
+        for lots in range(1, LOTS + 1):
+            enough = mark.refused + 5
+            await eventually(lambda enough=enough: mark.refused >= enough, SECONDS)  # type: ignore[misc]  # Binds the value.
+            assert len(hints) == lots * CHUNK_ENTRIES, "no further than to the end of its lot"
+            mark.most += CHUNK_ENTRIES
+        await eventually(lambda: any(isinstance(fact, Scanned) for fact in facts), SECONDS)
+        tasks.cancel_scope.cancel()
+    watching.close()
+    lane.close()
     assert set(hints) == names
     assert len(hints) == len(names), "each of them once"

@@ -249,7 +249,9 @@ def test_w30_a_file_that_becomes_shorter_while_it_is_looked_at_is_looked_at_agai
             completeness(sniff(data[:HEAD_BYTES]), ByteSource(file.fileno(), len(data), data[:left]))
 
 
-def test_w30_a_file_of_another_size_than_was_seen_is_not_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_w30_a_file_of_another_size_than_was_seen_is_not_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is cut between the look at its name and the reading of its first bytes."""
     data = whole_files()["gif"]
     path = tmp_path / "a.gif"

@@ -28,7 +28,9 @@ def test_w16_a_folder_on_a_share_delivers_no_events(
     assert delivers_no_events(os.fsencode(tmp_path))
 
 
-@pytest.mark.parametrize("magic", [0xEF53, 0x58465342, 0x9123683E, 0x01021994, 0], ids=["ext4", "xfs", "btrfs", "tmpfs", "unknown"])
+@pytest.mark.parametrize(
+    "magic", [0xEF53, 0x58465342, 0x9123683E, 0x01021994, 0], ids=["ext4", "xfs", "btrfs", "tmpfs", "unknown"]
+)
 def test_w16_a_folder_on_a_disk_of_this_machine_delivers_events(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, magic: int
 ) -> None:

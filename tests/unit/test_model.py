@@ -88,8 +88,8 @@ def test_trouble_of_the_machine_is_retried_up_to_the_limit() -> None:
     assert not given_up.move
 
 
-@pytest.mark.parametrize("reason", [Reason.DISK_FULL, Reason.UNREADABLE])
-def test_trouble_that_only_waiting_ends_never_discards(reason: Reason) -> None:
+@pytest.mark.parametrize("reason", [Reason.DISK_FULL, Reason.OUTPUT_UNAVAILABLE, Reason.UNREADABLE])
+def test_s12_trouble_that_only_waiting_ends_never_discards(reason: Reason) -> None:
     assert isinstance(judge(a_job(attempts=1000), Troubled(reason), POLICY, CHANCE), Retry)
 
 

@@ -169,7 +169,7 @@ def until(condition: object, seconds: float = 5.0) -> None:
 
 def test_s14_a_pipe_that_nobody_reads_costs_lines_and_not_time() -> None:
     reading, writing = os.pipe()
-    sink = Sink(Stream(writing), lambda count: f"{count} lost")
+    sink = Sink(Stream(os.dup(writing)), lambda count: f"{count} lost")
     long = "x" * 1000
     started = time.monotonic()
     for _ in range(MOST_WAITING + 500):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -166,4 +167,4 @@ def test_w01_a_file_that_is_rewritten_for_ever_is_taken_all_the_same(every_secon
         inbox.pass_time(every_seconds)
     assert len(inbox.jobs) >= 3600 // 70
     times = [0.0, *(at for _, _, at in inbox.jobs), inbox.now]
-    assert max(after - before for before, after in zip(times, times[1:], strict=False)) <= 5 * 10 + 2 * every_seconds
+    assert max(after - before for before, after in pairwise(times)) <= 5 * 10 + 2 * every_seconds

@@ -92,7 +92,7 @@ processes = "many"
     assert "never followed" in told["inboxes.0.symlinks"]
     assert "not decided in this version" in told["dedupe.near"]
     assert "must be a whole number, not 'many'" in told["workers.processes"]
-    assert all(finding.hint or "not" in finding.message for finding in found)
+    assert all(finding.hint or "not" in finding.message or "is required: " in finding.message for finding in found)
 
 
 def test_the_error_is_a_configuration_error_with_exit_code_2(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ from dropmill.maintenance.drain import Drain
 from dropmill.maintenance.pulse import Pulse
 from dropmill.maintenance.surroundings import Folder, Surroundings
 from dropmill.model.job import FoundBy
-from dropmill.model.outcome import Reason
+from dropmill.model.outcome import Outcome, Reason
 from dropmill.observe.clock import SystemClock
-from dropmill.observe.facts import Alive, Enqueued, Fact, Held, Rescheduled, Stuck, Unheld
+from dropmill.observe.facts import Alive, Completed, Enqueued, Fact, Held, Rescheduled, Stuck, Unheld
 
 MIB = 1 << 20
 
@@ -235,6 +235,36 @@ def test_s12_a_bad_disk_is_tried_ever_more_rarely(scene: Scene) -> None:
                 scene.clock.at += 1
             waits.append(scene.clock.at - began)
         assert waits == [5, 10, 20, 40, 60, 60]
+        made.close()
+
+    anyio.run(story)
+
+
+def test_s12_a_full_disk_is_told_of_until_a_job_went_through_and_not_only_while_jobs_are_held(scene: Scene) -> None:
+    async def story() -> None:
+        made = scene.make()
+        folder = made.folders[0]
+        made(full())
+        await made.look()
+        for _ in range(3):
+            assert folder.trouble is not None and folder.trouble.remedy.startswith("free space on its disk")
+            scene.clock.at += module.MOST_DOUBT_SECONDS
+            await made.look()
+            assert not made.held
+            assert folder.trouble is not None and folder.trouble.remedy.startswith("free space on its disk")
+            made(full())
+            await made.look()
+            assert made.held
+        scene.clock.at += module.MOST_DOUBT_SECONDS
+        made(Completed(1, "camera", b"a.jpg", Outcome.PUBLISHED, 0.1, 1))
+        await made.look()
+        assert folder.trouble is None and not made.held
+        made(full())
+        await made.look()
+        assert made.held
+        scene.clock.at += 3 * module.MOST_DOUBT_SECONDS
+        await made.look()
+        assert folder.trouble is None
         made.close()
 
     anyio.run(story)

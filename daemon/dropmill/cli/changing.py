@@ -12,7 +12,6 @@ from dropmill.cli.common import ConfigOption, JsonOption, guarded
 from dropmill.errors import NotFound, Refused
 
 
-
 def job_number(text: str | int) -> int:
     """Raises ``typer.BadParameter``."""
     if not str(text).isdecimal():

@@ -163,7 +163,7 @@ def story(told: Json) -> RenderableType:
             if text is not None:
                 missing = "  (missing: nothing has this path now)" if text in told["now"].get("missing", ()) else ""
                 if name == "there":
-                    now.add_row(Text("at that path now"), Text(_KINDS.get(text, text)))
+                    now.add_row(Text("at that path now"), Text(_KINDS.get(str(text), str(text))))
                 else:
                     now.add_row(Text(name), Text(f"{text}{missing}"))
     return Group(head, BLANK, lines, BLANK, now)

@@ -86,7 +86,8 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "decoding needs more memory than a worker may use", "raise workers.memory_limit_mb"
     ),
     Reason.INTERRUPTED: Explanation(
-        "the daemon, or all its workers, went down 20 times while this job ran", "look at why the machine stops, then `dropmill retry ID`"
+        "the daemon, or all its workers, went down 20 times while this job ran",
+        "look at why the machine stops, then `dropmill retry ID`",
     ),
     Reason.UNREADABLE: Explanation(
         "the daemon's user may not read the file, or a folder where another copy of it was",

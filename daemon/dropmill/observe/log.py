@@ -138,6 +138,9 @@ class _Journal:
     def __init__(self, send: Callable[..., None]) -> None:
         self._send = send
 
+    def close(self) -> None:
+        """Nothing is held open."""
+
     def write(self, line: object) -> None:
         fields = dict(line) if isinstance(line, Mapping) else {"MESSAGE": str(line)}
         self._send(fields.pop("MESSAGE"), **fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import sys
@@ -18,6 +19,8 @@ class Destination(Protocol):
     """Takes encoded lines, in a thread of its own. May block; may raise ``OSError``."""
 
     def write(self, line: object) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Sink:
@@ -66,6 +69,8 @@ class Sink:
                 self._destination.write(line)
             except (OSError, ValueError):  # A full disk, a closed pipe or descriptor: the next line is tried again.
                 self._lose()
+        with contextlib.suppress(OSError):  # Somebody else closed it before.
+            self._destination.close()
 
 
 class Stream:
@@ -76,6 +81,10 @@ class Stream:
 
     def write(self, line: object) -> None:
         _write_all(self._fd, str(line))
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
 
 
 class File:
@@ -96,6 +105,10 @@ class File:
         if self._fd < 0:
             self.open()
         _write_all(self._fd, str(line))
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
 
     def _moved(self) -> bool:
         try:
