@@ -71,8 +71,8 @@ async def claim(catalog: Catalog, owner: str = "boot-1") -> Job:
 
 
 async def everything(catalog: Catalog) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of all tables that a decision writes to, but for the history of attempts."""
-    tables = ("jobs", "images", "publications", "versions", "sources", "disposals", "notices")
+    """All rows of all tables that a decision writes to."""
+    tables = ("jobs", "attempts", "images", "publications", "versions", "sources", "disposals", "notices")
 
     def read(session: Session) -> dict[str, list[tuple[Any, ...]]]:
         return {

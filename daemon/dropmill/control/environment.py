@@ -11,8 +11,8 @@ from typing import Final, Literal
 
 from dropmill.errors import Conflict, DropmillError
 from dropmill.files import fstype, lease
-from dropmill.files.roots import STAGING, lock_directory, make_staging, state_holder
 from dropmill.files.room import MOUNT_IT
+from dropmill.files.roots import STAGING, lock_directory, make_staging, state_holder
 from dropmill.files.standing import disk_is_away
 from dropmill.maintenance.state import remote_kind
 from dropmill.ports import Clock
