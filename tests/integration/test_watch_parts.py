@@ -94,8 +94,8 @@ def test_w16_what_a_killed_daemon_left_of_the_self_test_is_removed(tmp_path: Pat
 def test_w16_doubt_grows_with_looks_that_count_and_not_with_time_alone() -> None:
     doubt = Doubt()
     doubt.begin(canary=True)
-    doubt.suspect(b"a.jpg", 1)
-    doubt.suspect(b"b.jpg", 2)
+    doubt.suspect(b"a.jpg")
+    doubt.suspect(b"b.jpg")
     assert doubt.look(0.0)
     assert not doubt.look(0.1)  # Hints come many a second.
     assert doubt.look(86_400.0)  # A day of standing still is one look.
@@ -104,7 +104,7 @@ def test_w16_doubt_grows_with_looks_that_count_and_not_with_time_alone() -> None
     doubt.told(b"a.jpg")
     for number in range(PATIENCE_LOOKS):
         assert doubt.look(86_410.0 + 2 * number)
-    assert doubt.due() == [(b"b.jpg", 2)]
+    assert doubt.due() == [b"b.jpg"]
     assert doubt.canary_is_dead(told=False)
     assert not doubt.canary_is_dead(told=False)
 

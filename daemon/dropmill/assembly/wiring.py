@@ -181,9 +181,10 @@ class Wiring:
 
     def _settling(self, inbox: Inbox, heif: bool) -> Settling:
         ground = self._ground
-        policy = IntakePolicy(inbox.companions, inbox.hard_links, heif, inbox.takes_unsupported, inbox.done_suffix)
         lane = ground.lanes[inbox.root.path]
-        return Settling(inbox, policy, lane, ground.clock, ground.emit, ground.flight, self._enqueuer.enqueue)
+        return Settling(
+            inbox, IntakePolicy.of(inbox, heif), lane, ground.clock, ground.emit, ground.flight, self._enqueuer.enqueue
+        )
 
     def _watch(self, inbox: Inbox, reconciler: Reconciler) -> Watch:
         ground, settling, loop = self._ground, self._settlings[inbox.name], asyncio.get_running_loop()
@@ -331,7 +332,7 @@ class Wiring:
 
     def _missed(self, fact: Fact) -> None:
         if isinstance(fact, Enqueued) and fact.found_by is FoundBy.RECONCILE and not fact.met_before:
-            self._watches[fact.inbox].missed(fact.path, fact.job_id)
+            self._watches[fact.inbox].missed(fact.path)
 
     async def _finished(self) -> bool:
         inboxes = self._ground.inboxes

@@ -105,10 +105,7 @@ async def _told(desk: Desk, path: bytes, inbox: str | None) -> Json:
 def _inspect(tried: Trial, heif: bool) -> Inspection:
     from dropmill.files.inspect import Policy, inspect_many
 
-    inbox = tried.inbox
-    unsupported = inbox.on_unsupported == "quarantine" and inbox.quarantine is not None
-    policy = Policy(inbox.companions, inbox.hard_links, heif, unsupported, inbox.done_suffix)
-    return inspect_many(tried.root, [(tried.rel, True)], policy)[0]
+    return inspect_many(tried.root, [(tried.rel, True)], Policy.of(tried.inbox, heif))[0]
 
 
 def _settling(found: Inspection, tried: Trial) -> str:

@@ -21,6 +21,7 @@ from dropmill.files.byte_source import ByteSource
 from dropmill.files.completeness import completeness, unknown_so_far
 from dropmill.model.extensions import IMAGE_EXTENSIONS
 from dropmill.model.file import Signature
+from dropmill.model.inbox import Inbox
 from dropmill.model.names import is_companion_name, owner_names, split_extension
 from dropmill.model.outcome import Ignored, Reason
 from dropmill.model.settling import UNKNOWN, Completeness
@@ -36,6 +37,11 @@ class Policy:
     take_unsupported: bool
     done_suffix: str = ""
     """Ends the name of the done-file that releases a picture, as ``.done``; empty where none is asked for."""
+
+    @classmethod
+    def of(cls, inbox: Inbox, heif: bool) -> Policy:
+        """``heif``: whether there is a codec for HEIC files."""
+        return cls(inbox.companions, inbox.hard_links, heif, inbox.takes_unsupported, inbox.done_suffix)
 
 
 @dataclass(frozen=True, slots=True)

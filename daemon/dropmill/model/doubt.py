@@ -19,17 +19,17 @@ class Doubt:
     _looks: int = 0
     _looked_at: float | None = None
     _canary_by: int | None = None
-    _suspects: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    _suspects: dict[bytes, int] = field(default_factory=dict)
 
     def begin(self, *, canary: bool) -> None:
         """The folder was armed anew; ``canary``: the self-test was let out."""
         self._suspects.clear()
         self._canary_by = self._looks + PATIENCE_LOOKS if canary else None
 
-    def suspect(self, rel: bytes, job_id: int) -> None:
+    def suspect(self, rel: bytes) -> None:
         """A scan brought the file, which became a job, before any event did."""
         if len(self._suspects) < MOST_SUSPECTS:
-            self._suspects[rel] = (self._looks + PATIENCE_LOOKS, job_id)
+            self._suspects[rel] = self._looks + PATIENCE_LOOKS
 
     def told(self, rel: bytes) -> None:
         """An event came for it after all."""
@@ -50,9 +50,9 @@ class Doubt:
         self._canary_by = None
         return not told
 
-    def due(self) -> list[tuple[bytes, int]]:
-        """Files and their jobs of which no event will tell any more."""
-        due = [(rel, job_id) for rel, (by, job_id) in self._suspects.items() if self._looks >= by]
-        for rel, _ in due:
+    def due(self) -> list[bytes]:
+        """Files of which no event will tell any more."""
+        due = [rel for rel, by in self._suspects.items() if self._looks >= by]
+        for rel in due:
             del self._suspects[rel]
         return due

@@ -120,10 +120,10 @@ class Watch:
         for rel in rels:
             self._hint(rel, Hint(found_by))
 
-    def missed(self, rel: bytes, job_id: int) -> None:
+    def missed(self, rel: bytes) -> None:
         """A scan at intervals brought a file that became a job: did the events keep silent about it (W16)?"""
         if self.mode == "events":
-            self._doubt.suspect(rel, job_id)
+            self._doubt.suspect(rel)
 
     @property
     def quiet(self) -> bool:
@@ -290,12 +290,12 @@ class Watch:
         if self._doubt.canary_is_dead(told=self._vigil.told):
             await self._demote(Kind.SILENT, watching.no_event_of_test())
             return
-        for rel, job_id in self._doubt.due():
-            if await self._was_silent(rel, job_id):
+        for rel in self._doubt.due():
+            if await self._was_silent(rel):
                 await self._demote(Kind.SILENT, watching.no_event_of_file())
                 return
 
-    async def _was_silent(self, rel: bytes, job_id: int) -> bool:
+    async def _was_silent(self, rel: bytes) -> bool:
         """Whether events should have told of a file, and did not: a new path, in a directory that is watched."""
         directory = rel.rpartition(b"/")[0]
         if not self._vigil.watches(directory):
