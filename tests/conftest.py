@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from harness import Mill
 from ledger import pytest_runtest_logreport, pytest_sessionfinish
+
+# Whoever started the tests may ignore it (nohup), which every daemon would inherit and then rightly keep to.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 __all__ = ["pytest_runtest_logreport", "pytest_sessionfinish"]
 

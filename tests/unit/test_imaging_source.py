@@ -58,7 +58,7 @@ def test_not_wanted_means_nothing_rendered(bench: Bench) -> None:
     assert isinstance(result, Recognised)
     assert bench.left() == []
     assert result.content == bench.good(PHOTO).content
-    assert (bench.previews[-1].width, bench.previews[-1].height) == (640, 480)
+    assert (bench.previews[-1].pixels, bench.previews[-1].pages) == (640 * 480, 1)
 
 
 def test_w05_a_version_that_changed_before_is_superseded(bench: Bench) -> None:
