@@ -98,7 +98,7 @@ def test_w36_a_backup_that_cannot_be_made_says_so_in_one_line(tmp_path: Path) ->
 def test_w27_a_backup_onto_a_full_disk_leaves_nothing_there(tmp_path: Path) -> None:
     need_root()
     need_programs(unshare="util-linux", mount="mount")
-    mill = Mill(tmp_path)
+    mill = Mill(tmp_path, queue={"retention_days": 36_500})
     old_catalog(tmp_path / "state", 1, jobs=2000)
     assert mill.once().returncode in {0, 3}
     disk = tmp_path / "disk"
@@ -228,10 +228,12 @@ def test_w36_the_state_directory_and_all_folders_can_be_moved(tmp_path: Path) ->
 
 @pytest.mark.long
 def test_w36_a_daemon_takes_up_the_catalog_of_the_first_version(tmp_path: Path) -> None:
-    mill = Mill(tmp_path)
+    mill = Mill(tmp_path, queue={"retention_days": 36_500})
     old_catalog(tmp_path / "state", 1, jobs=60, inbox=mill.inbox, output=mill.output)
     mill.drop("new.jpg", picture(1))
     mill.start()
+    assert mill.get("/api/v1/status").json()["inboxes"][0]["paused"] is True
+    assert mill.run("resume").returncode == 0
     mill.wait_for(lambda: mill.outputs() == ["new-t.jpg"])
     # Those in the queue have no file any more, and end as superseded; those that ended before are still told.
     mill.wait_for(lambda: not mill.jobs("available") and not mill.jobs("executing"))

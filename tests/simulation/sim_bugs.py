@@ -94,9 +94,9 @@ BUGS: Mapping[str, Bug] = {
         (Edit(rename.rename_noreplace, "_renameat2(src_dir_fd, src, dst_dir_fd, dst, _RENAME_NOREPLACE)",
               "_renameat2(src_dir_fd, src, dst_dir_fd, dst, 0)"),),
     ),
-    "no comparison under the private name": Bug(
+    "no comparison of the version": Bug(
         "PROTOCOL 11: what came under the public name meanwhile is taken for the version that was processed",
-        (Edit(dispose._judge, "seen is None or not original.is_expected(seen)", "seen is None"),),
+        (Edit(dispose._Original.is_expected, "self.expected.same_bytes_expected(Signature.of(seen))", "True"),),
     ),
 }  # fmt: skip
 
