@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import shutil
-from typing import NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, NoReturn
 
 import pytest
 
@@ -34,3 +37,26 @@ def need_root() -> None:
     """For mounts, namespaces and other users."""
     if os.geteuid() != 0:
         missing("only root may do this")
+
+
+# From <linux/capability.h>: _LINUX_CAPABILITY_VERSION_3, CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH.
+_CAPABILITIES_VERSION: Final = 0x20080522
+_READS_EVERYTHING: Final = 1 << 1 | 1 << 2
+
+
+@contextmanager
+def modes_hold_for_root() -> Iterator[None]:
+    """Within the block this thread may read no more than the modes of files say, even as root."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITIES_VERSION, 0)
+    before = (ctypes.c_uint32 * 6)()  # Effective, permitted and inheritable, twice.
+    if libc.capget(header, before) != 0:
+        raise OSError(ctypes.get_errno(), "capget")
+    less = (ctypes.c_uint32 * 6)(*before)
+    less[0] &= ~_READS_EVERYTHING & 0xFFFFFFFF
+    if libc.capset(header, less) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
+    try:
+        yield
+    finally:
+        libc.capset(header, before)
