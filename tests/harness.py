@@ -203,8 +203,8 @@ class Mill:
 
     def outputs(self) -> list[str]:
         """All visible files of the output, relative, in order."""
-        files = [path for path in self.output.rglob("*") if path.is_file() and ".dropmill" not in path.parts]
-        return sorted(str(path.relative_to(self.output)) for path in files)
+        files = [path.relative_to(self.output) for path in files_below(self.output)]
+        return sorted(str(path) for path in files if ".dropmill" not in path.parts)
 
     def wait_for(self, fact: Callable[[], Any], seconds: float = SECONDS) -> None:
         """Until ``fact()`` is true; fails with the end of the log if it does not become so."""
@@ -218,6 +218,11 @@ class Mill:
     def forget_everything(self) -> None:
         """The state directory is lost."""
         shutil.rmtree(self.state)
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files below ``folder``, while somebody works in it: what goes away meanwhile is left out."""
+    return [Path(here, name) for here, _, names in os.walk(folder) for name in names if Path(here, name).is_file()]
 
 
 def clean_environment() -> dict[str, str]:
