@@ -41,6 +41,21 @@ RETRIED = (
     Reason.UNEXPECTED,
     Reason.PUBLISH_FAILED,
 )
+REFUSED = (
+    Reason.BAD_LINE,
+    Reason.BAD_URL,
+    Reason.BLOCKED_SCHEME,
+    Reason.BLOCKED_HOST,
+    Reason.BLOCKED_PORT,
+    Reason.BLOCKED_ADDRESS,
+    Reason.ROBOTS_DISALLOWED,
+    Reason.NO_AI,
+)
+DOWNLOADS = tuple(
+    reason
+    for reason in Reason
+    if list(Reason).index(Reason.DNS_FAILURE) <= list(Reason).index(reason) <= list(Reason).index(Reason.HTTP_ERROR)
+)
 IGNORED = (
     Reason.JUNK_NAME,
     Reason.COMPANION,
@@ -158,6 +173,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "job-states": job_states,
     "reasons-discarded": lambda: reasons(DISCARDED),
     "reasons-retried": lambda: reasons(RETRIED),
+    "reasons-refused": lambda: reasons(REFUSED),
+    "reasons-downloads": lambda: reasons(DOWNLOADS),
     "reasons-ignored": reasons_ignored,
     "presets": presets,
     "shorthands": shorthands,

@@ -49,6 +49,7 @@ class Mill:
         options = dict(self._options)
         renditions = options.pop("renditions", [{"name": "t", "fit": [48, 48]}])
         second = options.pop("second_inbox", None)
+        dropfiles = options.pop("dropfiles", [])
         top = options.pop("top", {})
         tables = {
             "http": {"bind": "127.0.0.1:0"},
@@ -57,18 +58,23 @@ class Mill:
             "dedupe": options.pop("dedupe", {}),
             "queue": {"retry_base_seconds": 0.2, **options.pop("queue", {})},
             "log": options.pop("log", {}),
+            "net": options.pop("net", {}),
+            "downloads": options.pop("downloads", {}),
         }
         short = {"settle_seconds": 0.2, "incomplete_timeout_seconds": 2.0}
         inbox = {"name": "camera", "path": "in", "output": "out", "profile": "test", **short, **options}
         lines = [f"{key} = {json.dumps(value)}" for key, value in {"state_dir": str(self.state), **top}.items()]
         for name, table in tables.items():
-            lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+            lines += [f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
         inboxes = [inbox]
         if second is not None:
             self.second.mkdir(exist_ok=True)
             inboxes.append({**inbox, "name": "second", "path": "in2", **second})
         for item in inboxes:
             lines += ["[[inboxes]]", *(f"{key} = {json.dumps(value)}" for key, value in item.items())]
+        for item in dropfiles:
+            told = {"name": "list", "path": "urls.txt", "output": "out", "profile": "test", "poll_seconds": 0.05}
+            lines += ["[[dropfiles]]", *(f"{key} = {json.dumps(value)}" for key, value in (told | item).items())]
         items = ", ".join(
             "{" + ", ".join(f"{k} = {json.dumps(v)}" for k, v in spec.items()) + "}" for spec in renditions
         )
@@ -218,6 +224,12 @@ class Mill:
     def forget_everything(self) -> None:
         """The state directory is lost."""
         shutil.rmtree(self.state)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(one)}" for key, one in value.items()) + "}"
+    return json.dumps(value)
 
 
 def files_below(folder: Path) -> list[Path]:

@@ -31,6 +31,42 @@ def inbox(name: str = "camera", **more: Any) -> Json:
         "discarded": 0,
         "completed": 0,
         "last_scan": None,
+        "urls": None,
+    }
+    return told | more
+
+
+def dropfile(name: str = "list", **more: Any) -> Json:
+    told: Json = {
+        "name": name,
+        "path": f"/srv/lists/{name}.txt",
+        "output": "/srv/camera/outbox",
+        "profile": "web",
+        "results": f"/srv/lists/{name}.txt.results.jsonl",
+        "paused": False,
+        "watch": "poll",
+        "trouble": "",
+        "line": 0,
+        "behind_bytes": 0,
+        "refused_lines": 0,
+        "queue": {"scheduled": 0, "available": 0, "executing": 0},
+        "fetching": 0,
+        "waiting_to_fetch": 0,
+        "discarded": 0,
+        "completed": 0,
+    }
+    return told | more
+
+
+def download(number: int, url: str = "", **more: Any) -> Json:
+    told: Json = {
+        "job": number,
+        "inbox": "list",
+        "url": url or f"https://images.example.com/picture-{number}.jpg",
+        "bytes": 1_000_000,
+        "total_bytes": 4_000_000,
+        "bytes_per_second": 500_000,
+        "seconds": 2.0,
     }
     return told | more
 
@@ -68,6 +104,15 @@ class FakeDesk:
         self.queue: Json = {"available": 0, "scheduled": 0, "executing": 0}
         self.state = "running"
         self.paused = False
+        self.dropfiles: list[Json] = []
+        self.downloads: Json = {
+            "running": 0,
+            "bytes_per_second": 0,
+            "queue": {"scheduled": 0, "available": 0, "executing": 0},
+            "resting": {"hosts": 0, "urls": 0},
+            "resting_hosts": [],
+            "progress": [],
+        }
         self.asked: list[tuple[Any, ...]] = []
         self.failure: Exception | None = None
         self.house = SimpleNamespace(live=SimpleNamespace(pulse=SimpleNamespace(trouble="")))
@@ -82,6 +127,8 @@ class FakeDesk:
             "version": "0",
             "paused": self.paused,
             "inboxes": self.inboxes,
+            "dropfiles": self.dropfiles,
+            "downloads": self.downloads,
             "queue": self.queue
             | {
                 "oldest_available_seconds": None,

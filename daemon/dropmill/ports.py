@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
+from dropmill.model.download import Fetch, FetchResult, Host, Provenance
 from dropmill.model.file import Signature
 from dropmill.model.fingerprint import Content
 from dropmill.model.inbox import Inbox
 from dropmill.model.job import Job, NewJob
 from dropmill.model.outcome import Ignored, Reason
+from dropmill.model.politeness import Left
 from dropmill.model.verdict import Decided, LookFirst, Presence
 from dropmill.model.work import Preview, Processed, Recognised, WorkerLost, WorkRequest, WorkResult
 
@@ -159,3 +161,81 @@ class Decisions(Protocol):
     ) -> Decided | LookFirst | None:
         """Decide and record, durable on return. None: the job was no longer ours, or was given back to be rendered."""
         ...
+
+
+class Downloader(Protocol):
+    """Brings one URL's bytes to where its job expects them."""
+
+    async def download(self, fetch: Fetch, inbox: Inbox, note: Callable[[int, int | None], None]) -> FetchResult:
+        """One attempt, which goes on where an earlier one ended. ``note``: bytes that are there, and of how many.
+
+        Cancelling the call keeps what is there for the next attempt.
+        """
+        ...
+
+    async def forget(self, fetch: Fetch, inbox: Inbox) -> None:
+        """The catalog knows how the attempt ended: remove what is kept for going on with it, but not the file itself."""
+        ...
+
+
+class Fetches(Protocol):
+    """Delivery of downloads. Every method that ends an attempt is fenced by the job's epoch and says whether it counted.
+
+    ``host`` is what is remembered of it from now on, in the same transaction; None where nothing has changed.
+    """
+
+    async def open(self) -> Sequence[str]:
+        """Names of inboxes of which something may begin now."""
+        ...
+
+    async def bound(self, max_rest_seconds: float) -> None:
+        """No host rests for longer than that from now on."""
+        ...
+
+    async def backlog(self, most: int) -> int:
+        """How many downloads wait to be processed, counted up to ``most``."""
+        ...
+
+    async def claim(
+        self, limit: int, *, known: Sequence[tuple[Host, int]], newcomers: int, doubtful: bool
+    ) -> list[Fetch]:
+        """Begin up to ``limit`` downloads: so many more of each known host, in that order, and one each of up to so many
+        others, those that were served longest ago first. ``doubtful``: also of others that have been failing.
+        """
+        ...
+
+    async def next_ready_ms(self) -> int | None:
+        """When the next retry is due or the next host has rested, in wall milliseconds."""
+        ...
+
+    async def fetched(self, job: Job, signature: Signature, provenance: Provenance, host: Host | None) -> bool: ...
+
+    async def unchanged(self, job: Job, inbox: Inbox, provenance: Provenance, host: Host | None) -> bool | None:
+        """True: completed. False: what is known of it is gone, so it was given back, to be fetched in any case. None:
+        not ours any more.
+        """
+        ...
+
+    async def reschedule(
+        self, job: Job, after_seconds: float, reason: Reason, detail: str, host: Host | None
+    ) -> bool: ...
+
+    async def discard(
+        self, job: Job, inbox: Inbox, reason: Reason, detail: str, provenance: Provenance | None, host: Host | None
+    ) -> bool: ...
+
+    async def release(self, jobs: Sequence[Job]) -> int:
+        """Give claimed jobs back unharmed; returns how many were ours."""
+        ...
+
+    async def save_host(self, host: Host) -> None: ...
+
+    async def give_up(self, host_id: int, detail: str, limit: int) -> list[tuple[int, str, str]]:
+        """Discard up to ``limit`` jobs that wait for a host: job id, inbox and canonical URL of each."""
+        ...
+
+    async def hopeful(self, within_seconds: float) -> bool:
+        """Whether anything that waits can be fetched within that time, as far as hosts and retries let."""
+        ...
+
+    async def left(self) -> Left: ...

@@ -11,6 +11,9 @@ import anyio
 from anyio.abc import TaskGroup
 
 from dropmill.errors import DropmillError
+from dropmill.fetch.dropfile import Tail
+from dropmill.fetch.fetcher import Fetcher
+from dropmill.fetch.results import Results
 from dropmill.files.presence import HomeOutOfReach
 from dropmill.maintenance.drain import Drain
 from dropmill.maintenance.pulse import Pulse
@@ -46,6 +49,9 @@ class Parts:
     watches: Sequence[Watch]
     settlings: Mapping[str, Settling]
     claimer: Claimer
+    fetcher: Fetcher
+    tails: Mapping[str, Tail]
+    results: Mapping[str, Results]
     processor: Processor
     committer: Committer
     drains: Sequence[Drain]
@@ -87,11 +93,16 @@ class Supervisor:
                 self._work = work
                 await self._recover()
                 work.start_soon(parts.claimer.run)
+                work.start_soon(parts.fetcher.run)
+                for name, results in parts.results.items():
+                    work.start_soon(self._keep, name, results.run)
                 for keep in parts.upkeep:
                     work.start_soon(keep)
                 async with anyio.create_task_group() as ingest:
                     for name, settling in parts.settlings.items():
                         ingest.start_soon(self._keep_settling, name, settling)
+                    for name, tail in parts.tails.items():
+                        ingest.start_soon(self._keep, name, tail.run)
                     for watch in parts.watches:
                         ingest.start_soon(self._keep_watching, watch)
                     self.ready = True
@@ -103,7 +114,8 @@ class Supervisor:
                     self.stopping = True
                     ingest.cancel_scope.cancel()
                 deadline = parts.clock.monotonic() + parts.shutdown_timeout_seconds
-                released = await parts.claimer.close(parts.shutdown_timeout_seconds)
+                released = await parts.fetcher.close()
+                released += await parts.claimer.close(parts.shutdown_timeout_seconds)
                 await self._finish_owed(max(deadline - parts.clock.monotonic(), LEAST_FINISH_SECONDS))
                 work.cancel_scope.cancel()
             if self._ending:
@@ -168,6 +180,15 @@ class Supervisor:
                 self.parts.emit(StateTrouble("looking at what settles", detail))
                 await self.parts.clock.sleep(1.0)
 
+    async def _keep(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """A stage of a drop-file: a defect costs one turn, not the daemon."""
+        while True:
+            try:
+                await run()
+            except Exception as error:  # noqa: BLE001  # Whatever it was, nobody else would look after the drop-file.
+                self.parts.emit(StateTrouble(f"the drop-file {name}", f"{type(error).__name__}: {error}"))
+                await self.parts.clock.sleep(1.0)
+
     async def _commit(self, job: Job, inbox: Inbox, reply: WorkResult | WorkerLost, started: float) -> None:
         parts = self.parts
         try:
@@ -212,6 +233,10 @@ class Supervisor:
             while not parts.recovery.done.is_set() and not self._stop.is_set():
                 await parts.clock.sleep(RECOVERY_POLL_SECONDS)
 
+    async def _all_told(self) -> bool:
+        """Whether the results of the drop-files are written as far as they can be."""
+        return all([await results.finished() for results in self.parts.results.values()])
+
     async def _finish_owed(self, seconds: float) -> None:
         """Wait for the commits in hand and publish what they owe, so that a restart finds little to do."""
         parts = self.parts
@@ -230,7 +255,11 @@ class Supervisor:
             # Without room for the queue, what has settled waits in its inbox for another run.
             closed = not parts.surroundings.intake_open
             settled = closed or all(settling.quiet for settling in parts.settlings.values())
-            if quiet and settled and not parts.claimer.in_hand and not self._committing and await parts.finished():
-                self.stop("everything is done")
-                return
+            read = closed or all(tail.quiet for tail in parts.tails.values())
+            in_hand = parts.claimer.in_hand or parts.fetcher.in_hand or self._committing
+            if quiet and settled and read and not in_hand and await parts.finished() and not await parts.fetcher.left():
+                if await self._all_told():
+                    await parts.fetcher.tell_left()
+                    self.stop("everything is done")
+                    return
             await parts.clock.sleep(ONCE_POLL_SECONDS)

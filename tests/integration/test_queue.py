@@ -87,7 +87,7 @@ async def test_w25_an_original_that_was_put_back_is_no_new_version_while_it_wait
     """Our own two renames changed its ctime. Once nothing is owed to it, a changed ctime asks for a look again."""
     await enqueue(catalog, new_job(1))
     (job,) = await claim(catalog)
-    inbox = cast(Inbox, SimpleNamespace(quarantine=Root(1, b"/in"), root=Root(1, b"/in")))
+    inbox = cast(Inbox, SimpleNamespace(quarantine=Root(1, b"/in"), root=Root(1, b"/in"), urls=False))
     await catalog.write(
         lambda session: decisions.discard(session, job, inbox, Reason.CORRUPT, "", crashes=0, move=True, now_ms=0)
     )

@@ -31,6 +31,8 @@ MAY_SCAN = {
     "jobs_discarded": "a person replays all",
     "image_put": "foreign keys, looked at only where an id changes",
     "root_put": "foreign keys, looked at only where an id changes",
+    "host_meet": "foreign keys, looked at only where an id changes",
+    "exports_renditions": "a person asks for everything",
 }
 # Walks an index from its beginning up to the limit, or one that holds no more than is owed.
 _BY_INDEX = re.compile(r"USING (COVERING )?(INDEX|INTEGER PRIMARY KEY)")

@@ -67,6 +67,7 @@ def test_a_place_is_found_by_its_names_and_through_links(tmp_path: Path) -> None
         ("resume", ("camera",), "POST", "/api/v1/resume"),
         ("reprocess", ("3",), "POST", "/api/v1/reprocess"),
         ("add", ([b"/a"], None, None, None), "POST", "/api/v1/add"),
+        ("add_urls", ([], None, None, None), "POST", "/api/v1/add/urls"),
     ],
 )
 def test_every_method_of_the_desk_has_a_route(method: str, arguments: tuple[Any, ...], verb: str, path: str) -> None:

@@ -65,7 +65,8 @@ processes = "many"
     assert lines == [
         (1, "state_dirr"),
         (2, "preset"),
-        (3, "dropfiles"),
+        (3, "dropfiles.0.path"),
+        (3, "dropfiles.0.output"),
         (5, "http.bind"),
         (7, "log.level"),
         (9, "output.mode"),
@@ -88,7 +89,7 @@ processes = "many"
     told = {finding.key: str(finding) for finding in found}
     assert told["state_dirr"] == f"{tmp_path}/c.toml:1: state_dirr: unknown key; did you mean state_dir?"
     assert "did you mean web?" in told["preset"]
-    assert "not in this version" in told["dropfiles"]
+    assert "is required: the text file" in told["dropfiles.0.path"]
     assert "never followed" in told["inboxes.0.symlinks"]
     assert "not decided in this version" in told["dedupe.near"]
     assert "must be a whole number, not 'many'" in told["workers.processes"]

@@ -31,6 +31,6 @@ async def assemble(
         if state_lock is None:
             resources.callback(take_state(settings.state_dir).release)
         ground = await prepare(settings, bus, resources, heif=heif)
-        daemon = Wiring(ground, heif=heif).daemon(serve, once=once)
+        daemon = Wiring(ground, heif=heif, once=once).daemon(serve)
         daemon.resources = resources.pop_all()
         return daemon

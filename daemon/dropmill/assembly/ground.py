@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -55,6 +55,8 @@ class Ground:
     inboxes: Mapping[str, Inbox]
     flight: Flight
     resources: ExitStack
+    closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    """What has to be awaited once the run is over."""
 
 
 async def prepare(settings: Settings, bus: Bus, resources: ExitStack, *, heif: bool) -> Ground:
@@ -72,19 +74,19 @@ async def prepare(settings: Settings, bus: Bus, resources: ExitStack, *, heif: b
     resources.callback(catalog.close)
     emit(Started(__version__, os.getpid(), boot, settings.state_dir))
     # Before this boot is recorded, so that a start that is refused is not mourned as a crash.
-    locks = {item.name: roots.InboxLock(os.fsencode(item.path)) for item in settings.inboxes}
+    locks = {item.name: roots.InboxLock(os.fsencode(item.path)) for item in settings.every_inbox}
     for inbox_lock in locks.values():
         resources.callback(inbox_lock.close)
     lanes = lanes_of(settings)
-    for lane in lanes.values():
+    for lane in dict.fromkeys(lanes.values()):
         resources.callback(lane.close)
     inboxes = {
         item.name: await prepare_inbox(catalog, settings, item, locks[item.name], lanes, emit)
-        for item in settings.inboxes
+        for item in settings.every_inbox
     }
     flight = await _begin(catalog, settings, boot, clock, emit)
     resources.callback(flight.close)
-    for inbox in inboxes.values():
+    for inbox in [inbox for inbox in inboxes.values() if not inbox.urls]:
         await catalog.write(partial(boots.reconsider_ignored, inbox=inbox, heif=heif))
     return Ground(
         settings,

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Collection, Mapping, Set
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
 
 import anyio
 
+from dropmill.assembly.fetching import make_dropfiles, make_fetcher
 from dropmill.assembly.ground import Bus, Ground
 from dropmill.errors import DropmillError
+from dropmill.fetch.dropfile import Tail
+from dropmill.fetch.fetcher import Fetcher
+from dropmill.fetch.results import Results
 from dropmill.files import roots
 from dropmill.files.inspect import Policy as IntakePolicy
 from dropmill.files.lane import Lane
@@ -27,7 +31,8 @@ from dropmill.maintenance.surroundings import Surroundings
 from dropmill.maintenance.timekeeper import Timekeeper
 from dropmill.maintenance.writeback import WriteBack
 from dropmill.model.attempt import Policy as AttemptPolicy
-from dropmill.model.inbox import Inbox
+from dropmill.model.download import stored_name
+from dropmill.model.inbox import URLS_SUFFIX, Inbox
 from dropmill.model.job import FoundBy, Job
 from dropmill.model.verdict import Presence
 from dropmill.observe.clock import SteadyClock
@@ -70,16 +75,24 @@ class Daemon:
     lanes: Mapping[bytes, Lane]
     pool: ProcessPool
     claimer: Claimer
+    fetcher: Fetcher
+    tails: Mapping[str, Tail]
+    results: Mapping[str, Results]
     enqueuer: Enqueuer
     bus: Bus
     boot: str
     clock: SteadyClock
     resources: ExitStack
+    closing: Sequence[Callable[[], Awaitable[None]]]
+    """What has to be awaited before they are given back."""
 
     async def run(self) -> None:
         try:
             await self.supervisor.run()
         finally:
+            with anyio.CancelScope(shield=True):
+                for close in self.closing:
+                    await close()
             await self._sign_off()
             self.resources.close()
 
@@ -96,11 +109,17 @@ class Daemon:
 class Wiring:
     """The parts of one run, made in the order in which they lean on each other; what they ask of each other is a method."""
 
-    def __init__(self, ground: Ground, *, heif: bool) -> None:
+    def __init__(self, ground: Ground, *, heif: bool, once: bool) -> None:
         self._ground = ground
+        self._once = once
         self._make_work(ground)
+        self._fetcher = make_fetcher(ground, self._engine, heif=heif, once=once, wake=self._claimer.wake)
+        ground.hearing.append(self._fetcher.heard)
         self._make_surroundings(ground)
         self._make_intake(ground, heif)
+        self._tails, self._results = make_dropfiles(
+            ground, self._engine, self._surroundings.intake, self._fetcher.wake
+        )
         self._make_owed(ground)
 
     def _make_work(self, ground: Ground) -> None:
@@ -162,10 +181,11 @@ class Wiring:
 
     def _make_intake(self, ground: Ground, heif: bool) -> None:
         """From an inbox to the queue."""
+        watched = {name: inbox for name, inbox in ground.inboxes.items() if not inbox.urls}
         self._enqueuer = Enqueuer(
             self._engine, ground.clock, ground.emit, self._claimer.wake, self._surroundings.intake
         )
-        self._settlings = {name: self._settling(inbox, heif) for name, inbox in ground.inboxes.items()}
+        self._settlings = {name: self._settling(inbox, heif) for name, inbox in watched.items()}
         reconciler = Reconciler(
             ground.catalog,
             ground.lanes,
@@ -174,7 +194,7 @@ class Wiring:
             lambda: self._supervisor.wake_owed(),
             lambda inbox: not self._settlings[inbox].quiet,
         )
-        self._watches = {name: self._watch(inbox, reconciler) for name, inbox in ground.inboxes.items()}
+        self._watches = {name: self._watch(inbox, reconciler) for name, inbox in watched.items()}
         for watch in self._watches.values():
             ground.resources.callback(watch.close)
         ground.hearing.append(self._missed)
@@ -225,9 +245,9 @@ class Wiring:
         interruptions = ground.settings.queue.max_interruptions
         self._recovery = Recovery(catalog, ground.boot, interruptions, inboxes, lanes, self._drains, clock, emit, wake)
 
-    def daemon(self, serve: Callable[[Daemon], AbstractAsyncContextManager[str]], *, once: bool) -> Daemon:
+    def daemon(self, serve: Callable[[Daemon], AbstractAsyncContextManager[str]]) -> Daemon:
         ground = self._ground
-        self._supervisor = Supervisor(self._parts(lambda: serve(daemon)), once=once)
+        self._supervisor = Supervisor(self._parts(lambda: serve(daemon)), once=self._once)
         daemon = Daemon(
             ground.settings,
             self._supervisor,
@@ -239,17 +259,22 @@ class Wiring:
             ground.lanes,
             self._pool,
             self._claimer,
+            self._fetcher,
+            self._tails,
+            self._results,
             self._enqueuer,
             ground.bus,
             ground.boot,
             ground.clock,
             ground.resources,
+            ground.closing,
         )
         return daemon
 
     def _parts(self, serve: Callable[[], AbstractAsyncContextManager[str]]) -> Parts:
         ground = self._ground
         catalog, clock, emit, queue = ground.catalog, ground.clock, ground.emit, ground.settings.queue
+        longest_wait_seconds = max(queue.retry_cap_seconds, ground.settings.downloads.retry_cap_seconds)
         pulse = Pulse(
             {"catalog": catalog.pulse, **work_checks(self._claimer, self._deadline, ground.inboxes, clock)},
             clock,
@@ -261,13 +286,16 @@ class Wiring:
             watches=list(self._watches.values()),
             settlings=self._settlings,
             claimer=self._claimer,
+            fetcher=self._fetcher,
+            tails=self._tails,
+            results=self._results,
             processor=self._processor,
             committer=self._committer,
             drains=self._drains,
             upkeep=(
                 self._surroundings.run,
                 pulse.run,
-                Timekeeper(catalog, clock, queue.retry_cap_seconds, emit).run,
+                Timekeeper(catalog, clock, longest_wait_seconds, emit).run,
                 WriteBack(catalog, clock, emit).run,
                 Pruner(catalog, queue.retention_days, clock, emit).run,
             ),
@@ -289,10 +317,13 @@ class Wiring:
     # What parts ask of each other.
 
     def _held(self) -> Set[str]:
-        return self._surroundings.held.keys() | self._recovery.waiting
+        held = self._surroundings.held.keys() | self._recovery.waiting
+        return held | {name + URLS_SUFFIX for name in held}
 
     def _hint(self, inbox: str, rel: bytes) -> None:
-        if inbox in self._watches:
+        if inbox not in self._watches:
+            self._fetcher.wake()  # A download that is gone is fetched again.
+        else:
             self._watches[inbox].look_for([rel], FoundBy.EVENT)
 
     async def _look_at_homes(self, job: Job, inbox: Inbox, sha256: str) -> Mapping[bytes, Presence]:
@@ -316,18 +347,22 @@ class Wiring:
 
     async def _locate(self, job: Job, inbox: Inbox) -> tuple[bytes, bytes]:
         if job.read_root_id is None or job.read_rel is None:
-            return inbox.root.path, job.rel
+            return inbox.root.path, stored_name(job.id) if inbox.urls else job.rel
         read_root_id = job.read_root_id
         return await self._ground.catalog.read(lambda session: queries.root_path(session, read_root_id)), job.read_rel
 
     async def _on_held(self, inbox: str, silent: bool) -> None:
-        await (self._claimer.take_back(inbox) if silent else self._claimer.give_back(inbox))
+        for name in (inbox, inbox + URLS_SUFFIX):
+            await (self._claimer.take_back(name) if silent else self._claimer.give_back(name))
+            await (self._fetcher.take_back(name) if silent else self._fetcher.give_back(name))
 
     async def _on_well(self, well: Collection[str]) -> None:
+        well = self._ground.inboxes.keys() & {*well, *(name + URLS_SUFFIX for name in well)}
         outputs = {self._ground.inboxes[name].output.id for name in well}
         now_ms = self._ground.clock.now_ms()
         await self._ground.catalog.write(lambda session: owed.hurry(session, well, outputs, now_ms))
         self._claimer.wake()
+        self._fetcher.wake()
         self._supervisor.wake_owed(well)
 
     def _missed(self, fact: Fact) -> None:

@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from dropmill.cli import asking, backing, changing, checking, common, configuring, running, trying, versions
+from dropmill.cli import (
+    adding,
+    asking,
+    backing,
+    changing,
+    checking,
+    common,
+    configuring,
+    exporting,
+    running,
+    trying,
+    versions,
+)
 
 app = typer.Typer(
     name="dropmill",
@@ -31,5 +43,5 @@ def options(
     common.set_log_level(log_level)
 
 
-for module in (running, checking, trying, asking, changing, backing, configuring, versions):
+for module in (running, checking, trying, asking, adding, changing, exporting, backing, configuring, versions):
     module.install(app)

@@ -26,7 +26,7 @@ def status(
     as_json: JsonOption = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on showing it, once a second.")] = False,
 ) -> None:
-    """Inboxes, queue, workers and health.
+    """Inboxes, drop-files, queue, workers and health.
 
     Live, or from the catalog where no daemon runs.
     """
@@ -42,9 +42,9 @@ def status(
     if as_json:
         common.print_json(told)
         return
-    from dropmill.cli import tables
+    from dropmill.cli import glance, tables
 
-    tables.show(tables.status(told))
+    tables.show(glance.status(told))
 
 
 @guarded

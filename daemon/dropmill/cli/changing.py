@@ -1,4 +1,4 @@
-"""Commands that change: retry, cancel, pause, resume, add, reload, reprocess."""
+"""Commands that change: retry, cancel, pause, resume, reload, reprocess."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ InboxArgument = Annotated[str | None, typer.Argument(help="One inbox; all where 
 
 
 def install(app: typer.Typer) -> None:
-    app.command(epilog=common.example("dropmill add ~/scan.png", "dropmill add *.jpg --inbox camera --priority 5"))(add)
     app.command(epilog=common.example("dropmill retry 17", "dropmill retry --all"))(retry)
     app.command(epilog=common.example("dropmill cancel 17"))(cancel)
     app.command(epilog=common.example("dropmill pause", "dropmill pause camera"))(pause)
@@ -138,33 +137,6 @@ def reprocess(
         told = _ask(config, "reprocess", inbox)
     _say(told, as_json, f"{len(told['queued'])} queued: job {', '.join(map(str, told['queued'])) or 'none'}")
     _skipped(told["skipped"], as_json, "target")
-
-
-@guarded
-def add(
-    paths: Annotated[list[str], typer.Argument(help="Files, inside an inbox or from elsewhere.", metavar="PATH")],
-    inbox: Annotated[str | None, typer.Option("--inbox", help="Which inbox takes files from elsewhere.")] = None,
-    priority: Annotated[int | None, typer.Option("--priority", min=1, max=5, help="5 is most urgent.")] = None,
-    label: Annotated[str | None, typer.Option("--label", help="Kept in the catalog and in receipts.")] = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Take files in now.
-
-    Those from elsewhere are copied into an inbox, and stay where they are.
-    """
-    targets = [path.encode() if "://" in path else common.absolute(path) for path in paths]
-    told = _ask(config, "add", targets, inbox, priority, label)
-    if as_json:
-        common.print_json(told)
-    else:
-        for one in told["added"]:
-            sys.stdout.write(f"{one['path']}: {one['note']}\n")
-    for one in told["refused"]:
-        common.say_error(one["detail"])
-        sys.stderr.write(f"hint: {common.printable(one['hint'])}\n")
-    if told["refused"]:
-        raise typer.Exit(1)
 
 
 def _say(told: Any, as_json: bool, text: str) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import anyio
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from dropmill.cli import tables
+from dropmill.cli import glance, tables
 from dropmill.cli.reach import ask
 from dropmill.errors import NotReachable
 from dropmill.observe.clock import SystemClock
@@ -18,14 +18,14 @@ def watch_status(settings: Settings) -> None:
     """Ends with Ctrl-C. A daemon that stops and starts again is followed."""
     console = tables.console()
     clock = SystemClock()
-    with Live(_now(settings), console=console, auto_refresh=False, screen=console.is_terminal) as live:
+    with Live(_now(settings, console), console=console, auto_refresh=False, screen=console.is_terminal) as live:
         while True:
             anyio.run(clock.sleep, 1.0)
-            live.update(_now(settings), refresh=True)
+            live.update(_now(settings, console), refresh=True)
 
 
-def _now(settings: Settings) -> RenderableType:
+def _now(settings: Settings, console: Console) -> RenderableType:
     try:
-        return tables.status(ask(settings, "status"))
+        return glance.status(ask(settings, "status"), watching=console)
     except NotReachable as error:
         return Text(str(error), style="yellow")

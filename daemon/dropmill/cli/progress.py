@@ -38,6 +38,18 @@ class Tally:
         self.ignored = 0
         self.size_bytes = 0
         self.renditions = 0
+        self.urls = 0
+        """Jobs of URLs among the queued ones."""
+        self.fetched = 0
+        """URLs that are downloaded, or found to be what they were."""
+        self.failed = 0
+        """URLs that were given up before there was a file."""
+        self.received_bytes = 0
+        self.refused: list[facts.LineRefused] = []
+        self.refused_lines = 0
+        self.left: facts.LeftResting | None = None
+        """URLs that stay for another run."""
+        self._fetching: set[int] = set()
         self.held: set[str] = set()
         self.undone = 0
         """What is still owed to the file systems, or was given up, at the end."""
@@ -46,6 +58,19 @@ class Tally:
         match fact:
             case facts.Enqueued():
                 self.queued += 1
+            case facts.FetchStarted(job_id=job_id):
+                self._fetching.add(job_id)
+            case facts.Downloaded(job_id=job_id, received_bytes=received_bytes):
+                self.fetched += 1
+                self.received_bytes += received_bytes
+                self._fetching.discard(job_id)
+            case facts.DownloadFailed(received_bytes=received_bytes):
+                self.received_bytes += received_bytes
+            case facts.LineRefused():
+                self.refused_lines += 1
+                self.refused.append(fact)
+            case facts.LeftResting():
+                self.left = fact
             case facts.Completed(outcome=outcome, size_bytes=size_bytes):
                 self.outcomes[outcome] += 1
                 self.size_bytes += size_bytes
@@ -164,7 +189,8 @@ class Display:
                 return ""
 
     def _path(self, inbox: str, rel: bytes) -> str:
-        return shown(self._roots[inbox] + b"/" + rel)
+        root = self._roots.get(inbox)
+        return shown(root + b"/" + rel if root is not None else rel)  # A URL is whole.
 
     def summary(self) -> None:
         tally = self._tally

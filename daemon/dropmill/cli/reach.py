@@ -6,7 +6,7 @@ import base64
 import importlib.util
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -66,6 +66,27 @@ def ask(settings: Settings, method: str, *arguments: Any, change: bool = False) 
     if holder is not None:
         return _by_http(settings, holder, method, arguments)
     return _offline(settings, method, arguments, change)
+
+
+def ask_many(settings: Settings, method: str, calls: Iterable[Sequence[Any]], heard: Callable[[Any], None]) -> None:
+    """Call a changing method of the desk once for each set of arguments, as ``ask``, and hand on each answer. Without a
+    daemon the catalog is opened once, and none can start meanwhile. Raises as ``ask``; what was called before is done."""
+    holder = _holder(settings)
+    if holder is not None:
+        for arguments in calls:
+            heard(_by_http(settings, holder, method, arguments))
+        return
+    import anyio
+
+    from dropmill.control import offline
+    from dropmill.observe.clock import SystemClock
+
+    async def call() -> None:
+        async with offline.changing(settings, SystemClock(), heif=heif_installed()) as desk:
+            for arguments in calls:
+                heard(await getattr(desk, method)(*arguments))
+
+    anyio.run(call)
 
 
 def require_daemon(settings: Settings, method: str, *arguments: Any) -> Any:
@@ -180,7 +201,7 @@ def _by_http(settings: Settings, holder: str, method: str, arguments: Sequence[A
     verb, path, parameters, body = route(method, arguments)
     try:
         with _client(settings, beacon.address) as client:
-            slow = method in {"add", "retry", "retry_all", "reprocess"}
+            slow = method in {"add", "add_urls", "retry", "retry_all", "reprocess"}
             answer = client.request(
                 verb, path, params=parameters, json=body, timeout=SLOW_SECONDS if slow else TIMEOUT_SECONDS
             )
@@ -239,6 +260,9 @@ def route(method: str, arguments: Sequence[Any]) -> tuple[str, str, dict[str, An
                 "label": label,
             }
             return "POST", f"{api}/add", None, body
+        case "add_urls", urls, inbox, priority, label:
+            body = {"urls": urls, "inbox": inbox, "priority": priority, "label": label}
+            return "POST", f"{api}/add/urls", None, body
         case ("reload",):
             return "POST", f"{api}/reload", None, None
         case (("status" | "health"),):

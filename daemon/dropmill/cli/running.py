@@ -32,7 +32,7 @@ def run(
         bool, typer.Option("--once", help="Process what is there, then end; exit code 3 if anything was discarded.")
     ] = False,
 ) -> None:
-    """Watch the inboxes until told to stop, or once over.
+    """Watch the inboxes and drop-files until told to stop, or once over.
 
     SIGTERM or Ctrl-C ends it, SIGHUP or `dropmill reload` applies a changed configuration. With --once standard output tells of each file; on standard error only warnings are logged
     then, unless log.level is set or it is a terminal.
@@ -72,7 +72,10 @@ async def _run(loaded: Loaded, once: bool, config: Path | None) -> int:
     from dropmill.observe.clock import SystemClock
 
     tally = Tally(SystemClock())
-    roots = {inbox.name: os.fsencode(inbox.path) for inbox in loaded.settings.inboxes}
+    settings = loaded.settings
+    # A URL is the whole name of its picture already.
+    roots = {inbox.name: os.fsencode(inbox.path) for inbox in settings.inboxes}
+    roots |= {inbox.name: b"" for inbox in settings.url_inboxes}
     display = Display(tally, roots) if once else None
 
     def load() -> Loaded:
@@ -119,7 +122,7 @@ def _status_command(config: Path | None) -> str:
 
 
 class _Greeting:
-    """Says, once all is ready, where to drop pictures and where to look."""
+    """Says, once all is ready, where to drop pictures, where to append URLs, and where to look."""
 
     def __init__(self, settings: Settings, status: str) -> None:
         self._settings = settings
@@ -135,6 +138,11 @@ class _Greeting:
             f"drop pictures into {shown(os.fsencode(inbox.path))}  ({inbox.name}; renditions appear in "
             f"{shown(os.fsencode(inbox.output))})"
             for inbox in self._settings.inboxes
+        ]
+        lines += [
+            f"append URLs to {shown(os.fsencode(one.path))}  ({one.name}; renditions appear in "
+            f"{shown(os.fsencode(one.output))}, results in {shown(os.fsencode(one.results_path))})"
+            for one in self._settings.dropfiles
         ]
         lines.append(f"status page: {fact.http}   ·   stop with Ctrl-C")
         lines.append(f"or, in another terminal: {self._status}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from rich.console import Console, Group, RenderableType
@@ -71,55 +71,6 @@ def table(*columns: str, right: Sequence[str] = ()) -> Table:
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return made
-
-
-def status(told: Json) -> RenderableType:
-    head = Text.assemble(("dropmill ", "bold"), told["version"], "  ", word(told["state"]))
-    if told["pid"]:
-        head.append(f"  pid {told['pid']}, up {duration(told['uptime_seconds'])}")
-    if told["paused"]:
-        head.append("  everything is paused", style="yellow")
-    inboxes = table(
-        "inbox", "folder", "watch", "settling", "waiting", "running", "done", "discarded",
-        right=("settling", "waiting", "running", "done", "discarded"),
-    )  # fmt: skip
-    for inbox in told["inboxes"]:
-        queue = inbox["queue"]
-        watch = "paused" if inbox["paused"] else inbox["watch"]
-        inboxes.add_row(
-            Text(inbox["name"]),
-            Text(f"{inbox['path']} → {inbox['output']}"),
-            Text(watch, style="yellow" if inbox["paused"] or inbox["trouble"] else ""),
-            str(inbox["settling"]),
-            str(queue["available"] + queue["scheduled"]),
-            str(queue["executing"]),
-            str(inbox["completed"]),
-            str(inbox["discarded"]),
-        )
-    return Group(head, BLANK, inboxes, BLANK, _sums(told), *_unwell(told["health"]))
-
-
-def _sums(told: Json) -> Text:
-    queue, workers, owed = told["queue"], told["workers"], told["owed"]
-    outcomes = ", ".join(f"{count} {name}" for name, count in sorted(queue["completed"].items())) or "none yet"
-    oldest = queue["oldest_available_seconds"]
-    waits = f", the oldest for {duration(oldest)}" if oldest is not None else ""
-    lines = [
-        f"queue    {queue['available']} available{waits}, {queue['scheduled']} scheduled, {queue['executing']} executing",
-        f"done     {outcomes}; {queue['discarded']} discarded",
-        f"workers  {workers['busy']} of {workers['size']} busy, {workers['lost_total']} lost",
-    ]
-    owing = {name: count for name, count in owed.items() if count}
-    if owing:
-        lines.append("owed     " + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in owing.items()))
-    return Text("\n".join(lines))
-
-
-def _unwell(told: Json) -> Iterable[RenderableType]:
-    for part in told["parts"]:
-        if part["status"] != "ok":
-            line = Text.assemble(word(part["status"]), f" {part['name']}: {part['detail']}")
-            yield line.append(f"; {part['remedy']}" if part["remedy"] else "")
 
 
 def health(told: Json) -> RenderableType:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from dropmill.control import places
+from dropmill.control import add_urls, places
+from dropmill.control.add_urls import Answer, Asked, Wish
 from dropmill.control.describe import joined
 from dropmill.control.house import House
 from dropmill.control.places import Place
@@ -21,19 +20,11 @@ from dropmill.model.job import PRIORITY_DEFAULT, FoundBy, NewJob
 from dropmill.model.outcome import Reason, explained_as_ignored
 from dropmill.observe.facts import Enqueued
 from dropmill.pipeline.enqueue import label_of
-from dropmill.settings import Inbox
+from dropmill.settings import Inbox, UrlInbox
 from dropmill.store import boot, queue, views
 from dropmill.store.connection import Session
 
 Json = dict[str, Any]
-_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    inbox: str | None
-    priority: int | None
-    label: str | None
 
 
 async def add(
@@ -46,8 +37,12 @@ async def add(
     wish = Wish(inbox, priority, label)
     added: list[Json] = []
     refused: list[Json] = []
-    for target in paths:
-        path = target if isinstance(target, bytes) else os.fsencode(target)
+    named = [target if isinstance(target, bytes) else os.fsencode(target) for target in paths]
+    answers = iter(await _urls(house, [target for target in named if add_urls.is_url(target)], wish))
+    for path in named:
+        if add_urls.is_url(path):
+            _tell(next(answers), added, refused, "" if house.live is not None else " for the next start")
+            continue
         try:
             added.append(await _one(house, path, wish))
         except DropmillError as error:
@@ -58,17 +53,39 @@ async def add(
     return {"added": added, "refused": refused}
 
 
+async def _urls(house: House, urls: Sequence[bytes], wish: Wish) -> list[tuple[str, Answer]]:
+    """With the name of what took each in. Raises ``Conflict`` where that has to be said."""
+    if not urls:
+        return []
+    place = add_urls.place_of(house, wish.inbox)
+    asked = [Asked(os.fsdecode(url)) for url in urls]
+    return [(place.name, answer) for answer in await add_urls.take(house, place, asked, wish)]
+
+
+def _tell(told: tuple[str, Answer], added: list[Json], refused: list[Json], when: str) -> None:
+    inbox, answer = told
+    taken = answer.taken
+    if taken is None:
+        refusal = answer.refusal
+        refused.append({"path": answer.url, "detail": f"{answer.url}: {refusal['detail']}", "hint": refusal["hint"]})
+        return
+    note = f"queued as job {taken.job_id}{when}" if taken.fresh else f"known already: job {taken.job_id} is {taken.state}"
+    if answer.blocked and taken.fresh:
+        note += f"; it will be discarded without a request: {answer.blocked}"
+    added.append({"path": answer.url, "inbox": inbox, "job": taken.job_id, "note": note})
+
+
 async def _one(house: House, path: bytes, wish: Wish) -> Json:
-    if _URL.match(os.fsdecode(path)):
-        raise Conflict(
-            f"{shown(path)}: URLs are not taken in by this version", hint="download the file and add its path"
-        )
+    if wish.inbox is not None and isinstance(house.inbox(wish.inbox), UrlInbox):
+        raise Conflict(f"{shown(path)} is no URL, and {wish.inbox} takes URLs alone", hint="name an inbox")
     if not path.startswith(b"/"):
         raise NotFound(f"{shown(path)} is no absolute path", hint="give the whole path, from /")
     path = os.path.normpath(path)
     roots = [known for known in await places.known_roots(house) if known.kind == "inbox" and known.inbox]
     found = await house.blocking("*", places.places_of, path, roots)
     if found:
+        if isinstance(found[0].root.inbox, UrlInbox):
+            raise Conflict(f"{shown(path)} is a download that dropmill works on", hint="nothing is to be done")
         return await _inside(house, path, found[0], wish)
     return await _outside(house, path, wish)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from dropmill.errors import ConfigurationError, Conflict, NotFound
-from dropmill.files.durable import fsync_directory, fsync_path
-from dropmill.files.rename import rename_noreplace
+from dropmill.control.whole import refuse_place, whole
+from dropmill.errors import ConfigurationError, NotFound
 from dropmill.model.file import shown
 from dropmill.ports import Clock
 from dropmill.settings import Settings
@@ -38,67 +37,14 @@ def backup(settings: Settings, target: bytes, clock: Clock, *, replace: bool) ->
     integrity.refuse_foreign_wal(path)
     if not file_bytes(path):
         raise NotFound(f"{path}: there is no catalog yet", hint="the daemon makes it when it is started first")
-    folder, name = os.path.split(target)
-    _refuse_place(settings, path, target, folder, replace)
-    partial = os.path.join(folder, b".%s.%d.part" % (name[:200], os.getpid()))
+    refuse_place(settings, target, replace=replace, outputs_too=True)
     try:
-        os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
-        try:
+        with whole(target, replace=replace, mode=_MODE) as partial:
             jobs = store.copy(path, os.fsdecode(partial))
-            fsync_path(partial)
             size_bytes = os.path.getsize(partial)
-            _put(folder, partial, name, replace)
-        except BaseException:
-            _remove(partial)
-            raise
-        fsync_directory(folder)
-    except FileExistsError:
-        raise _exists(target) from None
     except OSError as error:
         raise ConfigurationError(
             f"{shown(target)}: the backup cannot be written: {error.strerror}",
             hint=f"name a folder that you may write, with {-(-file_bytes(path) >> 20)} MiB free",
         ) from error
     return Backup(shown(target), size_bytes, jobs, clock.monotonic() - started)
-
-
-def _refuse_place(settings: Settings, path: str, target: bytes, folder: bytes, replace: bool) -> None:
-    if not os.path.isdir(folder):
-        raise ConfigurationError(f"{shown(folder)}: there is no such folder", hint="make it, or name another one")
-    if os.path.isdir(target):
-        raise ConfigurationError(f"{shown(target)} is a folder", hint="name a file in it")
-    real = os.path.join(os.path.realpath(folder), os.path.basename(target))
-    for inbox in settings.inboxes:
-        for word, place in (("inbox", inbox.path), ("output", inbox.output)):
-            if real.startswith(os.path.realpath(os.fsencode(place)) + b"/"):
-                raise Conflict(
-                    f"{shown(target)} is inside the {word} {place} of {inbox.name!r}", hint="name a folder elsewhere"
-                )
-    mine = os.path.realpath(os.fsencode(path))
-    if real in {mine, mine + b"-wal", mine + b"-shm"}:
-        raise Conflict(f"{shown(target)} is the catalog itself", hint="name another file")
-    if os.path.lexists(target) and not replace:
-        raise _exists(target)
-
-
-def _exists(target: bytes) -> Conflict:
-    return Conflict(f"{shown(target)} exists", hint="name another file, or add --force to replace it")
-
-
-def _put(folder: bytes, partial: bytes, name: bytes, replace: bool) -> None:
-    if replace:
-        os.replace(partial, os.path.join(folder, name))
-        return
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        rename_noreplace(fd, os.path.basename(partial), fd, name)
-    finally:
-        os.close(fd)
-
-
-def _remove(partial: bytes) -> None:
-    for name in (partial, partial + b"-journal", partial + b"-wal", partial + b"-shm"):
-        try:
-            os.unlink(name)
-        except OSError:
-            continue  # It was not made, or the disk takes nothing any more; its name says what it is.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
+from dropmill.model.download import stored_name
 from dropmill.model.file import shown
 from dropmill.model.outcome import EXPLANATIONS, Explanation, Reason
 from dropmill.store.connection import Row
@@ -43,14 +45,43 @@ def original_of(row: Row) -> tuple[bytes, bytes] | None:
         if row["disposal_result"] == "moved" and row["target_path"] is not None:
             return row["target_path"], row["target_name"]
         return None
+    if row["url"] is not None and (row["phase"] == "fetch" or row["outcome"] == "unchanged"):
+        return None
     if row["read_path"] is not None:
         return row["read_path"], row["read_rel"]
     if row["overwritten"]:
         return None
+    if row["url"] is not None:
+        return row["root_path"], stored_name(row["id"])
     if row["state"] == "completed" and not row["catalogued"]:
         # Another path of these bytes took over when this one was left.
         return (row["root_path"], row["moved_to"]) if row["moved_to"] is not None else None
     return row["root_path"], row["rel"]
+
+
+def source(row: Row) -> str:
+    """What a ``jobs_told`` row is a job of: the file's path, or the URL without its credentials."""
+    return str(row["url"]) if row["url"] is not None else joined(row["root_path"], row["rel"])
+
+
+def download(row: Row) -> Json | None:
+    """Where the bytes of a URL's job came from; None for a file's job."""
+    if row["url"] is None:
+        return None
+    return {
+        "url": row["url"],
+        "final_url": row["final_url"] or None,
+        "redirects": json.loads(row["chain"]),
+        "address": row["address"] or None,
+        "status": row["status"] or None,
+        "etag": row["etag"] or None,
+        "last_modified": row["last_modified"] or None,
+        "content_type": row["content_type"] or None,
+        "http_version": row["http_version"] or None,
+        "size_bytes": row["fetched_bytes"] or None,
+        "started_at": iso(row["fetch_started_at_ms"] or None),
+        "fetched_at": iso(row["fetched_at_ms"] or None),
+    }
 
 
 def rendition(row: Row) -> Json:
@@ -75,7 +106,7 @@ def job(told: ToldJob) -> Json:
     return {
         "id": row["id"],
         "inbox": row["inbox"],
-        "source": joined(row["root_path"], row["rel"]),
+        "source": source(row),
         "state": row["state"],
         "outcome": row["outcome"],
         "reason": row["reason"],
@@ -92,6 +123,8 @@ def job(told: ToldJob) -> Json:
         "outputs": [joined(one["output_path"], one["final_name"]) for one in own],
         "renditions": [rendition(one) for one in own],
         "original": joined(*original) if original else None,
+        "download": download(row),
+        "phase": row["phase"] if row["url"] is not None else None,
         "duplicate_of": _anchor(anchor, row["duplicate_tier"]) if anchor else None,
         "moved_from": joined(row["root_path"], row["moved_from"]) if row["moved_from"] is not None else None,
         "reprocess_of": row["reprocess_of"],
@@ -106,7 +139,13 @@ def job(told: ToldJob) -> Json:
 
 def _anchor(shown_by: Row, tier: str | None) -> Json:
     """The job whose renditions stand for this duplicate's; ``tier``: ``bytes`` or ``coded`` (other metadata)."""
-    source = None
-    if shown_by["source_root"] is not None:
-        source = joined(shown_by["source_root"], shown_by["source_rel"])
-    return {"job": shown_by["job_id"], "source": source, "tier": tier}
+    return {"job": shown_by["job_id"], "source": anchor_source(shown_by), "tier": tier}
+
+
+def anchor_source(shown_by: Row) -> str | None:
+    """What a rendition (a row of ``renditions_told``) was made from."""
+    if shown_by["source_url"] is not None:
+        return str(shown_by["source_url"])
+    if shown_by["source_root"] is None:
+        return None
+    return joined(shown_by["source_root"], shown_by["source_rel"])

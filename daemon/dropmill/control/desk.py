@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dropmill.control import add, health, jobs, pause, reprocess, retry, status, why
+from dropmill.control.add_urls import Asked, Wish, add_urls
 from dropmill.control.house import House
 from dropmill.errors import Conflict
 from dropmill.model.job import JobState
@@ -105,12 +106,24 @@ class Desk:
         priority: int | None = None,
         label: str | None = None,
     ) -> Json:
-        """Take files in now: ``{added: [{path, inbox, note}], refused: [{path, detail, hint}]}``.
+        """Take files and URLs in now: ``{added: [{path, inbox, note}], refused: [{path, detail, hint}]}``.
 
         A file inside an inbox stays where it is; one from elsewhere is copied into ``inbox``, which may be left out
-        where there is only one.
+        where there is only one. For URLs it may be a drop-file too, and each tells its ``job``.
         """
         return await add.add(self.house, paths, inbox, priority, label)
+
+    async def add_urls(
+        self, urls: Sequence[Json], inbox: str | None = None, priority: int | None = None, label: str | None = None
+    ) -> Json:
+        """Queue a lot of a list: ``{inbox, new, known, blocked, refused: [{line, url, reason, detail, hint}]}``.
+
+        ``urls``: ``{url, line, fields}`` each, with the fields of a drop-file's line, which go before what is said for
+        all. ``known``: another job answers for it; ``blocked``: how many of the new ones the network policy forbids.
+        Raises ``NotFound``, and ``Conflict`` where an inbox or drop-file has to be named.
+        """
+        asked = [Asked(str(one["url"]), dict(one.get("fields", {})), int(one.get("line", 0))) for one in urls]
+        return await add_urls(self.house, asked, Wish(inbox, priority, label))
 
 
 JOB_STATES = tuple(state.value for state in JobState)

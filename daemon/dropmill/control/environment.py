@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shlex
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
+from dropmill.control import trials_urls
+from dropmill.control.trials import Found, Severity, device, staging, try_writing, writable
 from dropmill.errors import Conflict, DropmillError
 from dropmill.files import fstype, lease
 from dropmill.files.room import MOUNT_IT
-from dropmill.files.roots import STAGING, lock_directory, make_staging, state_holder
+from dropmill.files.roots import lock_directory, state_holder
 from dropmill.files.standing import disk_is_away
 from dropmill.maintenance.state import remote_kind
 from dropmill.ports import Clock
@@ -22,9 +24,6 @@ from dropmill.store.catalog import ReadOnlyCatalog, catalog_path, examine
 from dropmill.store.connection import Row
 from dropmill.workers import landlock, seccomp
 
-Severity = Literal["error", "warning", "note"]
-
-LOW_BYTES: Final = 1 << 30
 # Counting the folders of a huge tree would take longer than anybody waits.
 MOST_FOLDERS: Final = 200_000
 # 2026-01-01 UTC in milliseconds: a clock before that has lost its battery.
@@ -46,14 +45,11 @@ class Remark:
         return f"{place}{self.message}" + (f"; {self.remedy}" if self.remedy else "")
 
 
-Found = tuple[Severity, str, str, str]
-"""Severity, key, message, remedy."""
-
-
 def remarks(loaded: Loaded, clock: Clock) -> list[Remark]:
     """Blocking; leaves nothing behind but folders that the daemon would make too."""
     settings = loaded.settings
     found: list[Found] = [*_state(settings), *_places(settings), *_http(settings), *_group(settings)]
+    found += [*trials_urls.dropfiles(settings), *trials_urls.downloads(settings)]
     found += [*_inotify(settings), *_clock(clock), *_workers()]
     told = [Remark("warning", one.where, one.key, one.message, one.hint) for one in loaded.warnings]
     for severity, key, message, remedy in found:
@@ -72,6 +68,7 @@ def tried(settings: Settings) -> list[tuple[str, str]]:
             folder = getattr(inbox, name)
             if folder:
                 told.append((f"inboxes.{index}.{name}", f"{name} {folder}: {_how(folder)}"))
+    told += trials_urls.tried(settings)
     if settings.log.file:
         told.append(("log.file", f"log {settings.log.file}: its folder {_how(os.path.dirname(settings.log.file))}"))
     told.append(("http.bind", f"page {settings.http.bind}: can be listened on, or a daemon of this state does"))
@@ -93,7 +90,7 @@ def _where(loaded: Loaded, key: str) -> str:
 
 
 def _state(settings: Settings) -> Iterator[Found]:
-    yield from _writable("state_dir", settings.state_dir)
+    yield from writable("state_dir", settings.state_dir)
     try:
         share = remote_kind(_standing(settings.state_dir))
     except OSError:
@@ -128,13 +125,15 @@ def _catalog(settings: Settings) -> Iterator[Found]:
 
 def _away(settings: Settings, roots: Sequence[Row]) -> Iterator[Found]:
     """Folders that lay on a disk which is not mounted now: the daemon waits for it."""
-    for index, inbox in enumerate(settings.inboxes):
+    inboxes = [(f"inboxes.{index}", inbox) for index, inbox in enumerate(settings.inboxes)]
+    for key, inbox in [*inboxes, *trials_urls.inboxes(settings)]:
         for kind in ("output", "archive", "duplicates", "quarantine"):
             folder = getattr(inbox, kind)
             path = os.fsencode(os.path.abspath(folder)) if folder else b""
             met = [row for row in roots if row["kind"] == kind and row["path"] == path]
             if any(disk_is_away(path, row["identity"]) for row in met if kind == "output" or row["name"] == inbox.name):
-                yield "warning", f"inboxes.{index}.{kind}", f"{folder}: its disk is not mounted", MOUNT_IT
+                named = trials_urls.setting_of(key, kind)
+                yield "warning", f"{key}.{named}", f"{folder}: its disk is not mounted", MOUNT_IT
 
 
 def _places(settings: Settings) -> Iterator[Found]:
@@ -144,20 +143,20 @@ def _places(settings: Settings) -> Iterator[Found]:
         for name in ("output", "archive", "duplicates", "quarantine"):
             folder = getattr(inbox, name)
             if folder:
-                yield from _writable(f"inboxes.{index}.{name}", folder)
-        yield from _staging(f"inboxes.{index}.output", inbox.output)
+                yield from writable(f"inboxes.{index}.{name}", folder)
+        yield from staging(f"inboxes.{index}.output", inbox.output)
         for name in ("archive", "duplicates", "quarantine"):
             folder = getattr(inbox, name)
             if (
                 folder
                 and os.path.isdir(folder)
                 and os.path.isdir(inbox.path)
-                and _device(folder) != _device(inbox.path)
+                and device(folder) != device(inbox.path)
             ):
                 text = f"{folder} is on another file system than the inbox: originals are copied, compared and removed"
                 yield "note", f"inboxes.{index}.{name}", text, ""
     if settings.log.file:
-        yield from _writable("log.file", os.path.dirname(settings.log.file) or "/")
+        yield from writable("log.file", os.path.dirname(settings.log.file) or "/")
 
 
 def _inbox(key: str, inbox: Inbox) -> Iterator[Found]:
@@ -173,7 +172,7 @@ def _inbox(key: str, inbox: Inbox) -> Iterator[Found]:
         yield "error", f"{key}.path", f"{path} cannot be listed: {error.strerror}", f"chmod u+rx {quoted}, as its owner"
         return
     moves = inbox.on_success != "keep" or inbox.on_duplicate != "keep" or inbox.quarantine
-    trouble = _try_writing(path, lambda written: _lease(path, written))
+    trouble = try_writing(path, lambda written: _lease(path, written))
     if trouble.startswith("lease"):
         text = f"{path}: {trouble}, so only time tells when a file is complete"
         yield "note", f"{key}.settle_seconds", text, "choose settle_seconds longer than any pause of whatever writes"
@@ -209,82 +208,6 @@ def _lease(folder: str, name: str) -> str:
     return "" if lease.probe(root, os.fsencode(name)) is lease.Lease.FREE else "lease: no read lease was granted"
 
 
-def _writable(key: str, folder: str) -> Iterator[Found]:
-    """Write, sync and rename really work there, or could where the folder is still to be made; and there is room."""
-    quoted = shlex.quote(folder)
-    standing = folder
-    while not os.path.exists(standing):
-        standing = os.path.dirname(standing) or "/"
-    if not os.path.isdir(standing):
-        yield "error", key, f"{standing} is no folder", "name another path"
-        return
-    if standing != folder:
-        trouble = _try_making(standing)
-        if trouble:
-            text = f"{folder} does not exist and cannot be made: {trouble}"
-            yield "error", key, text, f"mkdir -p {quoted}, then chown it"
-        return
-    trouble = _try_writing(folder)
-    if trouble:
-        remedy = f"give the daemon's user write access: chown or chmod {quoted}"
-        if os.statvfs(folder).f_flag & os.ST_RDONLY:
-            remedy = "mount its disk for writing; one that the system itself has made read-only is failing: see dmesg"
-        yield "error", key, f"{folder} cannot be written: {trouble}", remedy
-        return
-    disk = os.statvfs(folder)
-    free_bytes = disk.f_bavail * disk.f_frsize
-    if disk.f_blocks and free_bytes < LOW_BYTES:
-        yield (
-            "warning",
-            key,
-            f"{folder} has {free_bytes >> 20} MiB free",
-            "free space, or name a folder on another disk",
-        )
-
-
-def _try_making(parent: str) -> str:
-    """Make and remove a folder; what went wrong, or nothing."""
-    path = os.path.join(parent, f".dropmill-check-{os.getpid()}")
-    try:
-        os.mkdir(path)
-        os.rmdir(path)
-    except OSError as error:
-        return error.strerror or str(error)
-    return ""
-
-
-def _try_writing(folder: str, also: Callable[[str], str] = lambda _name: "") -> str:
-    """Make, sync, rename and remove a file; what went wrong, or what ``also`` (given the name) says, or nothing."""
-    first, second = (os.path.join(folder, f".dropmill-check-{os.getpid()}-{word}") for word in ("a", "b"))
-    try:
-        with open(first, "xb") as file:
-            file.write(b"dropmill check\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(first, second)
-        return also(os.path.basename(second))
-    except OSError as error:
-        return error.strerror or str(error)
-    finally:
-        for path in (first, second):
-            try:
-                os.unlink(path)
-            except OSError:
-                continue  # Never made, or renamed.
-
-
-def _staging(key: str, output: str) -> Iterator[Found]:
-    # Made here, it would say that a folder is meant in whose place a disk is to be mounted.
-    if not os.path.isdir(os.path.join(output, os.fsdecode(STAGING))):
-        return
-    try:
-        make_staging(os.fsencode(output))
-    except DropmillError as error:
-        yield "error", key, error.public_message, error.hint
-    except OSError:
-        return  # Told already: the output cannot be written.
-
-
 def _http(settings: Settings) -> Iterator[Found]:
     try:
         holder = state_holder(os.fsencode(settings.state_dir))
@@ -295,7 +218,7 @@ def _http(settings: Settings) -> Iterator[Found]:
         return
     address = settings.http.address
     if not isinstance(address, TcpAddress):
-        yield from _writable("http.bind", os.path.dirname(address.path))
+        yield from writable("http.bind", os.path.dirname(address.path))
         return
     try:
         for family, kind, _, _, where in socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[:1]:
@@ -357,10 +280,6 @@ def _number(path: str) -> int | None:
             return int(file.read())
     except (OSError, ValueError):
         return None
-
-
-def _device(folder: str) -> int:
-    return os.stat(folder).st_dev
 
 
 def _standing(folder: str) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from dropmill.control.describe import counted
 from dropmill.control.house import House, Live
+from dropmill.ports import ALL_INBOXES
 from dropmill.store import owed
 from dropmill.store.catalog import WAL_ALARM_BYTES, catalog_path, file_bytes
+from dropmill.store.urls import urls as url_numbers
 
 Json = dict[str, Any]
 
@@ -24,6 +27,8 @@ async def health(house: House) -> Json:
         _workers(house.live),
         await _owed(house),
         *_watches(house.live),
+        *_dropfiles(house.live),
+        *await _downloads(house, house.live),
         *_folders(house.live),
     ]
     statuses = {part["status"] for part in parts}
@@ -123,6 +128,36 @@ def _watches(live: Live) -> Iterator[Json]:
             yield _part(f"inbox {name}", "degraded", watch.trouble, watch.remedy)
         else:
             yield _part(f"inbox {name}", "ok", f"{watch.mode}; {watch.waits}" if watch.waits else watch.mode)
+
+
+def _dropfiles(live: Live) -> Iterator[Json]:
+    for name, tail in live.tails.items():
+        results = live.results[name]
+        trouble, remedy = (tail.trouble, tail.remedy) if tail.trouble else (results.trouble, results.remedy)
+        if trouble:
+            yield _part(f"drop-file {name}", "degraded", trouble, remedy)
+        elif tail.missing:
+            yield _part(f"drop-file {name}", "ok", "not there yet")
+        else:
+            yield _part(f"drop-file {name}", "ok", tail.waits)
+
+
+async def _downloads(house: House, live: Live) -> list[Json]:
+    """Hosts that rest are nobody's fault here, so they are told of and degrade nothing; none is named."""
+    now_ms = house.clock.now_ms()
+    urls = await house.catalog.read(lambda session: url_numbers(session, now_ms))
+    running = len(live.fetcher.progress())
+    waiting = urls.all("available") + urls.all("scheduled")
+    if not (running or waiting or house.settings.dropfiles):
+        return []
+    held = live.surroundings.held.get(ALL_INBOXES)
+    if held is not None:
+        # They are written below the state directory.
+        return [_part("downloads", "degraded", f"none is begun: {held.detail}", held.remedy)]
+    told = [f"{running} running", f"{waiting:,} waiting"]
+    if urls.resting_hosts:
+        told.append(f"{counted(urls.resting_hosts, 'host')} at rest")
+    return [_part("downloads", "ok", ", ".join(told))]
 
 
 def _folders(live: Live) -> Iterator[Json]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
@@ -10,6 +10,8 @@ import anyio
 
 from dropmill.control.watchful import Chronicle
 from dropmill.errors import Conflict, NotFound
+from dropmill.fetch.dropfile import Tail
+from dropmill.fetch.results import Results
 from dropmill.files.lane import Lane
 from dropmill.maintenance.pulse import Pulse
 from dropmill.maintenance.surroundings import Surroundings
@@ -60,6 +62,19 @@ class Configuration(Protocol):
         """Load and check it; on return it is being applied. Raises ``Refused`` and ``Conflict``."""
 
 
+class Downloads(Protocol):
+    """The stage that downloads."""
+
+    def wake(self) -> None: ...
+
+    def cancel(self, job_id: int) -> None: ...
+
+    async def give_back(self, inbox: str | None) -> None: ...
+
+    def progress(self) -> Sequence[Mapping[str, Any]]:
+        """What is under way: ``{job, url, bytes, total, bytes_per_second}``."""
+
+
 class Workers(Protocol):
     def stats(self) -> PoolStats: ...
 
@@ -79,6 +94,9 @@ class Live:
     lanes: Mapping[bytes, Lane]
     pool: Workers
     claimer: Claimer
+    fetcher: Downloads
+    tails: Mapping[str, Tail]
+    results: Mapping[str, Results]
     enqueuer: Enqueuer
     engine: JobEngine
     chronicle: Chronicle

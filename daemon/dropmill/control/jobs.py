@@ -59,6 +59,7 @@ async def cancel(house: House, job_id: int) -> Json:
         raise Conflict(f"job {job_id} has ended already: {after.row['state']}", hint=hint)
     if house.live is not None:
         house.live.claimer.cancel(before.row["id"])
+        house.live.fetcher.cancel(before.row["id"])
         house.live.claimer.wake()
     return await one(house, job_id)
 

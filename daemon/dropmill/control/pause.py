@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dropmill.control.house import House
+from dropmill.model.inbox import URLS_SUFFIX
 from dropmill.observe.facts import Paused, Resumed
 from dropmill.ports import ALL_INBOXES
 from dropmill.store import queue
@@ -21,7 +22,9 @@ async def pause(house: House, inbox: str | None) -> Json:
     name = ALL_INBOXES if inbox is None else house.inbox(inbox).name
     if house.live is not None:
         await house.live.engine.pause(name)
-        await house.live.claimer.give_back(inbox)
+        for one in (None,) if inbox is None else (inbox, inbox + URLS_SUFFIX):
+            await house.live.claimer.give_back(one)
+            await house.live.fetcher.give_back(one)
     else:
         now_ms = house.clock.now_ms()
         await house.catalog.write(lambda session: queue.pause(session, name, now_ms))
@@ -39,4 +42,5 @@ async def resume(house: House, inbox: str | None) -> Json:
         house.emit(Resumed(name))
     if house.live is not None:
         house.live.claimer.wake()
+        house.live.fetcher.wake()
     return {"paused": sorted(await paused(house))}

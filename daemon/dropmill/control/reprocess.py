@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 async def reprocess(house: House, target: str | bytes) -> Json:
     text = os.fsdecode(target) if isinstance(target, bytes) else target
-    if any(inbox.name == text for inbox in house.settings.inboxes):
+    if any(inbox.name == text for inbox in house.settings.every_inbox):
         return await _inbox(house, text)
     job_id = await _meant(house, target)
     return {"queued": [await _again(house, job_id)], "skipped": []}
@@ -55,6 +55,8 @@ async def _again(house: House, job_id: int) -> int:
     publisher = row
     if row["outcome"] in {"unchanged", "moved"}:
         publisher = await _publisher(house, row) or row
+    if place is None and row["url"] is not None:
+        return await _fetch_again(house, publisher)
     if place is None:
         raise Conflict(
             f"the original of job {job_id} is no longer there: {_gone(row)}",
@@ -96,6 +98,19 @@ async def _enqueue(house: House, row: Row, publisher: Row, root: bytes, rel: byt
     house.emit(Enqueued(job_id, job.inbox, job.rel, job.found_by, now.size_bytes))
     if house.live is not None:
         house.live.claimer.wake()
+    return job_id
+
+
+async def _fetch_again(house: House, publisher: Row) -> int:
+    """The original of a URL is at the URL."""
+    house.inbox(publisher["inbox"])
+    now_ms = house.clock.now_ms()
+    job_id = await house.catalog.write(lambda session: requests.refetch(session, publisher, now_ms))
+    if job_id is None:
+        raise Conflict(f"a job for {publisher['url']} is in the queue already", hint="wait for it to end", retryable=True)
+    house.emit(Enqueued(job_id, publisher["inbox"], publisher["rel"], FoundBy.MANUAL, 0))
+    if house.live is not None:
+        house.live.fetcher.wake()
     return job_id
 
 

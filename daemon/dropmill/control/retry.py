@@ -50,6 +50,8 @@ async def retry(house: House, job_id: int) -> Json:
             else "",
         )
     settings = house.inbox(row["inbox"])
+    if row["url"] is not None:
+        return await _fetch_again(house, job_id)
     root = os.fsencode(os.path.abspath(settings.path))
     way = None
     if row["disposal_state"] == "done" and row["disposal_result"] == "moved" and row["target_path"] is not None:
@@ -67,6 +69,17 @@ async def retry(house: House, job_id: int) -> Json:
         await house.blocking(row["inbox"], remove_reason, target, job_id)
     if house.live is not None:
         house.live.claimer.wake()
+    return await jobs.one(house, job_id)
+
+
+async def _fetch_again(house: House, job_id: int) -> Json:
+    """A URL is asked for anew, whatever became of what came last time."""
+    if not await house.catalog.write(lambda session: requests.fetch_again(session, job_id, house.clock.now_ms())):
+        raise Conflict(
+            f"the URL of job {job_id} is in the queue already", hint=f"nothing is to be done: dropmill why {job_id}"
+        )
+    if house.live is not None:
+        house.live.fetcher.wake()
     return await jobs.one(house, job_id)
 
 

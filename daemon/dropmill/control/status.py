@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dropmill import __version__
-from dropmill.control import describe, health
+from dropmill.control import describe, health, urls
 from dropmill.control.house import House, Live
 from dropmill.model.file import shown
 from dropmill.ports import ALL_INBOXES
@@ -16,14 +16,16 @@ from dropmill.settings import effective_processes
 from dropmill.store import owed, queue, views
 from dropmill.store.catalog import catalog_path, file_bytes
 from dropmill.store.connection import Session
+from dropmill.store.urls import Urls
+from dropmill.store.urls import urls as url_numbers
 
 Json = dict[str, Any]
 
 
 async def status(house: House) -> Json:
-    counts, debts, paused = await house.catalog.read(_numbers)
     live = house.live
     now_ms = house.clock.now_ms()
+    counts, debts, paused, fetching = await house.catalog.read(lambda session: _numbers(session, now_ms))
     oldest = counts.oldest_available_ms
     return {
         "state": state_of(live),
@@ -33,7 +35,9 @@ async def status(house: House) -> Json:
         "uptime_seconds": round(house.clock.monotonic() - live.started_at, 3) if live else 0.0,
         "configuration": _configuration(live),
         "paused": ALL_INBOXES in paused,
-        "inboxes": [_inbox(house, item, counts, paused) for item in house.settings.inboxes],
+        "inboxes": [_inbox(house, item, counts, paused, fetching) for item in house.settings.inboxes],
+        "dropfiles": urls.dropfiles(house, counts, fetching, paused),
+        "downloads": urls.downloads(house, fetching, now_ms),
         "queue": {
             "scheduled": counts.all("scheduled"),
             "available": counts.all("available"),
@@ -77,11 +81,11 @@ def _configuration(live: Live | None) -> Json | None:
     }
 
 
-def _numbers(session: Session) -> tuple[views.Counts, owed.Owed, set[str]]:
-    return views.counts(session), owed.counts(session), queue.paused(session)
+def _numbers(session: Session, now_ms: int) -> tuple[views.Counts, owed.Owed, set[str], Urls]:
+    return views.counts(session), owed.counts(session), queue.paused(session), url_numbers(session, now_ms)
 
 
-def _inbox(house: House, item: InboxSettings, counts: views.Counts, paused: set[str]) -> Json:
+def _inbox(house: House, item: InboxSettings, counts: views.Counts, paused: set[str], fetching: Urls) -> Json:
     counter: Mapping[str, int] = counts.by_inbox.get(item.name, {})
     live = house.live
     told: Json = {
@@ -97,6 +101,7 @@ def _inbox(house: House, item: InboxSettings, counts: views.Counts, paused: set[
         "discarded": counter.get("discarded", 0),
         "completed": counter.get("completed", 0),
         "last_scan": None,
+        "urls": urls.of_inbox(item.name, counts, fetching),
     }
     if live is not None and item.name in live.watches:
         watch = live.watches[item.name]

@@ -42,6 +42,9 @@ _Entry = tuple[int | None, str]
 def _arrival(row: Row) -> Iterator[_Entry]:
     if row["reprocess_of"] is not None:
         yield row["enqueued_at_ms"], f"asked for by hand: job {row['reprocess_of']} is processed again"
+    elif row["url"] is not None:
+        yield row["enqueued_at_ms"], f"asked for by {row['asked_by'] or 'dropmill add'}"
+        yield from _download(row)
     else:
         yield row["found_at_ms"], _FOUND.get(FoundBy(row["found_by"]), "found")
         yield (
@@ -50,6 +53,19 @@ def _arrival(row: Row) -> Iterator[_Entry]:
         )
     label = f", label {shown(row['label'])}" if row["label"] else ""
     yield row["enqueued_at_ms"], f"queued as job {row['id']} of inbox {row['inbox']}, priority {row['priority']}{label}"
+
+
+def _download(row: Row) -> Iterator[_Entry]:
+    told = describe.download(row)
+    if told is None or told["fetched_at"] is None:
+        return
+    hops = f", by way of {counted(len(told['redirects']), 'redirect')}" if told["redirects"] else ""
+    size = counted(row["fetched_bytes"], "byte")
+    yield (
+        row["fetched_at_ms"],
+        f"downloaded from {shown(told['final_url'] or row['url'])}{hops} at {told['address']}: "
+        f"status {told['status']}, {size}",
+    )
 
 
 def _attempts(life: Life) -> Iterator[_Entry]:
@@ -77,13 +93,22 @@ def _end(life: Life, held: str) -> Iterator[_Entry]:
         case "available" if life.paused:
             yield None, f"waits: inbox {row['inbox']} is paused; dropmill resume {row['inbox']}"
         case "available":
-            yield None, "waits in the queue for a free worker"
+            yield None, _waits(row)
         case "discarded":
             yield at_ms, f"discarded: {because(row)}"
         case "cancelled":
             yield at_ms, "cancelled by hand"
         case "completed":
             yield at_ms, _outcome(life)
+
+
+def _waits(row: Row) -> str:
+    if row["url"] is None or row["phase"] == "process":
+        return "waits in the queue for a free worker"
+    rest = row["host_ready_at_ms"]
+    if rest:
+        return f"waits to be downloaded; {row['host']} is left in peace until {iso(rest)}: {row['host_detail']}"
+    return "waits to be downloaded"
 
 
 def because(row: Row) -> str:
@@ -103,9 +128,9 @@ def _outcome(life: Life) -> str:
         case "duplicate":
             same = "the same bytes" if row["duplicate_tier"] == "bytes" else "the same picture under other metadata"
             anchor = life.job.own[0] if life.job.own else None
-            if anchor is None or anchor["source_root"] is None:
+            source = describe.anchor_source(anchor) if anchor is not None else None
+            if anchor is None or source is None:
                 return f"duplicate: {same} had been published before"
-            source = joined(anchor["source_root"], anchor["source_rel"])
             return f"duplicate: {same} as {source} (job {anchor['job_id']}), so no renditions were made"
         case "unchanged":
             return "unchanged: this path was published with these very bytes before"
@@ -170,8 +195,9 @@ def verdict(life: Life, held: str = "") -> str:
     match row["state"]:
         case "completed":
             anchor = life.job.own[0] if row["outcome"] == "duplicate" and life.job.own else None
-            if anchor is not None and anchor["source_root"] is not None:
-                return f"duplicate of {joined(anchor['source_root'], anchor['source_rel'])}"
+            source = describe.anchor_source(anchor) if anchor is not None else None
+            if source is not None:
+                return f"duplicate of {source}"
             return f"{row['outcome']}{_unfinished(life)}"
         case "discarded":
             return f"discarded: {row['reason']}"

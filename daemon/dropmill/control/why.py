@@ -7,19 +7,22 @@ import re
 from typing import Any, Final
 
 from dropmill.control import describe, elsewhere, places
+from dropmill.control.explain_url import explain_url
 from dropmill.control.house import House
 from dropmill.control.places import Place, Seen
 from dropmill.control.story import story, verdict
 from dropmill.errors import Conflict, NotFound
 from dropmill.model.file import shown
 from dropmill.model.names import split_extension
+from dropmill.model.url import UrlRefused, parse_url, redact
 from dropmill.model.settling import DELAYED, WAITS_FOR_DONE_FILE, Waiting
 from dropmill.settings import Inbox as InboxSettings
-from dropmill.store import views
+from dropmill.store import downloads, views
 from dropmill.store.connection import Row
 
 Json = dict[str, Any]
 _SHORTEST: Final = 8
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _HEXADECIMAL: Final = re.compile(rf"[0-9a-f]{{{_SHORTEST},64}}")
 # After every time of the story: what is still to come.
 _LAST: Final = "~"
@@ -47,6 +50,8 @@ async def _why(house: House, text: str) -> Json:
         digest = await _digest(house, text.lower())
         if digest is not None or len(text) == 64:
             return await _of_sha256(house, digest or text.lower())
+    if _URL.match(text):
+        return await _of_url(house, text)
     path = os.fsencode(text)
     if b"\0" in path:
         raise NotFound("a path holds no NUL byte", hint="give the path as it is on disk")
@@ -110,6 +115,26 @@ async def of_job(house: House, job_id: int, target: str) -> Json:
         "now": await places.now(house, life.job),
         "jobs": [told],
     }
+
+
+async def _of_url(house: House, text: str) -> Json:
+    """A URL in any spelling: by its jobs, or else by what the network policy says of it."""
+    try:
+        url = parse_url(text)
+    except UrlRefused as error:
+        raise NotFound(f"{redact(text)} is no URL that could be asked for: {error.detail}", hint="correct it") from None
+    ids = await house.catalog.read(lambda session: downloads.jobs_of_url(session, url.canonical))
+    verdict_now = await explain_url(house.settings.net, house.clock, url)
+    if not ids:
+        hint = f"nothing asked for it yet; to fetch it: dropmill add {url.canonical}"
+        entries = [elsewhere.line(hint), elsewhere.line(verdict_now)]
+        return {"target": url.canonical, "verdict": "never asked for", "story": entries, "now": {}, "jobs": []}
+    told = await of_job(house, ids[-1], url.canonical)
+    found = await house.catalog.read(lambda session: views.told(session, ids[-MOST_VERSIONS:]))
+    told["jobs"] = [describe.job(one) for one in found]
+    if told["jobs"][0]["state"] != "completed":
+        told["story"].append(elsewhere.line(verdict_now))
+    return told
 
 
 async def _of_sha256(house: House, sha256: str) -> Json:

@@ -8,7 +8,7 @@ from typing import Final
 
 import anyio
 
-from dropmill.model.inbox import Inbox
+from dropmill.model.inbox import URLS_SUFFIX, Inbox
 from dropmill.observe.facts import Emit, StateTrouble
 from dropmill.pipeline.dispose import Disposer
 from dropmill.pipeline.notify import Notifier
@@ -79,6 +79,10 @@ def drains_of(
         steps = [partial(publisher.drain, output_id), partial(notifier.drain, leaning)]
         drains.append(Drain(leaning, [path], steps, clock, emit))
     for name, inbox in inboxes.items():
+        if name.endswith(URLS_SUFFIX):
+            continue
+        # What was added to an inbox by URL leaves the same disks.
+        names = [name, *([name + URLS_SUFFIX] if name + URLS_SUFFIX in inboxes else [])]
         folders = [root.path for root in (inbox.root, inbox.archive, inbox.duplicates, inbox.quarantine) if root]
-        drains.append(Drain(frozenset({name}), folders, [partial(disposer.drain, name)], clock, emit))
+        drains.append(Drain(frozenset(names), folders, [partial(disposer.drain, names)], clock, emit))
     return drains

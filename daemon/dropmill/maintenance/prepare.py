@@ -14,7 +14,7 @@ from dropmill.files.standing import disk_is_away, standing
 from dropmill.model.inbox import Inbox, Root
 from dropmill.observe.facts import Emit, OutputChanged
 from dropmill.settings import Inbox as InboxSettings
-from dropmill.settings import Settings, resolved
+from dropmill.settings import Settings, UrlInbox, resolved
 from dropmill.store import boot as boots
 from dropmill.store.catalog import Catalog
 from dropmill.store.connection import Session
@@ -23,12 +23,17 @@ ANSWER_SECONDS: Final = 5.0
 
 
 def lanes_of(settings: Settings) -> dict[bytes, Lane]:
-    """One lane per inbox and per output, by path."""
+    """One lane per inbox and per output, by path; all downloads, which stand on one local disk, share one."""
     lanes: dict[bytes, Lane] = {}
-    for inbox in settings.inboxes:
+    downloads: Lane | None = None
+    for inbox in settings.every_inbox:
         for folder in (inbox.path, inbox.output):
             path = os.fsencode(os.path.abspath(folder))
-            if path not in lanes:
+            if path in lanes:
+                continue
+            if isinstance(inbox, UrlInbox) and folder == inbox.path:
+                lanes[path] = downloads = downloads or Lane("lane-downloads")
+            else:
                 lanes[path] = Lane(f"lane-{inbox.name}")
     return lanes
 
@@ -110,6 +115,9 @@ def _take_inbox(
     item: InboxSettings, lock: roots.InboxLock, targets: Mapping[str, str], dir_mode: int
 ) -> dict[str, str]:
     """Blocking. ``targets``: folders for originals and what they were; returns what they are to be held to."""
+    if isinstance(item, UrlInbox):
+        _make_folder(os.path.dirname(item.path), 0o700)
+        _make_folder(item.path, 0o700)
     if not os.path.isdir(item.path):
         raise ConfigurationError(
             f"{item.path}: the inbox {item.name!r} does not exist", hint=f"create it: mkdir -p {item.path}"

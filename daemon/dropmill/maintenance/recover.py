@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import anyio
 
 from dropmill.errors import DropmillError
+from dropmill.files import downloads
 from dropmill.files.copying import sweep_added
 from dropmill.files.lane import Lane
 from dropmill.files.private import put_back
@@ -17,13 +19,12 @@ from dropmill.files.scan import Leftover
 from dropmill.maintenance.drain import Drain
 from dropmill.model.inbox import Inbox
 from dropmill.model.job import Job
-from dropmill.model.publication import Disposition
 from dropmill.observe.facts import Emit, Interrupted, Recovered
 from dropmill.ports import Clock
 from dropmill.store import owed, queries, queue
 from dropmill.store.catalog import Catalog
 from dropmill.store.connection import Session
-from dropmill.store.decisions import owe_disposal
+from dropmill.store.decisions import owe_rejection
 
 # Readiness waits that long for what an earlier run left owed; what takes longer goes on beside the new work.
 PATIENCE_SECONDS: Final = 10.0
@@ -69,7 +70,7 @@ class Recovery:
         owed.keep_unreplaced(session, job.id, self.clock.now_ms())
         inbox = self.inboxes.get(job.inbox)
         if inbox is not None:
-            owe_disposal(session, job, inbox, Disposition.QUARANTINE, inbox.quarantine, None, None, detail)
+            owe_rejection(session, job, inbox, detail)
 
     async def run(self, rescued: int) -> None:
         """Once each owed row of an output was tried, remove staged files there that nobody owes; outputs side by side.
@@ -125,11 +126,29 @@ class Recovery:
         return {name for name, other in self.inboxes.items() if other.output.id == inbox.output.id}
 
     async def _inbox(self, inbox: Inbox) -> None:
+        if inbox.urls:
+            await self._downloads(inbox)
+            return
         before_ns = (self.clock.now_ms() - FORGOTTEN_MS) * 1_000_000
         try:
             await self.lanes[inbox.root.path].call(sweep_added, inbox.root.path, before_ns)
         except OSError:
             return  # An inbox that cannot be read now is told of by its watch.
+
+    async def _downloads(self, inbox: Inbox) -> None:
+        """Downloads, whole or in part, whose job has ended and owes them nothing."""
+        lane, root = self.lanes[inbox.root.path], inbox.root
+        try:
+            found = await lane.call(downloads.stored, root.path)
+            idle = [one.name for one in found if not await self.catalog.read(partial(_needed, one))]
+            await lane.call(downloads.remove, root.path, idle)
+        except (OSError, DropmillError):
+            return  # They wait for another start: they harm nobody.
+
+
+def _needed(one: downloads.Stored, session: Session) -> bool:
+    owes = queries.owes_disposal(session, one.job_id)
+    return owes if one.leaving else owes or queries.is_active(session, one.job_id)
 
 
 def _sweep_recorded(output: bytes, identity: str, staged: set[str]) -> int | None:

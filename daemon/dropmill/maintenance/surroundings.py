@@ -16,7 +16,7 @@ import anyio
 from dropmill.errors import DropmillError
 from dropmill.files.lane import Lane
 from dropmill.files.room import Room, answers, room_of, room_of_output, room_of_target
-from dropmill.model.inbox import Inbox, Root
+from dropmill.model.inbox import URLS_SUFFIX, Inbox, Root
 from dropmill.model.outcome import Reason
 from dropmill.observe.facts import Completed, Emit, Fact, Held, Rescheduled, StateTrouble, Unheld
 from dropmill.ports import ALL_INBOXES, Clock
@@ -151,6 +151,7 @@ class Surroundings:
                         folder.doubt = None
 
     def _outputs(self, inbox: str) -> list[Folder]:
+        inbox = inbox.removesuffix(URLS_SUFFIX)
         paths = {folder.path for folder in self.folders if folder.word == "output" and folder.inbox == inbox}
         return [folder for folder in self.folders if folder.word == "output" and folder.path in paths]
 
@@ -293,7 +294,10 @@ def _folders(inboxes: Mapping[str, Inbox], lanes: Mapping[bytes, Lane]) -> list[
         found.append(Folder(word, inbox, path, look, essential, lane, lanes.get(path)))
 
     for name, inbox in inboxes.items():
-        add("inbox", name, inbox.root.path, _bound(answers, inbox.root.path), essential=True)
+        if name.endswith(URLS_SUFFIX):
+            continue  # Its folders are those of the inbox, and of the state directory.
+        if not inbox.urls:
+            add("inbox", name, inbox.root.path, _bound(answers, inbox.root.path), essential=True)
         add("output", name, inbox.output.path, _bound_output(inbox), essential=True)
         goes_there = {"archive": inbox.on_success == "archive", "duplicates": False, "quarantine": False}
         words: tuple[Word, ...] = ("archive", "duplicates", "quarantine")

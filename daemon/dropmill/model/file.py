@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,10 @@ class Signature:
     def same_bytes_expected(self, other: Signature) -> bool:
         """Compare what our own ``link`` and ``rename`` leave alone: (ino, size, mtime), not ctime (PROTOCOL 11)."""
         return (self.ino, self.size_bytes, self.mtime_ns) == (other.ino, other.size_bytes, other.mtime_ns)
+
+
+NO_SIGNATURE: Final = Signature(0, 0, 0, 0, 0)
+"""Of what is still to be downloaded."""
 
 
 def _in_64_bits(nanoseconds: int) -> int:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from dropmill.model.image import Limits, Recipe
+
+# What is added to an inbox's name for the inbox of the URLs that are added to it.
+URLS_SUFFIX: Final = ".urls"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class Inbox:
     mode: int
     dir_mode: int
     gid: int
+    urls: bool = False
+    """Its pictures are downloads: the root is a private folder, and a path in it stands for a URL."""
 
     @property
     def takes_unsupported(self) -> bool:

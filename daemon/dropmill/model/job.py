@@ -24,6 +24,7 @@ class Event(StrEnum):
     ENQUEUED = "enqueued"
     DUE = "due"
     CLAIMED = "claimed"
+    FETCHED = "fetched"
     DECIDED = "decided"
     REJECTED = "rejected"
     RETRIED_LATER = "retried later"
@@ -32,6 +33,7 @@ class Event(StrEnum):
     RETRIED = "retried by a person"
     ANCHOR_FAILED = "anchor failed"
     RENDITION_LOST = "rendition lost"
+    HOST_GIVEN_UP = "host given up"
 
 
 ACTIVE: Final = frozenset({JobState.SCHEDULED, JobState.AVAILABLE, JobState.EXECUTING})
@@ -44,6 +46,9 @@ TRANSITIONS: Final[dict[tuple[JobState | None, Event], JobState]] = {
     (JobState.SCHEDULED, Event.CANCELLED): JobState.CANCELLED,
     (JobState.AVAILABLE, Event.CLAIMED): JobState.EXECUTING,
     (JobState.AVAILABLE, Event.CANCELLED): JobState.CANCELLED,
+    (JobState.AVAILABLE, Event.HOST_GIVEN_UP): JobState.DISCARDED,
+    (JobState.SCHEDULED, Event.HOST_GIVEN_UP): JobState.DISCARDED,
+    (JobState.EXECUTING, Event.FETCHED): JobState.AVAILABLE,
     (JobState.EXECUTING, Event.DECIDED): JobState.COMPLETED,
     (JobState.EXECUTING, Event.REJECTED): JobState.DISCARDED,
     (JobState.EXECUTING, Event.RETRIED_LATER): JobState.SCHEDULED,

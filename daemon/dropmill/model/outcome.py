@@ -38,6 +38,42 @@ class Reason(StrEnum):
     OUTPUT_UNAVAILABLE = "output-unavailable"
     PUBLISH_FAILED = "publish-failed"
     UNEXPECTED = "unexpected"
+    # Lines of a drop-file, and URLs that are refused before anything is sent.
+    BAD_LINE = "bad-line"
+    BAD_URL = "bad-url"
+    BLOCKED_SCHEME = "blocked-scheme"
+    BLOCKED_HOST = "blocked-host"
+    BLOCKED_PORT = "blocked-port"
+    BLOCKED_ADDRESS = "blocked-address"
+    ROBOTS_DISALLOWED = "robots-disallowed"
+    NO_AI = "no-ai"
+    # Downloads that failed.
+    DNS_FAILURE = "dns-failure"
+    CONNECT_FAILED = "connect-failed"
+    CONNECTION_LOST = "connection-lost"
+    TLS_FAILURE = "tls-failure"
+    PROTOCOL_ERROR = "protocol-error"
+    DOWNLOAD_TIMEOUT = "download-timeout"
+    TOO_SLOW = "too-slow"
+    TOO_MANY_REDIRECTS = "too-many-redirects"
+    UNSUPPORTED_ENCODING = "unsupported-encoding"
+    HOST_UNAVAILABLE = "host-unavailable"
+    SIZE_MISMATCH = "size-mismatch"
+    TYPE_MISMATCH = "type-mismatch"
+    DIGEST_MISMATCH = "digest-mismatch"
+    HTTP_400 = "http-400"
+    HTTP_401 = "http-401"
+    HTTP_403 = "http-403"
+    HTTP_404 = "http-404"
+    HTTP_408 = "http-408"
+    HTTP_410 = "http-410"
+    HTTP_429 = "http-429"
+    HTTP_451 = "http-451"
+    HTTP_500 = "http-500"
+    HTTP_502 = "http-502"
+    HTTP_503 = "http-503"
+    HTTP_504 = "http-504"
+    HTTP_ERROR = "http-error"
     # Ignored: not ours, left in place, never a job.
     JUNK_NAME = "junk-name"
     COMPANION = "companion"
@@ -107,6 +143,98 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         retryable=True,
     ),
     Reason.UNEXPECTED: Explanation("a defect in dropmill", "report it with the log line", retryable=True),
+    Reason.BAD_LINE: Explanation(
+        "a line of a drop-file that is no URL with fields", "correct it: URL, then tab-separated key=value fields"
+    ),
+    Reason.BAD_URL: Explanation("no URL that could be asked for", "correct it and add it again"),
+    Reason.BLOCKED_SCHEME: Explanation(
+        "a URL, or the target of a redirect, that is neither http nor https", "put the file into an inbox instead"
+    ),
+    Reason.BLOCKED_HOST: Explanation(
+        "net.deny_hosts names the host, or net.allow_hosts does not", "change the list if the host is trusted"
+    ),
+    Reason.BLOCKED_PORT: Explanation(
+        "a port outside net.ports", "add the port to net.ports if a web server is meant to be there"
+    ),
+    Reason.BLOCKED_ADDRESS: Explanation(
+        "the host has an address that is not of the public internet (loopback, private, link-local, reserved, …)",
+        "name the network in net.allow_networks if it is meant to be reached; `dropmill why URL` tells the rule",
+    ),
+    Reason.ROBOTS_DISALLOWED: Explanation(
+        "the host's robots.txt disallows it", 'ask its owner, or set downloads.robots = "off" if you may'
+    ),
+    Reason.NO_AI: Explanation(
+        "the answer's X-Robots-Tag says noai, noimageai or noindex",
+        'ask its owner, or set downloads.robots_tag = "off" if you may',
+    ),
+    Reason.DNS_FAILURE: Explanation(
+        "the host's name has no address", "check its spelling, and the resolver of the machine", retryable=True
+    ),
+    Reason.CONNECT_FAILED: Explanation(
+        "no connection to the host", "check that it is up and can be reached from here", retryable=True
+    ),
+    Reason.CONNECTION_LOST: Explanation(
+        "the connection broke off", "nothing to do; it is taken up again", retryable=True
+    ),
+    Reason.TLS_FAILURE: Explanation(
+        "no secure connection: the certificate is not valid for the host, or the two sides found no common protocol",
+        "open the URL in a browser and look at its certificate",
+    ),
+    Reason.PROTOCOL_ERROR: Explanation(
+        "the host's answer is not HTTP, or its headers are too large", "open the URL in a browser", retryable=True
+    ),
+    Reason.DOWNLOAD_TIMEOUT: Explanation(
+        "the host did not answer in time, or the download took longer than downloads.timeout_seconds",
+        "raise downloads.timeout_seconds if the file is large and wanted",
+        retryable=True,
+    ),
+    Reason.TOO_SLOW: Explanation(
+        "less than downloads.min_bytes_per_second arrived",
+        "lower downloads.min_bytes_per_second if the host is known to be slow",
+        retryable=True,
+    ),
+    Reason.TOO_MANY_REDIRECTS: Explanation(
+        "the redirects run in a circle, or are more than downloads.max_redirects", "use the URL that they lead to"
+    ),
+    Reason.UNSUPPORTED_ENCODING: Explanation(
+        "the answer is compressed in a way that was not asked for", "ask the host's owner to send the plain file"
+    ),
+    Reason.HOST_UNAVAILABLE: Explanation(
+        "the host has been failing for downloads.give_up_seconds, and the URL was given up with it",
+        "once the host is back: `dropmill retry --all`",
+        retryable=True,
+    ),
+    Reason.SIZE_MISMATCH: Explanation(
+        "the file has another size than the line, or the answer's Content-Length, says", "check the line, or the host"
+    ),
+    Reason.TYPE_MISMATCH: Explanation(
+        "the file's content is of another format than the line says", "correct type= in the line"
+    ),
+    Reason.DIGEST_MISMATCH: Explanation(
+        "the file has another SHA-256 than the line, or the answer's digest, says",
+        "the file at the URL is not the one that was meant",
+    ),
+    Reason.HTTP_400: Explanation("the host calls the request wrong (400)", "check the URL"),
+    Reason.HTTP_401: Explanation("the host asks for a login (401)", "put user and password into downloads.netrc"),
+    Reason.HTTP_403: Explanation(
+        "the host refuses the file (403)", "check whether it needs a login or a header (downloads.headers)"
+    ),
+    Reason.HTTP_404: Explanation("there is no such file at the host (404)", "check the URL"),
+    Reason.HTTP_408: Explanation("the host waited too long for the request (408)", "nothing to do", retryable=True),
+    Reason.HTTP_410: Explanation("the file was taken away for good (410)", "take the URL out of the list"),
+    Reason.HTTP_429: Explanation(
+        "the host asks for fewer requests (429)",
+        "lower downloads.per_host or set downloads.requests_per_second_per_host",
+        retryable=True,
+    ),
+    Reason.HTTP_451: Explanation("the host may not give the file for legal reasons (451)", "take the URL out"),
+    Reason.HTTP_500: Explanation("the host failed (500)", "try again later", retryable=True),
+    Reason.HTTP_502: Explanation("the host's gateway failed (502)", "try again later", retryable=True),
+    Reason.HTTP_503: Explanation("the host is overloaded or down (503)", "try again later", retryable=True),
+    Reason.HTTP_504: Explanation("the host's gateway got no answer (504)", "try again later", retryable=True),
+    Reason.HTTP_ERROR: Explanation(
+        "the host answered with another status than 200; the detail tells which", "open the URL in a browser"
+    ),
     Reason.JUNK_NAME: Explanation(
         "a dotfile, a partial upload or a system file by its name", "rename it if it is a picture"
     ),

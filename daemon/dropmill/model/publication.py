@@ -97,6 +97,8 @@ class Disposal:
     attempts: int
     reason: str
     detail: str
+    source: bytes = b""
+    """The job's path: ``rel``, or for a download its URL."""
 
 
 def suffixes(sha256: str, job_id: int) -> Iterator[str]:

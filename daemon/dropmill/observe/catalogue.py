@@ -39,6 +39,19 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("dropmill_inbox_paused", "gauge", ("inbox",), "1 if no jobs of the inbox are started, by a person's wish."),
     Metric("dropmill_inbox_watch_mode", "gauge", ("inbox", "mode"), "1 for the way in which the inbox is watched."),
     Metric("dropmill_settling_files", "gauge", ("inbox",), "Files that were seen and are not known to be complete."),
+    # Drop-files.
+    Metric("dropmill_lines_total", "counter", ("inbox", "outcome"), "Lines of drop-files: new, known or refused."),
+    Metric("dropmill_results_total", "counter", ("inbox",), "Lines whose result was written beside the drop-file."),
+    # Downloads.
+    Metric("dropmill_downloads_total", "counter", ("inbox", "outcome"), "Attempts to download a URL, by their end."),
+    Metric("dropmill_download_bytes_total", "counter", ("inbox",), "Bytes that downloads received."),
+    Metric("dropmill_download_seconds", "histogram", ("inbox",), "How long one attempt took.", _JOB_SECONDS),
+    Metric("dropmill_downloads_running", "gauge", (), "Downloads that are under way."),
+    Metric("dropmill_downloads_waiting", "gauge", ("state",), "URLs that are to be downloaded, at once or later."),
+    Metric("dropmill_hosts_resting", "gauge", (), "Hosts that are left alone for a while although URLs wait for them."),
+    Metric("dropmill_dropfile_behind_bytes", "gauge", ("inbox",), "What of a drop-file is not read yet."),
+    Metric("dropmill_host_rests_total", "counter", ("cause",), "Times that a host was left alone for a while."),
+    Metric("dropmill_hosts_given_up_total", "counter", (), "Hosts that failed for so long that their URLs were dropped."),
     # The queue.
     Metric("dropmill_queue_jobs", "gauge", ("inbox", "state"), "Jobs that are not finished."),
     Metric("dropmill_queue_oldest_seconds", "gauge", (), "Age of the oldest job that could be started; 0 for none."),

@@ -16,7 +16,7 @@ from typing import Final
 from dropmill.observe.facts import Emit, StageTimed
 from dropmill.ports import Clock
 
-STAGES: Final = ("settle", "enqueue", "claim", "process", "commit", "publish", "dispose", "notify")
+STAGES: Final = ("settle", "enqueue", "claim", "fetch", "process", "commit", "publish", "dispose", "notify")
 _FORMAT: Final = struct.Struct(f"<8s{len(STAGES)}I")
 _MAGIC: Final = b"dmflight"
 

@@ -16,7 +16,7 @@ from dropmill.observe.facts import Fact
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 WATCH_MODES: Final = ("starting", "events", "poll")
 _OWED_KINDS: Final = frozenset({"publication", "disposal", "receipt"})
-_STATE_STAGES: Final = frozenset({"enqueue", "claim", "commit", "publish", "prune", "clock", "catalog"})
+_STATE_STAGES: Final = frozenset({"enqueue", "claim", "fetch", "commit", "publish", "prune", "clock", "catalog"})
 OTHER: Final = "other"
 
 
@@ -33,6 +33,11 @@ class Gauges:
     watch_modes: Mapping[str, str] = field(default_factory=dict)
     workers: Mapping[str, int] = field(default_factory=dict)
     owed: Mapping[str, int] = field(default_factory=dict)
+    downloads_running: int = 0
+    downloads_waiting: Mapping[str, int] = field(default_factory=dict)
+    """URLs that are not fetched yet, by state."""
+    hosts_resting: int = 0
+    dropfile_behind_bytes: Mapping[str, int] = field(default_factory=dict)
     catalog_bytes: int = 0
     catalog_wal_bytes: int = 0
 
@@ -54,6 +59,12 @@ class Metrics:
             facts.Discarded: lambda fact: self._count("jobs_discarded", inbox=fact.inbox, reason=fact.reason.value),
             facts.Rescheduled: lambda fact: self._count("job_retries", inbox=fact.inbox, reason=fact.reason.value),
             facts.Interrupted: self._interrupted,
+            facts.LinesTaken: self._lines_taken,
+            facts.ResultsTold: lambda fact: self._count("results", fact.lines, inbox=fact.dropfile),
+            facts.Downloaded: self._downloaded,
+            facts.DownloadFailed: self._download_failed,
+            facts.HostResting: lambda fact: self._count("host_rests", cause="failing" if fact.failing else "asked"),
+            facts.HostGivenUp: lambda _fact: self._count("hosts_given_up"),
             facts.WorkerDied: lambda fact: self._count("workers_lost", reason=fact.reason.value),
             facts.RenditionVisible: self._rendition_visible,
             facts.OriginalDisposed: lambda fact: self._count(
@@ -107,6 +118,22 @@ class Metrics:
         if fact.discarded:
             self._count("jobs_discarded", inbox=fact.inbox, reason="interrupted")
 
+    def _lines_taken(self, fact: facts.LinesTaken) -> None:
+        known = fact.lines - fact.fresh - fact.refused
+        for outcome, lines in (("new", fact.fresh), ("known", known), ("refused", fact.refused)):
+            self._count("lines", lines, inbox=fact.dropfile, outcome=outcome)
+
+    def _downloaded(self, fact: facts.Downloaded) -> None:
+        self._download(fact, "not-modified" if fact.not_modified else "fetched")
+
+    def _download_failed(self, fact: facts.DownloadFailed) -> None:
+        self._download(fact, fact.reason.value)
+
+    def _download(self, fact: facts.Downloaded | facts.DownloadFailed, outcome: str) -> None:
+        self._count("downloads", inbox=fact.inbox, outcome=outcome)
+        self._count("download_bytes", fact.received_bytes, inbox=fact.inbox)
+        self._observe("download_seconds", fact.seconds, inbox=fact.inbox)
+
     def _rendition_visible(self, fact: facts.RenditionVisible) -> None:
         self._count("renditions", inbox=fact.inbox)
         self._count("rendition_bytes", fact.size_bytes, inbox=fact.inbox)
@@ -120,6 +147,8 @@ class Metrics:
         modes = {(name, mode): mode == actual for name, actual in now.watch_modes.items() for mode in WATCH_MODES}
         self._metrics["dropmill_ready"].set(now.ready)
         self._metrics["dropmill_queue_oldest_seconds"].set(now.oldest_seconds)
+        self._metrics["dropmill_downloads_running"].set(now.downloads_running)
+        self._metrics["dropmill_hosts_resting"].set(now.hosts_resting)
         self._metrics["dropmill_catalog_bytes"].set(now.catalog_bytes)
         self._metrics["dropmill_catalog_wal_bytes"].set(now.catalog_wal_bytes)
         for name, values in (
@@ -130,6 +159,8 @@ class Metrics:
             ("inbox_watch_mode", modes),
             ("workers", now.workers),
             ("owed", now.owed),
+            ("downloads_waiting", now.downloads_waiting),
+            ("dropfile_behind_bytes", now.dropfile_behind_bytes),
         ):
             gauge = self._metrics[f"dropmill_{name}"]
             gauge.clear()

@@ -45,7 +45,7 @@ class Wording:
 
     def _whole(self, inbox: str | None, name: bytes) -> bytes:
         root = self._roots.get(inbox) if inbox is not None else None
-        if root is None or name.startswith(b"/"):
+        if root is None or name.startswith((b"/", b"http://", b"https://")):
             return name
         return root.rstrip(b"/") + b"/" + name if name else root
 
@@ -270,6 +270,67 @@ def _source_deleted(fact: facts.SourceDeleted) -> Line:
     return Line("info", "renditions removed: the original was deleted", {"inbox": fact.inbox, "path": fact.path})
 
 
+# Downloads.
+
+
+@_words(facts.FetchStarted)
+def _fetch_started(fact: facts.FetchStarted) -> Line:
+    fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path, "attempt": fact.attempt}
+    return Line("debug", "downloading", fields)
+
+
+@_words(facts.Downloaded)
+def _downloaded(fact: facts.Downloaded) -> Line:
+    fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path, "status": fact.status}
+    seconds = round(fact.seconds, 3)
+    if fact.not_modified:
+        return Line("info", "not modified at its host", {**fields, "seconds": seconds})
+    fields["size_bytes"] = fact.size_bytes
+    if fact.received_bytes < fact.size_bytes:
+        fields["received_bytes"] = fact.received_bytes
+    return Line("info", "downloaded", {**fields, "seconds": seconds})
+
+
+@_words(facts.DownloadFailed)
+def _download_failed(fact: facts.DownloadFailed) -> Line:
+    fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path}
+    fields |= {"reason": fact.reason.value, "detail": fact.detail, "received_bytes": fact.received_bytes}
+    return Line("debug", "a download failed", {**fields, "seconds": round(fact.seconds, 3)})
+
+
+# A rest that is no longer than this is told to those who look closely only: hosts that slow others down ask for many.
+_SHORT_REST_SECONDS: Final = 10.0
+
+
+@_words(facts.HostResting)
+def _host_resting(fact: facts.HostResting) -> Line:
+    fields: Fields = {"host": fact.origin, "seconds": round(fact.seconds, 3), "detail": shown(fact.detail)}
+    if fact.failing:
+        hint = "its URLs wait, those of others go on; it is tried again with one request then"
+        level: Level = "info" if fact.probes else "warning"
+        return Line(level, "a host fails and is left alone", {**fields, "hint": hint})
+    return Line("debug" if fact.seconds < _SHORT_REST_SECONDS else "info", "a host asks for rest", fields)
+
+
+@_words(facts.HostBack)
+def _host_back(fact: facts.HostBack) -> Line:
+    return Line("info", "a host answers again", {"host": fact.origin, "seconds": round(fact.seconds, 3)})
+
+
+@_words(facts.HostGivenUp)
+def _host_given_up(fact: facts.HostGivenUp) -> Line:
+    fields: Fields = {"host": fact.origin, "urls": fact.urls, "seconds": round(fact.seconds, 3)}
+    remedy = EXPLANATIONS[Reason.HOST_UNAVAILABLE].remedy
+    return Line("warning", "a host is given up", {**fields, "detail": shown(fact.detail), "remedy": remedy})
+
+
+@_words(facts.LeftResting)
+def _left_resting(fact: facts.LeftResting) -> Line:
+    fields: Fields = {"urls": fact.urls, "hosts": fact.hosts, "seconds": round(fact.seconds, 3)}
+    hint = "they stay in the queue: run again later; the first may be asked for after so many seconds"
+    return Line("warning", "some URLs wait for their hosts", {**fields, "hint": hint})
+
+
 # Workers.
 
 
@@ -283,6 +344,50 @@ def _worker_died(fact: facts.WorkerDied) -> Line:
 def _worker_said(fact: facts.WorkerSaid) -> Line:
     fields: Fields = {} if fact.job_id is None else {"job_id": fact.job_id}
     return Line("debug", "a worker said", {**fields, "pid": fact.pid, "text": shown(fact.text)})
+
+
+# Drop-files.
+
+
+@_words(facts.DropfileBegun)
+def _dropfile_begun(fact: facts.DropfileBegun) -> Line:
+    fields: Fields = {"inbox": fact.dropfile, "path": fact.path, "generation": fact.generation}
+    if not fact.rewritten:
+        return Line("info", "a drop-file is read from its start", fields)
+    if not fact.unread_bytes:
+        return Line("info", "the drop-file was rewritten; it is read from its start", fields)
+    remedy = "append lines, or put a new file in its place by renaming, but never truncate it"
+    fields |= {"unread_bytes": fact.unread_bytes, "remedy": remedy}
+    return Line("warning", "the drop-file was cut off before it was read to its end; it is read from its start", fields)
+
+
+@_words(facts.DropfileTrouble)
+def _dropfile_trouble(fact: facts.DropfileTrouble) -> Line:
+    fields: Fields = {"inbox": fact.dropfile, "path": fact.path, "detail": fact.detail, "remedy": fact.remedy}
+    return Line("error", "the drop-file has to wait", fields)
+
+
+@_words(facts.DropfileWell)
+def _dropfile_well(fact: facts.DropfileWell) -> Line:
+    return Line("info", "the drop-file goes on", {"inbox": fact.dropfile, "path": fact.path})
+
+
+@_words(facts.LinesTaken)
+def _lines_taken(fact: facts.LinesTaken) -> Line:
+    shared = fact.lines - fact.fresh - fact.refused
+    fields: Fields = {"inbox": fact.dropfile, "lines": fact.lines, "new": fact.fresh, "known": shared}
+    return Line("info" if shared else "debug", "lines taken", {**fields, "refused": fact.refused})
+
+
+@_words(facts.LineRefused)
+def _line_refused(fact: facts.LineRefused) -> Line:
+    fields: Fields = {"inbox": fact.dropfile, "line": fact.line, "url": shown(fact.url)}
+    return Line("warning", "a line was refused", fields | reason_fields(fact.reason, fact.detail))
+
+
+@_words(facts.ResultsTold)
+def _results_told(fact: facts.ResultsTold) -> Line:
+    return Line("debug", "results written", {"inbox": fact.dropfile, "lines": fact.lines})
 
 
 # Inboxes.

@@ -80,9 +80,9 @@ class Committer:
             case Dead():
                 await self._give_up(job, inbox, consequence)
             case _ if isinstance(consequence.result, Superseded):
-                if await self._engine.supersede(job):
+                if await self._engine.supersede(job) and not inbox.urls:
                     self._completed(job, Outcome.SUPERSEDED, started, None)
-                # Whatever stands there now has to settle and become a job of its own (PROTOCOL 3).
+                # Whatever stands there now has to settle and become a job of its own (PROTOCOL 3), or be fetched again.
                 self._hint(job.inbox, job.rel)
             case _:
                 try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import anyio
@@ -58,9 +58,9 @@ class Disposer:
         self._hint = hint
         self._reopened = reopened
 
-    async def drain(self, inbox: str) -> bool:
-        """Do what is due in an inbox once over; True if anything was done, so that more may be due."""
-        due = await self._catalog.read(lambda session: owed.due_disposals(session, [inbox], self._clock.now_ms()))
+    async def drain(self, inboxes: Collection[str]) -> bool:
+        """Do what is due in some inboxes once over; True if anything was done, so that more may be due."""
+        due = await self._catalog.read(lambda session: owed.due_disposals(session, inboxes, self._clock.now_ms()))
         # Side by side, so that the transactions of many share one sync; the lanes keep the file operations in order.
         async with anyio.create_task_group() as group:
             for disposal in due:
@@ -97,7 +97,7 @@ class Disposer:
                 break
             # A name of its own, recorded before it is used (PROTOCOL 12).
             suffix = (disposal.sha256 or f"{disposal.job_id:08d}")[:8] + (f"-{number}" if number > 1 else "")
-            name = await self._record_target(disposal, with_suffix(disposal.rel, suffix))
+            name = await self._record_target(disposal, with_suffix(disposal.target_name or disposal.rel, suffix))
         await self._conclude(disposal, result)
 
     async def _is_finished(self, disposal: Disposal) -> bool:
@@ -144,7 +144,7 @@ class Disposer:
         )
         target = disposal.target + b"/" + name if disposal.target is not None and name is not None else None
         self._emit(
-            OriginalDisposed(disposal.job_id, disposal.inbox, disposal.rel, disposal.disposition, result, target)
+            OriginalDisposed(disposal.job_id, disposal.inbox, disposal.source, disposal.disposition, result, target)
         )
 
     async def _later(self, disposal: Disposal, detail: str) -> None:
@@ -202,7 +202,7 @@ def reason_document(disposal: Disposal) -> bytes:
     document = {
         "job": disposal.job_id,
         "inbox": disposal.inbox,
-        "path": shown(disposal.rel),
+        "path": shown(disposal.source or disposal.rel),
         "reason": disposal.reason,
         "detail": disposal.detail,
         "cause": explanation.cause if explanation else "",

@@ -92,6 +92,7 @@ def receipt(told: receipts.Told) -> bytes:
         "inbox": told.inbox,
         "source": shown(told.rel),
         "label": told.label,
+        **({"download": told.download} if told.download is not None else {}),
         "sha256": told.sha256,
         **told.image,
         "renditions": [

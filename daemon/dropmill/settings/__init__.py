@@ -1,6 +1,7 @@
 """Configuration: defaults < preset < file < environment < options, checked whole, explained value by value."""
 
 from dropmill.settings.capacity import effective_processes, memory_room_bytes
+from dropmill.settings.downloads import Downloads
 from dropmill.settings.explain import Answers, schema, show, starter
 from dropmill.settings.findings import Finding, SettingsError, Wrong
 from dropmill.settings.inboxes import COMPANIONS, Inbox
@@ -20,6 +21,7 @@ from dropmill.settings.sections import (
 )
 from dropmill.settings.template import Template
 from dropmill.settings.top import Settings
+from dropmill.settings.url_inboxes import UrlInbox
 
 __all__ = [
     "COMPANIONS",
@@ -27,6 +29,7 @@ __all__ = [
     "PRESETS",
     "Answers",
     "Dedupe",
+    "Downloads",
     "Finding",
     "Http",
     "Inbox",
@@ -41,6 +44,7 @@ __all__ = [
     "TcpAddress",
     "Template",
     "UnixAddress",
+    "UrlInbox",
     "Workers",
     "Wrong",
     "differences",

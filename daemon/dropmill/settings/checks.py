@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dropmill.errors import ConfigurationError
+from dropmill.model.inbox import URLS_SUFFIX
+from dropmill.settings.dropfiles import Dropfile
 from dropmill.settings.findings import Finding, suggestion
 from dropmill.settings.inboxes import Inbox
 from dropmill.settings.locate import Key
@@ -42,7 +44,7 @@ class Report:
 
 def check(settings: Settings, report: Report, *, profile_names: set[str], need_inboxes: bool) -> None:
     """Everything that does not fit together, as findings in ``report``."""
-    if need_inboxes and not settings.inboxes:
+    if need_inboxes and not settings.inboxes and not settings.dropfiles:
         report.error(
             ("inboxes",),
             "no inbox is configured",
@@ -64,6 +66,9 @@ def check(settings: Settings, report: Report, *, profile_names: set[str], need_i
     for index, inbox in enumerate(settings.inboxes):
         _folders_named(("inboxes", index), inbox, report)
         _profile(("inboxes", index), inbox, settings, report, profile_names)
+    for index, dropfile in enumerate(settings.dropfiles):
+        _profile(("dropfiles", index), dropfile, settings, report, profile_names)
+    _text_files(settings, report)
     _places(settings, report)
 
 
@@ -90,6 +95,20 @@ def _unique_names(settings: Settings, report: Report) -> None:
             report.error(key, f"two inboxes are named {inbox.name!r}", f"the other one is at {first[inbox.name]}")
         else:
             first[inbox.name] = report.where(key)
+    beside = {inbox.name + URLS_SUFFIX: inbox.name for inbox in settings.inboxes}
+    for index, dropfile in enumerate(settings.dropfiles):
+        key = ("dropfiles", index, "name")
+        if dropfile.name in first:
+            hint = f"the other one is at {first[dropfile.name]}"
+            report.error(key, f"another inbox or drop-file is named {dropfile.name!r}", hint)
+        else:
+            first[dropfile.name] = report.where(key)
+    names = [(("inboxes", index, "name"), inbox.name) for index, inbox in enumerate(settings.inboxes)]
+    names += [(("dropfiles", index, "name"), item.name) for index, item in enumerate(settings.dropfiles)]
+    for key, name in names:
+        if name in beside:
+            taken = f"{name!r} is the name of what URLs that are added to inbox {beside[name]!r} go by"
+            report.error(key, taken, f"choose another that does not end in {URLS_SUFFIX}")
 
 
 def _folders_named(key: Key, inbox: Inbox, report: Report) -> None:
@@ -108,7 +127,7 @@ def _folders_named(key: Key, inbox: Inbox, report: Report) -> None:
             )
 
 
-def _profile(key: Key, inbox: Inbox, settings: Settings, report: Report, profile_names: set[str]) -> None:
+def _profile(key: Key, inbox: Inbox | Dropfile, settings: Settings, report: Report, profile_names: set[str]) -> None:
     if inbox.profile not in profile_names:
         report.error(
             (*key, "profile"), f"there is no profile {inbox.profile!r}", suggestion(inbox.profile, profile_names)
@@ -159,6 +178,21 @@ def _places(settings: Settings, report: Report) -> None:
                 report.error(key, f"inbox {inbox_shown} is inside {word} {shown}", hint, place_key)
 
 
+def _text_files(settings: Settings, report: Report) -> None:
+    """Drop-files and results files are as many files as they are named."""
+    files = [
+        (("dropfiles", index, name), word, path)
+        for index, item in enumerate(settings.dropfiles)
+        for name, word, path in (("path", "drop-file", item.path), ("results", "results file", item.results_path))
+    ]
+    reals = _real_paths([path for _, _, path in files])
+    first: dict[str, tuple[Key, str]] = {}
+    for key, word, path in files:
+        met = first.setdefault(reals[path], (key, word))
+        if met != (key, word):
+            report.error(key, f"{word} {path} is a {met[1]} already", "one file, one use", met[0])
+
+
 def _real_paths(paths: Collection[str]) -> dict[str, str]:
     """Every path without links on the way; as it is written where its disk does not answer in time (W40)."""
     found: dict[str, str] = {}
@@ -182,6 +216,16 @@ def _written(settings: Settings) -> Iterator[tuple[Key, str, str]]:
         for name in ("output", "archive", "duplicates", "quarantine"):
             if getattr(inbox, name):
                 yield ("inboxes", index, name), name, getattr(inbox, name)
+    for index, dropfile in enumerate(settings.dropfiles):
+        for name, word, path in (
+            ("path", "drop-file", dropfile.path),
+            ("results", "results file", dropfile.results_path),
+            ("output", "output", dropfile.output),
+            ("originals", "originals", dropfile.originals_folder),
+            ("quarantine", "quarantine", dropfile.quarantine),
+        ):
+            if path:
+                yield ("dropfiles", index, name), word, path
     if settings.log.file:
         yield ("log", "file"), "the log file", settings.log.file
 

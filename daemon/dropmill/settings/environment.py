@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from dropmill.settings.findings import Finding
 from dropmill.settings.locate import Key
-from dropmill.settings.sources import Data, Layer, absolute, beyond_reason, dotted, excess_of
+from dropmill.settings.sources import TABLES, Data, Layer, absolute, beyond_reason, dotted, excess_of
 from dropmill.settings.top import Settings
 
 PREFIX: Final = "DROPMILL_"
@@ -157,12 +157,14 @@ def _put(data: Data, key: Key, value: Any) -> None:
 def _json_hint(key: Key) -> str:
     if key == ("inboxes",):
         return """write it as '[{"name": "camera", "path": "/srv/inbox", "output": "/srv/outbox"}]'"""
+    if key == ("dropfiles",):
+        return """write it as '[{"name": "list", "path": "/srv/urls.txt", "output": "/srv/outbox"}]'"""
     return """lists and tables are written as JSON, such as '["one", "two"]'"""
 
 
 def _unknown(variable: str, key: Key) -> Finding:
-    if key[0] == "inboxes":
-        hint = "inboxes are set as a whole, as JSON in DROPMILL_INBOXES"
+    if key[0] in TABLES:
+        hint = f"{key[0]} are set as a whole, as JSON in DROPMILL_{key[0].upper()}"
     else:
         near = difflib.get_close_matches(variable, [*SHORTHANDS, *_variables(Settings, PREFIX)], n=1, cutoff=0.75)
         hint = f"did you mean {near[0]}?" if near else "`dropmill config schema` lists the settings"

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from dropmill.settings.load import Loaded
 from dropmill.settings.locate import Key
 from dropmill.settings.presets import PROFILES
-from dropmill.settings.sources import dotted
+from dropmill.settings.sources import TABLES, dotted
 from dropmill.settings.top import Settings
 
 
@@ -32,7 +32,7 @@ def show(loaded: Loaded) -> str:
 
 
 def _idle_profiles(loaded: Loaded, data: dict[str, Any]) -> list[str]:
-    used = {inbox.profile for inbox in loaded.settings.inboxes}
+    used = {inbox.profile for inbox in loaded.settings.every_inbox}
     touched = {
         key.split(".")[1]
         for key, origin in loaded.origin.items()
@@ -48,7 +48,7 @@ def _table(data: dict[str, Any], key: Key, origin: dict[str, str]) -> list[str]:
         if isinstance(value, dict):
             body = _table(value, inner, origin)
             tables += ["", f"[{_header(inner)}]", *body] if _has_plain(value) else body
-        elif _is_tables(value) and name == "inboxes":
+        elif _is_tables(value) and name in TABLES:
             for index, item in enumerate(value):
                 tables += ["", f"[[{_header(inner)}]]", *_table(item, (*inner, index), origin)]
         elif _is_tables(value):

@@ -18,6 +18,16 @@ _IMAGES: Final = frozenset(extension.decode()[1:] for extension in IMAGE_EXTENSI
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
+def safe_name(value: str, what: str) -> str:
+    """``value`` if it may name an inbox or a drop-file; raises ``Wrong``."""
+    if not _NAME.fullmatch(value):
+        raise Wrong(
+            f"{value!r} is no name for {what}",
+            "use up to 64 letters, digits, dots, dashes and underscores, a letter or digit first",
+        )
+    return value
+
+
 class Inbox(Section):
     """A watched folder. A file is moved only where a folder to move it to is named here."""
 
@@ -124,12 +134,7 @@ class Inbox(Section):
     @field_validator("name")
     @classmethod
     def _safe_name(cls, value: str) -> str:
-        if not _NAME.fullmatch(value):
-            raise Wrong(
-                f"{value!r} is no name for an inbox",
-                "use up to 64 letters, digits, dots, dashes and underscores, a letter or digit first",
-            )
-        return value
+        return safe_name(value, "an inbox")
 
     @field_validator("names")
     @classmethod

@@ -16,7 +16,7 @@ from dropmill.settings.findings import Finding, SettingsError
 from dropmill.settings.locate import Key
 from dropmill.settings.presets import PRESETS, PROFILES
 from dropmill.settings.problems import findings, mended
-from dropmill.settings.sources import Data, Layer, dotted, file_layer, option_layer
+from dropmill.settings.sources import TABLES, Data, Layer, dotted, file_layer, option_layer
 from dropmill.settings.top import Settings
 
 DEFAULT_PATH: Final = "/etc/dropmill/dropmill.toml"
@@ -136,18 +136,19 @@ class _Stack:
         if preset is None:  # An unknown name is found by validation.
             return cls(layers, _constant({}, "default"))
         # Inboxes are a list, and lists replace each other; so what a preset says of them goes into each one.
-        inboxes = _first_list(layers)
-        data = {**preset.data, "inboxes": [preset.inbox for _ in inboxes]}
+        tables = {name: [_fitting(preset.inbox, name) for _ in _first_list(layers, name)] for name in TABLES}
+        data = {**preset.data, **tables}
         return cls(layers, _constant(data, f"preset {name}"))
 
     def data(self) -> list[Data]:
         """What pydantic-settings merges, highest first."""
-        below = {key: value for key, value in self.preset.data.items() if key != "inboxes"}
+        below = {key: value for key, value in self.preset.data.items() if key not in TABLES}
         result = [*(layer.data for layer in self.layers), below, {"profiles": PROFILES}]
-        if any("inboxes" in layer.data for layer in self.layers) and self.preset.data.get("inboxes"):
-            pairs = zip(self.preset.data["inboxes"], _first_list(self.layers), strict=True)
-            filled = [{**defaults, **given} if isinstance(given, dict) else given for defaults, given in pairs]
-            result.insert(0, {"inboxes": filled})
+        for name in TABLES:
+            if any(name in layer.data for layer in self.layers) and self.preset.data.get(name):
+                pairs = zip(self.preset.data[name], _first_list(self.layers, name), strict=True)
+                filled = [{**defaults, **given} if isinstance(given, dict) else given for defaults, given in pairs]
+                result.insert(0, {name: filled})
         return result
 
     def origin(self, key: Key) -> str:
@@ -173,9 +174,16 @@ class _Stack:
         return self.preset if _holds(self.preset.data, key) else None
 
 
-def _first_list(layers: tuple[Layer, ...]) -> list[Any]:
-    inboxes: Any = next((layer.data["inboxes"] for layer in layers if "inboxes" in layer.data), [])
-    return inboxes if isinstance(inboxes, list) else []
+def _first_list(layers: tuple[Layer, ...], name: str) -> list[Any]:
+    items: Any = next((layer.data[name] for layer in layers if name in layer.data), [])
+    return items if isinstance(items, list) else []
+
+
+def _fitting(preset: Data, tables: str) -> Data:
+    """What a preset says of inboxes, as far as it can be said of a table of ``tables``. Downloads are named by content."""
+    if tables == "inboxes":
+        return preset
+    return {key: value for key, value in preset.items() if key in TABLES[tables].model_fields and key != "names"}
 
 
 def _holds(data: Any, key: Key) -> bool:

@@ -9,9 +9,12 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from dropmill.settings.downloads import Downloads
+from dropmill.settings.dropfiles import Dropfile
 from dropmill.settings.findings import Finding, Wrong, suggestion
 from dropmill.settings.inboxes import Inbox
 from dropmill.settings.locate import Key
+from dropmill.settings.net import Net
 from dropmill.settings.presets import PROFILES
 from dropmill.settings.profiles import Profile, Rendition
 from dropmill.settings.sections import Dedupe, Http, Log, Output, Queue, Workers
@@ -25,10 +28,11 @@ SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "workers": Workers,
     "dedupe": Dedupe,
     "queue": Queue,
+    "downloads": Downloads,
+    "net": Net,
 }
 # Keys of the design that this version does not have, or that will never be: better said than "unknown key".
 _NOT_HERE: Final = {
-    "dropfiles": ("drop-files of URLs are not in this version", "take the section out; `[[inboxes]]` watch folders"),
     "symlinks": ("symbolic links are never followed", "take it out; this cannot be configured"),
 }
 _EXPECTED: Final = {
@@ -51,6 +55,8 @@ def model_at(key: Key) -> type[BaseModel] | None:
             return Settings
         case ("inboxes", int()):
             return Inbox
+        case ("dropfiles", int()):
+            return Dropfile
         case ("profiles", str()):
             return Profile
         case ("profiles", str(), "renditions", int()):
@@ -187,12 +193,12 @@ def _field_of(key: Key) -> tuple[Key, str | int]:
 
 def _stand_in(key: Key) -> Any:
     match key:
-        case ("inboxes", int() as index):
+        case ("inboxes" | "dropfiles", int() as index):
             return {field: _stand_in((*key, field)) for field in ("name", "path", "output")} if index >= 0 else None
-        case ("inboxes", int() as index, "name"):
-            return f"unnamed-{index}"
-        case ("inboxes", int() as index, "path" | "output" as field):
-            return f"/nonexistent/{index}/{field}"
+        case ("inboxes" | "dropfiles" as tables, int() as index, "name"):
+            return f"unnamed-{tables}-{index}"
+        case ("inboxes" | "dropfiles" as tables, int() as index, "path" | "output" as field):
+            return f"/nonexistent/{tables}/{index}/{field}"
         case ("profiles", str()):
             return copy.deepcopy(PROFILES["web"])
         case ("profiles", str(), "renditions"):

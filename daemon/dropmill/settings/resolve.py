@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dropmill.model.inbox import Inbox, Root
 from dropmill.settings.inboxes import Inbox as InboxSettings
 from dropmill.settings.top import Settings
+from dropmill.settings.url_inboxes import UrlInbox
 
 
 def resolved(settings: Settings, item: InboxSettings, roots: Mapping[str, Root], output_uuid: str) -> Inbox:
@@ -51,4 +52,5 @@ def resolved(settings: Settings, item: InboxSettings, roots: Mapping[str, Root],
         mode=settings.output.mode_bits,
         dir_mode=settings.output.dir_mode_bits,
         gid=settings.output.gid(),
+        urls=isinstance(item, UrlInbox),
     )

@@ -26,7 +26,12 @@ class Section(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class IsPath:
-    """Marks a field whose relative value is taken from the folder of its file (or from the working directory)."""
+    """Marks a field whose relative value is taken from the folder of its file (or from the working directory).
+
+    ``but``: a word that stands for itself.
+    """
+
+    but: str = ""
 
 
 def _not_bool(value: Any) -> Any:
@@ -35,7 +40,8 @@ def _not_bool(value: Any) -> Any:
     return value
 
 
-def _path(value: str) -> str:
+def path_text(value: str) -> str:
+    """``value`` if it may be a path in a configuration; raises ``Wrong``."""
     if value.startswith("~"):
         raise Wrong(f"{value!r}: ~ is not expanded", "write the whole path; the daemon may run as another user")
     if any(ord(char) < 32 for char in value):
@@ -43,7 +49,7 @@ def _path(value: str) -> str:
     return value
 
 
-PathText = Annotated[str, AfterValidator(_path), IsPath()]
+PathText = Annotated[str, AfterValidator(path_text), IsPath()]
 # Python counts True as 1; a reader of the configuration does not.
 Whole = Annotated[int, BeforeValidator(_not_bool)]
 Number = Annotated[float, BeforeValidator(_not_bool), Field(allow_inf_nan=False)]

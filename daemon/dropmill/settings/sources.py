@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from dropmill.settings.dropfiles import Dropfile
 from dropmill.settings.findings import Finding, SettingsError
 from dropmill.settings.inboxes import Inbox
 from dropmill.settings.locate import Key, Lines, json_lines, toml_lines
@@ -17,6 +18,8 @@ from dropmill.settings.sections import Http, IsPath, Log, Section
 from dropmill.settings.top import Settings
 
 Data = dict[str, Any]
+# Lists of tables, [[…]] in TOML.
+TABLES: Final[dict[str, type[Section]]] = {"inboxes": Inbox, "dropfiles": Dropfile}
 EXTENSIONS = (".toml", ".yaml", ".yml", ".json")
 # Far beyond what anybody writes. More would only be a mistake, or meant to exhaust whoever reads it.
 MOST_BYTES: Final = 4 << 20
@@ -203,11 +206,14 @@ def option_layer(overrides: Mapping[str, object]) -> Layer:
     return Layer(absolute(data, os.getcwd()), named, named)
 
 
-def path_fields(model: type[Section] | type[Settings]) -> tuple[str, ...]:
-    """The fields of a model that hold paths."""
-    return tuple(
-        name for name, field in model.model_fields.items() if any(isinstance(mark, IsPath) for mark in field.metadata)
-    )
+def path_fields(model: type[Section] | type[Settings]) -> dict[str, str]:
+    """The fields of a model that hold paths, each with the word that stands for itself there, or an empty one."""
+    return {
+        name: mark.but
+        for name, field in model.model_fields.items()
+        for mark in field.metadata
+        if isinstance(mark, IsPath)
+    }
 
 
 def absolute(data: Data, folder: str) -> Data:
@@ -216,20 +222,21 @@ def absolute(data: Data, folder: str) -> Data:
     for section, model in (("http", Http), ("log", Log)):
         if isinstance(result.get(section), dict):
             result[section] = _absolute_fields(result[section], path_fields(model), folder)
-    if isinstance(result.get("inboxes"), list):
-        names = path_fields(Inbox)
-        result["inboxes"] = [
-            _absolute_fields(inbox, names, folder) if isinstance(inbox, dict) else inbox for inbox in result["inboxes"]
-        ]
+    for tables, item_model in TABLES.items():
+        if isinstance(result.get(tables), list):
+            names = path_fields(item_model)
+            result[tables] = [
+                _absolute_fields(item, names, folder) if isinstance(item, dict) else item for item in result[tables]
+            ]
     return result
 
 
-def _absolute_fields(data: Data, names: tuple[str, ...], folder: str) -> Data:
+def _absolute_fields(data: Data, names: Mapping[str, str], folder: str) -> Data:
     # A key that is no text can only come from YAML; as text it is reported like any other unknown key.
     result = {str(name): value for name, value in data.items()}
-    for name in names:
+    for name, but in names.items():
         value = result.get(name)
-        if isinstance(value, str) and value and not value.startswith("~") and "\0" not in value:
+        if isinstance(value, str) and value not in {"", but} and not value.startswith("~") and "\0" not in value:
             result[name] = _absolute_path(value, folder)
     return result
 

@@ -10,10 +10,14 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from dropmill.settings.downloads import Downloads
+from dropmill.settings.dropfiles import Dropfile
 from dropmill.settings.inboxes import Inbox
+from dropmill.settings.net import Net
 from dropmill.settings.presets import PROFILES
 from dropmill.settings.profiles import Profile
 from dropmill.settings.sections import Dedupe, Http, Log, Number, Output, PathText, Queue, Whole, Workers
+from dropmill.settings.url_inboxes import UrlInbox, url_inboxes
 
 # Given instead of values, these two say "merge those layers, highest first, and tell me the result".
 LAYERS = "_layers_"
@@ -80,6 +84,7 @@ class Settings(BaseSettings):
     log: Log = Field(default_factory=Log, description="What the daemon says about itself.")
     output: Output = Field(default_factory=Output, description="Permissions of what appears in output folders.")
     inboxes: tuple[Inbox, ...] = Field(default=(), description="The watched folders.")
+    dropfiles: tuple[Dropfile, ...] = Field(default=(), description="The text files of URLs.")
     profiles: dict[str, Profile] = Field(
         default_factory=_shipped_profiles,
         description="Sets of renditions by name; shipped ones can be changed in part.",
@@ -87,6 +92,8 @@ class Settings(BaseSettings):
     workers: Workers = Field(default_factory=Workers, description="The processes that decode and render.")
     dedupe: Dedupe = Field(default_factory=Dedupe, description="What becomes of a picture that was seen before.")
     queue: Queue = Field(default_factory=Queue, description="How often and how long jobs are tried.")
+    downloads: Downloads = Field(default_factory=Downloads, description="How URLs are fetched.")
+    net: Net = Field(default_factory=Net, description="Which hosts, ports and networks downloads may reach.")
 
     @classmethod
     def settings_customise_sources(
@@ -113,9 +120,18 @@ class Settings(BaseSettings):
         given: dict[str, Any] = {LAYERS: layers, MERGED: merged}
         return cls(**given)
 
+    @property
+    def url_inboxes(self) -> tuple[UrlInbox, ...]:
+        """Those that hold downloads: one for each drop-file, one beside each inbox."""
+        return url_inboxes(self)
+
+    @property
+    def every_inbox(self) -> tuple[Inbox, ...]:
+        return (*self.inboxes, *self.url_inboxes)
+
     def inbox(self, name: str) -> Inbox:
-        """Raises ``KeyError`` for a name that is not configured."""
-        for inbox in self.inboxes:
+        """Of either kind. Raises ``KeyError`` for a name that is not configured."""
+        for inbox in self.every_inbox:
             if inbox.name == name:
                 return inbox
         raise KeyError(name)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from dropmill.model.file import Signature
+from dropmill.model.download import stored_name
+from dropmill.model.file import NO_SIGNATURE, Signature
 from dropmill.model.fingerprint import Content, from_int64, to_int64
 from dropmill.model.inbox import Inbox, Root
 from dropmill.model.job import Job
@@ -26,9 +28,12 @@ from dropmill.model.verdict import (
     decide,
 )
 from dropmill.model.work import Processed, Recognised, Rendered
-from dropmill.store import owed, queue
+from dropmill.store import downloads, owed, queue
 from dropmill.store.connection import Row, Session
 from dropmill.store.rows import signature_of, signature_values
+
+# Of formats as the decoder names them.
+ORIGINAL_EXTENSIONS: Final = {"jpeg": "jpg", "tiff": "tif", "heif": "heic"}
 
 NameFor = Callable[[Rendered, str], bytes]
 """The final name of a rendition, given a collision suffix (empty for none)."""
@@ -150,7 +155,9 @@ def _publish(
         )
     _complete(session, job, Outcome.PUBLISHED, result.content.sha256, image_id, now_ms)
     disposition = {"archive": Disposition.ARCHIVE, "delete": Disposition.DELETE, "keep": None}[inbox.on_success]
-    disposed = owe_disposal(session, job, inbox, disposition, inbox.archive, result.content.sha256, None)
+    sha256 = result.content.sha256
+    name = original_name(sha256, result.picture.format) if inbox.urls else None
+    disposed = owe_disposal(session, job, inbox, disposition, inbox.archive, sha256, None, target_name=name)
     _put_version(session, job, inbox, result.content.sha256, image_id, not disposed, now_ms)
     if inbox.receipts:
         session.run("notice_put", kind="receipt", job_id=job.id)
@@ -171,6 +178,8 @@ def _without_publishing(
             )
             kept = bool(here and here["kept"])
             _complete(session, job, outcome, sha256, image_id, now_ms)
+            if inbox.urls:  # What is known is not kept twice; the download was ours alone.
+                owe_disposal(session, job, inbox, Disposition.DELETE, None, sha256, image_id)
         case Moved(previous=previous, left=left):
             outcome = Outcome.MOVED
             _retire_earlier(session, job, inbox, image_id)
@@ -184,14 +193,28 @@ def _without_publishing(
             disposition = {"move": Disposition.DUPLICATES, "delete": Disposition.DELETE, "keep": None}[
                 inbox.on_duplicate
             ]
-            if disposition is Disposition.DELETE and tier != "bytes":
+            if disposition is Disposition.DELETE and tier != "bytes" and not inbox.urls:
                 disposition = None  # Its metadata may exist nowhere else.
-            kept = not owe_disposal(session, job, inbox, disposition, inbox.duplicates, sha256, image_id)
+            name = _original_name_of(session, image_id, sha256) if inbox.urls else None
+            kept = not owe_disposal(
+                session, job, inbox, disposition, inbox.duplicates, sha256, image_id, target_name=name
+            )
             published = session.all("publications_of_image", image_id=image_id)
             reference = session.one("job_reference", id=published[0]["job_id"]) if published else None
             anchor = reference["rel"] if reference else None
     _put_version(session, job, inbox, sha256, image_id, kept, now_ms)
     return Decided(outcome, image_id, anchor)
+
+
+def original_name(sha256: str, format_: str) -> bytes:
+    """Where a download is kept below the folder for originals: by its content, so that each is there once."""
+    extension = ORIGINAL_EXTENSIONS.get(format_.lower(), format_.lower())
+    return f"{sha256[:2]}/{sha256}.{extension}".encode()
+
+
+def _original_name_of(session: Session, image_id: int, sha256: str) -> bytes:
+    image = session.one("image_get", id=image_id)
+    return original_name(sha256, image["format"] if image else "bin")
 
 
 def _forget_home(session: Session, inbox: Inbox, rel: bytes, sha256: str) -> None:
@@ -238,6 +261,11 @@ def supersede(session: Session, job: Job, now_ms: int) -> bool:
     The ledger forgets having seen it: should it only have been out of reach, with its disk, it is new when it is back
     (W26).
     """
+    if session.one("download_asked", job_id=job.id) is not None:
+        # Nobody replaces a download: it was removed, and comes again.
+        again = session.run("job_fetch_again", id=job.id, epoch=job.epoch) == 1
+        queue.end_attempt(session, job, "released", "the download is gone; it is fetched again", now_ms)
+        return again
     if not _complete(session, job, Outcome.SUPERSEDED, None, None, now_ms):
         return False
     owed.keep_unreplaced(session, job.id, now_ms)
@@ -261,9 +289,19 @@ def discard(
         return False
     queue.end_attempt(session, job, f"discarded: {reason}", detail, now_ms)
     owed.keep_unreplaced(session, job.id, now_ms)
-    if move:
-        owe_disposal(session, job, inbox, Disposition.QUARANTINE, inbox.quarantine, None, None, detail)
+    if move or inbox.urls:
+        owe_rejection(session, job, inbox, detail, move=move)
     return True
+
+
+def owe_rejection(session: Session, job: Job, inbox: Inbox, detail: str, *, move: bool = True) -> None:
+    """What was refused goes to the quarantine, where there is one; a download is not left behind in any case."""
+    if move and inbox.quarantine is not None:
+        asked = downloads.asked(session, job.id) if inbox.urls else None
+        name = asked.name if asked else None
+        owe_disposal(session, job, inbox, Disposition.QUARANTINE, inbox.quarantine, None, None, detail, name)
+    elif inbox.urls:
+        owe_disposal(session, job, inbox, Disposition.DELETE, None, None, None)
 
 
 def owe_disposal(
@@ -275,9 +313,13 @@ def owe_disposal(
     sha256: str | None,
     anchor_image_id: int | None,
     detail: str = "",
+    target_name: bytes | None = None,
 ) -> bool:
-    """Record that the original has to go; False where nothing names a folder for it, or it has left the inbox before."""
-    if disposition is None or job.read_root_id is not None:
+    """Record that the original has to go; False where nothing names a folder for it, or it has left the inbox before.
+
+    ``target_name``: where its path says nothing, as with a download's.
+    """
+    if disposition is None or job.read_root_id is not None or job.signature == NO_SIGNATURE:
         return False
     if disposition is not Disposition.DELETE and target is None:
         return False
@@ -285,11 +327,12 @@ def owe_disposal(
         "disposal_put",
         job_id=job.id,
         root_id=inbox.root.id,
-        rel=job.rel,
+        rel=stored_name(job.id) if inbox.urls else job.rel,
         sha256=sha256,
         disposition=disposition,
         anchor_image_id=anchor_image_id,
         target_root_id=target.id if target else None,
+        target_name=target_name if target else None,
         detail=detail,
         **signature_values(job.signature),
     )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from dropmill.model.download import Asked
 from dropmill.model.file import Signature
 from dropmill.model.fingerprint import Content
-from dropmill.model.inbox import Inbox
+from dropmill.model.inbox import URLS_SUFFIX, Inbox
 from dropmill.model.job import Job, NewJob
 from dropmill.model.outcome import Ignored, Reason
 from dropmill.model.verdict import Decided, LookFirst, Presence, Publish
 from dropmill.model.work import Processed, Recognised, Rendered
 from dropmill.ports import ALL_INBOXES, Clock
-from dropmill.store import decisions, queue
+from dropmill.store import decisions, downloads, queue
 from dropmill.store.catalog import Catalog
 from dropmill.store.connection import Session
 
@@ -40,7 +41,11 @@ class EmbeddedEngine:
         """Names of our inboxes of which nothing begins now: paused ones, and those that are held."""
         paused = await self.paused()
         held = self._held()
-        return {name for name in self._inboxes if ALL_INBOXES in paused or name in paused or name in held}
+        return {
+            name
+            for name in self._inboxes
+            if ALL_INBOXES in paused or name in held or not paused.isdisjoint({name, name.removesuffix(URLS_SUFFIX)})
+        }
 
     async def known(self, root_id: int, seen: Sequence[tuple[bytes, Signature]]) -> set[bytes]:
         return await self._catalog.read(lambda session: queue.known(session, root_id, seen))
@@ -140,7 +145,10 @@ class CatalogDecisions:
     """``ports.Decisions`` on the catalog. ``name_for`` gives final names from the inbox's template."""
 
     def __init__(
-        self, catalog: Catalog, clock: Clock, name_for: Callable[[Job, Inbox, Processed], decisions.NameFor]
+        self,
+        catalog: Catalog,
+        clock: Clock,
+        name_for: Callable[[Job, Inbox, Processed, Asked | None], decisions.NameFor],
     ) -> None:
         self._catalog = catalog
         self._clock = clock
@@ -163,11 +171,14 @@ class CatalogDecisions:
         result: Processed | Recognised,
         presences: Mapping[bytes, Presence],
     ) -> Decided | LookFirst | None:
-        name_for = self._name_for(job, inbox, result) if isinstance(result, Processed) else _no_names
         now_ms = self._clock.now_ms()
-        return await self._catalog.write(
-            lambda session: decisions.conclude(session, job, inbox, result, presences, name_for, now_ms)
-        )
+
+        def action(session: Session) -> Decided | LookFirst | None:
+            asked = downloads.asked(session, job.id) if inbox.urls else None
+            name_for = self._name_for(job, inbox, result, asked) if isinstance(result, Processed) else _no_names
+            return decisions.conclude(session, job, inbox, result, presences, name_for, now_ms)
+
+        return await self._catalog.write(action)
 
 
 def _no_names(rendered: Rendered, suffix: str) -> bytes:

@@ -176,6 +176,7 @@ def due_disposals(session: Session, inboxes: Collection[str], now_ms: int) -> li
             attempts=row["attempts"],
             reason=row["job_reason"] or "",
             detail=row["job_detail"],
+            source=row["source"],
         )
         for row in session.all("disposals_due", inboxes=json.dumps(list(inboxes)), now_ms=now_ms, limit=LOT)
     ]

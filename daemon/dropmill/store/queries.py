@@ -6,6 +6,7 @@ import json
 from collections.abc import Set as AbstractSet
 
 from dropmill.model.attempt import PATIENT
+from dropmill.model.job import ACTIVE
 from dropmill.store.connection import Session
 
 
@@ -40,6 +41,11 @@ def held_back(session: Session, inboxes: AbstractSet[str]) -> int:
     """How many jobs of some inboxes could be claimed but for their surroundings."""
     count: int = session.value("jobs_held_back", inboxes=json.dumps(sorted(inboxes)))
     return count
+
+
+def is_active(session: Session, job_id: int) -> bool:
+    row = session.one("job_get", id=job_id)
+    return row is not None and row["state"] in ACTIVE
 
 
 def owes_disposal(session: Session, job_id: int) -> bool:

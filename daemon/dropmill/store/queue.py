@@ -48,7 +48,9 @@ def insert(
     reprocess_of: int | None = None,
     read_root_id: int | None = None,
     read_rel: bytes | None = None,
+    host_id: int | None = None,
 ) -> int | None:
+    """``host_id``: what is to be downloaded from there first, and has no signature yet."""
     value: int | None = session.value(
         "job_enqueue",
         root_id=root_id,
@@ -64,6 +66,8 @@ def insert(
         reprocess_of=reprocess_of,
         read_root_id=read_root_id,
         read_rel=read_rel,
+        phase="process" if host_id is None else "fetch",
+        host_id=host_id,
         **signature_values(job.signature),
     )
     return value
@@ -202,6 +206,9 @@ def rescue(
     rescued = []
     for row in session.all("jobs_orphaned", owner=owner):
         job = job_of(row)
+        if row["phase"] == "fetch":  # It goes on where it was cut off, and no file can be to blame.
+            release(session, job, now_ms)
+            continue
         final = job.interruptions >= max_interruptions
         if final:
             detail = f"interrupted {job.interruptions + 1} times"

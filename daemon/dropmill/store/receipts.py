@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,8 @@ class Told:
     sha256: str
     image: dict[str, Any]
     renditions: tuple[ToldRendition, ...]
+    download: dict[str, Any] | None = None
+    """Where a URL's bytes came from."""
 
 
 def told(session: Session, job_id: int) -> Told | None:
@@ -47,7 +50,25 @@ def told(session: Session, job_id: int) -> Told | None:
         sha256=job["sha256"],
         image=image_document(image),
         renditions=tuple(_rendition(row) for row in rows if row["state"] == "visible"),
+        download=download_document(session.one("download_get", job_id=job_id)),
     )
+
+
+def download_document(row: Row | None) -> dict[str, Any] | None:
+    """The provenance of a download, without the credentials that its URL may hold; None for a file."""
+    if row is None:
+        return None
+    return {
+        "url": row["canonical"],
+        "final_url": row["final_url"],
+        "redirects": json.loads(row["chain"]),
+        "address": row["address"],
+        "status": row["status"],
+        "etag": row["etag"],
+        "last_modified": row["last_modified"],
+        "content_type": row["content_type"],
+        "fetched_at_ms": row["ended_at_ms"],
+    }
 
 
 def image_document(image: Row) -> dict[str, Any]:

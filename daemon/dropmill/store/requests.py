@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dropmill.model.file import Signature
-from dropmill.model.job import NewJob, rank_ms
+from dropmill.model.file import NO_SIGNATURE, Signature
+from dropmill.model.job import FoundBy, NewJob, rank_ms
 from dropmill.store import owed, queue
 from dropmill.store.connection import Session
-from dropmill.store.rows import signature_values
+from dropmill.store.rows import Row, signature_values
 
 
 def cancel(session: Session, job_id: int, now_ms: int) -> bool:
@@ -38,6 +38,32 @@ def retry(session: Session, job_id: int, signature: Signature, now_ms: int) -> b
     session.run("disposals_put_back", job_id=job_id, now_ms=now_ms)
     queue.remember(session, row["root_id"], row["rel"], signature, job_id, now_ms)
     return True
+
+
+def fetch_again(session: Session, job_id: int, now_ms: int) -> bool:
+    """Discarded to available, to be downloaded anew. False: not discarded any more, or the URL is in the queue already."""
+    row = session.one("job_get", id=job_id)
+    if row is None:
+        return False
+    return session.run("job_retry_fetch", id=job_id, rank_ms=rank_ms(now_ms, row["priority"]), now_ms=now_ms) == 1
+
+
+def refetch(session: Session, of: Row, now_ms: int) -> int | None:
+    """A new job that downloads the URL of the job ``of`` (a row of ``jobs``) again and renders it; None: one is queued."""
+    job = NewJob(
+        inbox=of["inbox"],
+        rel=of["rel"],
+        signature=NO_SIGNATURE,
+        found_by=FoundBy.MANUAL,
+        found_at_ms=now_ms,
+        settled_at_ms=now_ms,
+        priority=of["priority"],
+        label=of["label"],
+    )
+    job_id = queue.insert(session, of["root_id"], job, now_ms, reprocess_of=of["id"], host_id=of["host_id"])
+    if job_id is not None:
+        session.run("download_copy", job_id=job_id, of=of["id"])
+    return job_id
 
 
 def reprocess(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dropmill.store.connection import Session
 
-_MOVING = ("jobs_move_due", "publications_move_due", "disposals_move_due", "notices_move_due")
+_MOVING = ("jobs_move_due", "publications_move_due", "disposals_move_due", "notices_move_due", "hosts_move_ready")
 
 
 def move(session: Session, by_ms: int) -> None:

@@ -45,6 +45,23 @@ class Additions(_Body):
     label: str | None = None
 
 
+class ListedUrl(_Body):
+    """``line``: its number in the list, told again with a refusal. ``fields``: as in a line of a drop-file."""
+
+    url: str
+    line: int = 0
+    fields: dict[str, str] = Field(default_factory=dict)
+
+
+class UrlAdditions(_Body):
+    """URLs to download, at most a few thousand at a time."""
+
+    urls: list[ListedUrl] = Field(max_length=10_000)
+    inbox: str | None = None
+    priority: int | None = Field(default=None, ge=1, le=5)
+    label: str | None = None
+
+
 class Invalid(DropmillError):
     """The request cannot be understood."""
 
@@ -130,7 +147,11 @@ def _changes(api: APIRouter, desk: Desk) -> None:
     async def reprocess(body: Target) -> Json:
         return await desk.reprocess(_target(body.target, body.target_b64))
 
-    @api.post("/add", summary="Take files in")
+    @api.post("/add/urls", summary="Take in a lot of a list of URLs")
+    async def add_urls(body: UrlAdditions) -> Json:
+        return await desk.add_urls([url.model_dump() for url in body.urls], body.inbox, body.priority, body.label)
+
+    @api.post("/add", summary="Take files and URLs in")
     async def add(body: Additions) -> Json:
         paths: list[str | bytes] = [*body.paths, *map(_bytes, body.paths_b64)]
         if not paths:

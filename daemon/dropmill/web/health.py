@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from dropmill.control.desk import Desk
+from dropmill.model.inbox import URLS_SUFFIX
 from dropmill.observe.metrics import CONTENT_TYPE, Gauges, Metrics
 
 Json = dict[str, Any]
@@ -47,12 +48,15 @@ def install(app: FastAPI, desk: Desk, metrics: Metrics) -> None:
 def gauges_of(status: Json) -> Gauges:
     """The numbers of ``Desk.status`` as gauges."""
     inboxes, workers, owed = status["inboxes"], status["workers"], status["owed"]
+    dropfiles, downloads = status["dropfiles"], status["downloads"]
+    queues = [(one["name"], one["queue"]) for one in (*inboxes, *dropfiles)]
+    queues += [(inbox["name"] + URLS_SUFFIX, inbox["urls"]["queue"]) for inbox in inboxes if inbox["urls"]]
     return Gauges(
         ready=bool(status["health"]["ready"]),
-        queue={(inbox["name"], state): count for inbox in inboxes for state, count in inbox["queue"].items()},
+        queue={(name, state): count for name, queue in queues for state, count in queue.items()},
         oldest_seconds=status["queue"]["oldest_available_seconds"] or 0.0,
         settling={inbox["name"]: inbox["settling"] for inbox in inboxes},
-        paused={inbox["name"]: inbox["paused"] for inbox in inboxes},
+        paused={one["name"]: one["paused"] for one in (*inboxes, *dropfiles)},
         watch_modes={inbox["name"]: inbox["watch"] for inbox in inboxes},
         workers={
             "busy": workers["busy"],
@@ -61,5 +65,9 @@ def gauges_of(status: Json) -> Gauges:
         },
         catalog_bytes=status["catalog"]["bytes"],
         catalog_wal_bytes=status["catalog"]["wal_bytes"],
+        downloads_running=downloads["running"],
+        downloads_waiting={state: downloads["queue"][state] for state in ("available", "scheduled")},
+        hosts_resting=downloads["resting"]["hosts"],
+        dropfile_behind_bytes={one["name"]: one["behind_bytes"] or 0 for one in dropfiles},
         owed={kind: owed[kind] for kind in ("publications", "retirements", "disposals", "notices")},
     )

@@ -6,6 +6,8 @@ import posixpath
 from typing import Any, Final
 
 from dropmill.model.outcome import EXPLANATIONS, Reason
+from dropmill.web import fetching
+from dropmill.web.fetching import number as number  # Callers name it with what it is for.
 
 Json = dict[str, Any]
 
@@ -32,7 +34,7 @@ def page(status: Json, jobs: list[Json]) -> Json:
     """``status`` as from ``Desk.status``; ``jobs`` finished ones as from ``Desk.jobs``, in any order."""
     queue, health = status["queue"], status["health"]
     finished = sorted(jobs, key=lambda job: (job["finished_at"] or "", job["id"]), reverse=True)
-    several = len(status["inboxes"]) > 1
+    several = len(status["inboxes"]) + len(status["dropfiles"]) > 1
     return {
         "state": "Paused" if status["paused"] and status["state"] == "running" else _STATES[status["state"]],
         "paused": status["paused"],
@@ -43,6 +45,10 @@ def page(status: Json, jobs: list[Json]) -> Json:
         "problems": [part for part in health["parts"] if part["status"] != "ok"],
         "failing": health["status"] == "failing",
         "inboxes": [_inbox(inbox) for inbox in status["inboxes"]],
+        "dropfiles": [fetching.dropfile(one) for one in status["dropfiles"]],
+        "downloads": fetching.downloads(status),
+        "several": several,
+        "outputs": list(dict.fromkeys(one["output"] for one in (*status["inboxes"], *status["dropfiles"]))),
         "tiles": [tile(job, several) for job in finished],
         "discarded": queue["discarded"],
         "untouched": not finished and not any(queue[state] for state in ("scheduled", "available", "executing")),
@@ -51,21 +57,25 @@ def page(status: Json, jobs: list[Json]) -> Json:
 
 def _figures(status: Json) -> list[Json]:
     """The numbers at the top, with what they count."""
-    queue = status["queue"]
+    queue, to_fetch = status["queue"], status["downloads"]["queue"]
     completed = queue["completed"]
     settling = sum(inbox["settling"] for inbox in status["inboxes"])
     others = sum(count for outcome, count in completed.items() if outcome not in {"published", "duplicate"})
     figures = [
         (settling, "settling", "seen, not known to be complete"),
-        (queue["available"], "waiting", "ready to be processed"),
+        (to_fetch["available"], "to fetch", "URLs that are to be downloaded"),
+        (to_fetch["executing"], "fetching", "URLs that are being downloaded"),
+        (queue["available"] - to_fetch["available"], "waiting", "ready to be processed"),
         (queue["scheduled"], "to be retried", "failed for a passing reason"),
-        (queue["executing"], "in work", "claimed, or being rendered"),
+        (queue["executing"] - to_fetch["executing"], "in work", "claimed, or being rendered"),
         (completed.get("published", 0), "published", "renditions were made"),
         (completed.get("duplicate", 0), "duplicates", "seen before"),
         (others, "unchanged", "known, moved or overtaken by a newer version"),
         (queue["discarded"], "discarded", "cannot be processed"),
     ]
     always = {"waiting", "in work", "published", "duplicates", "discarded"}
+    if status["dropfiles"]:
+        always |= {"to fetch", "fetching"}
     return [
         {"count": number(count), "word": word, "title": title, "attention": word == "discarded" and count > 0}
         for count, word, title in figures
@@ -74,7 +84,9 @@ def _figures(status: Json) -> list[Json]:
 
 
 def _inbox(inbox: Json) -> Json:
-    waiting = inbox["queue"]["available"] + inbox["queue"]["scheduled"] + inbox["queue"]["executing"]
+    # URLs that were added to it wait and end like its files.
+    urls = inbox["urls"] or {"queue": {}, "completed": 0, "discarded": 0}
+    waiting = sum(inbox["queue"].values()) + sum(urls["queue"].values())
     watch = {"events": "watched", "poll": "polled", "starting": "starting", "stopped": "not watched"}
     return {
         "name": inbox["name"],
@@ -85,8 +97,8 @@ def _inbox(inbox: Json) -> Json:
         "watch": watch.get(inbox["watch"], inbox["watch"]),
         "trouble": inbox["trouble"],
         "waiting": number(waiting + inbox["settling"]),
-        "completed": number(inbox["completed"]),
-        "discarded": number(inbox["discarded"]),
+        "completed": number(inbox["completed"] + urls["completed"]),
+        "discarded": number(inbox["discarded"] + urls["discarded"]),
     }
 
 
@@ -99,7 +111,7 @@ def tile(job: Json, several_inboxes: bool) -> Json:
     notes = [_origin(job), job["remedy"] or "", f"inbox {job['inbox']}" if several_inboxes else ""]
     return {
         "id": job["id"],
-        "name": posixpath.basename(job["source"]),
+        "name": posixpath.basename(job["source"].rstrip("/")),
         "source": job["source"],
         "outcome": outcome,
         "icon": icon,
@@ -132,8 +144,3 @@ def _pictures(renditions: list[Json]) -> tuple[Json | None, Json | None]:
     by_size = sorted(renditions, key=lambda one: one["width"] * one["height"])
     large_enough = [one for one in by_size if max(one["width"], one["height"]) >= THUMBNAIL_PIXELS]
     return (large_enough or by_size[-1:])[0], by_size[-1]
-
-
-def number(count: int) -> str:
-    """With thin spaces between thousands, which tabular figures keep aligned."""
-    return f"{count:,}".replace(",", "\u202f")

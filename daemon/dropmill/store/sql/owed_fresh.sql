@@ -1,5 +1,5 @@
 -- Whether anything owed to the configured folders could be done now and has not been tried yet; what is due, as the
--- statements *_due.sql and publications_retiring.sql have it.
+-- statements *_due.sql and publications_retiring.sql and the view disposals_free have it.
 SELECT EXISTS (
   SELECT 1 FROM publications AS p
   WHERE p.state = 'owed' AND p.attempts = 0 AND p.output_id IN (SELECT value FROM json_each(:outputs))
@@ -11,19 +11,10 @@ SELECT EXISTS (
       SELECT 1 FROM jobs AS j
       WHERE j.id = p.retired_by AND (j.state <> 'completed' OR j.outcome = 'superseded'))
 ) OR EXISTS (
-  SELECT 1 FROM disposals AS d JOIN jobs AS j ON j.id = d.job_id
-  WHERE d.state = 'owed' AND d.attempts = 0 AND j.inbox IN (SELECT value FROM json_each(:inboxes))
-    AND NOT EXISTS (
-      SELECT 1 FROM publications AS p WHERE p.job_id = d.job_id AND (
-        p.state = 'owed' OR (p.state = 'failed' AND (p.visible_at_ms IS NULL OR d.disposition = 'delete'))))
-    AND NOT EXISTS (
-      SELECT 1 FROM publications AS p JOIN publications AS n ON n.job_id = p.retired_by
-      WHERE p.job_id = d.job_id AND p.state = 'retiring' AND (
-        n.state = 'owed' OR (n.state = 'failed' AND (p.visible_at_ms IS NULL OR d.disposition = 'delete'))))
-    AND (d.anchor_image_id IS NULL OR NOT EXISTS (
-      SELECT 1 FROM publications AS p WHERE p.image_id = d.anchor_image_id AND p.state = 'owed'))
+  SELECT 1 FROM disposals_free AS d CROSS JOIN jobs AS j ON j.id = d.job_id
+  WHERE d.attempts = 0 AND j.inbox IN (SELECT value FROM json_each(:inboxes))
 ) OR EXISTS (
-  SELECT 1 FROM notices AS n JOIN jobs AS j ON j.id = n.job_id
+  SELECT 1 FROM notices AS n CROSS JOIN jobs AS j ON j.id = n.job_id
   WHERE n.state = 'owed' AND n.attempts = 0 AND j.inbox IN (SELECT value FROM json_each(:inboxes))
     AND NOT EXISTS (SELECT 1 FROM publications AS p WHERE p.job_id = n.job_id AND p.state = 'owed')
 ) AS fresh;

@@ -18,8 +18,8 @@ function exchange(before, after) {
     const old = kept.get(child.id);
     if (!old) return child;
     if (old.isEqualNode(child)) return old;
-    if (old.tagName === child.tagName && child.querySelector(":scope > ul.tiles") && old.querySelector(":scope > ul.tiles")) {
-      exchange(old.querySelector(":scope > ul.tiles"), child.querySelector(":scope > ul.tiles"));
+    if (old.tagName === child.tagName && child.querySelector(":scope > ul") && old.querySelector(":scope > ul")) {
+      exchange(old.querySelector(":scope > ul"), child.querySelector(":scope > ul"));
       const head = old.querySelector(":scope > .heading"), newHead = child.querySelector(":scope > .heading");
       if (head && newHead && !head.isEqualNode(newHead)) head.replaceWith(newHead);
       old.querySelector(":scope > .quiet")?.remove();

@@ -1,0 +1,107 @@
+"""Asks for a URL, hop by hop: every redirect is a new request that is checked like the first (U06)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpx
+
+from dropmill.fetch.failing import failed
+from dropmill.model.netpolicy import Policy
+from dropmill.model.url import Url
+from dropmill.net import Belongings, Hops, ResolveFailed, classify, is_redirect, peer_address
+
+_WANTED: Final = frozenset({200, 203, 206})
+# An answer that nobody reads to its end costs its connection, so a short one is read.
+_SHORT_BYTES: Final = 16 << 10
+
+# No format is asked for by name: hosts that choose one by that would send another than everybody else gets.
+_ACCEPT: Final = "image/*,*/*;q=0.5"
+
+Check = Callable[[Url], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Trail:
+    """Where a request has got to, also when it fails."""
+
+    url: Url
+    chain: tuple[str, ...] = ()
+    status: int = 0
+    address: str = ""
+    http_version: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of the last answer, by lower-case name."""
+
+    def answered(self, response: httpx.Response) -> None:
+        self.status = response.status_code
+        self.address = peer_address(response)
+        self.http_version = response.http_version
+        self.headers = response.headers
+
+
+class Asker:
+    """Asks over the guarded client; ``belongings`` go to the host of the line and to no other."""
+
+    def __init__(self, client: httpx.AsyncClient, policy: Policy, belongings: Belongings, max_redirects: int) -> None:
+        self._client = client
+        self._policy = policy
+        self._belongings = belongings
+        self._max_redirects = max_redirects
+
+    @asynccontextmanager
+    async def ask(
+        self, trail: Trail, headers: Mapping[str, str], check: Check | None = None
+    ) -> AsyncIterator[httpx.Response]:
+        """The answer that is no redirect, its body unread. ``trail`` begins at the URL to ask for, with its credentials.
+
+        ``check`` is awaited before each request, and raises what forbids it. Raises ``UrlRefused`` and ``Stopped``, the latter also for what breaks while the body is read.
+        """
+        first = trail.url
+        hops = Hops(first, self._policy, max_redirects=self._max_redirects)
+        while True:
+            if check is not None:
+                await check(trail.url)
+            response = await self._send(trail.url, first, headers)
+            try:
+                trail.answered(response)
+                if is_redirect(response):
+                    trail.url = hops.next(response)
+                    trail.chain = hops.chain
+                    await _read_short(response)
+                else:
+                    yield response
+                    if trail.status not in _WANTED:
+                        await _read_short(response)
+                    return
+            except httpx.HTTPError as error:
+                # It had answered, so this is a matter of this download and not of the host.
+                found = classify(error)
+                raise failed(found.reason, found.detail, permanent=found.permanent) from error
+            finally:
+                await response.aclose()
+
+    async def _send(self, url: Url, first: Url, headers: Mapping[str, str]) -> httpx.Response:
+        asked = {**self._belongings.headers(first, url), "Accept": _ACCEPT, **headers}
+        request = self._client.build_request("GET", url.canonical, headers=asked)
+        try:
+            return await self._client.send(request, stream=True)
+        except (httpx.HTTPError, ResolveFailed) as error:
+            found = classify(error)
+            # What a redirect leads to says nothing about the host of the line.
+            theirs = found.blames_host and url.origin == first.origin
+            raise failed(found.reason, found.detail, permanent=found.permanent, blames_host=theirs) from error
+
+
+async def _read_short(response: httpx.Response) -> None:
+    """Read what is left of a short answer, so that its connection can be used again."""
+    length = response.headers.get("content-length", "")
+    if length.isdigit() and int(length) <= _SHORT_BYTES and not response.is_stream_consumed:
+        try:
+            async for _ in response.aiter_raw():
+                pass
+        except httpx.HTTPError:
+            return  # The connection is lost, and the answer was not wanted.

@@ -1,0 +1,229 @@
+"""Tails one drop-file: each line becomes a job, or a refusal, in one transaction with how far the file was read."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final, Literal
+
+from dropmill.errors import DropmillError
+from dropmill.fetch.reach import Reach
+from dropmill.files.access import NotRegularFile
+from dropmill.files.dropfile import Lot, Reading
+from dropmill.files.lane import Lane
+from dropmill.model.dropline import Bad
+from dropmill.model.inbox import Inbox
+from dropmill.model.job import FoundBy
+from dropmill.model.tailing import Dropfile, Look, Mark, Step, at_end, judge
+from dropmill.model.url import rel_of
+from dropmill.model.watching import Trouble
+from dropmill.observe.facts import (
+    DropfileBegun,
+    Emit,
+    Enqueued,
+    LineRefused,
+    LinesTaken,
+    StateTrouble,
+)
+from dropmill.ports import Clock, Pressure
+from dropmill.store import dropfiles
+from dropmill.store.catalog import Catalog
+from dropmill.store.connection import Session
+from dropmill.store.dropfiles import Taken
+
+# How soon it is asked again whether there is room for more, and what the catalog refused is offered again.
+ROOM_SECONDS: Final = 0.2
+AGAIN_SECONDS: Final = 2.0
+
+
+class Tail:
+    """Runs until cancelled. ``trouble`` with ``remedy``, ``watch`` and ``waits`` say how it is going, for health."""
+
+    def __init__(
+        self,
+        dropfile: Dropfile,
+        inbox: Inbox,
+        catalog: Catalog,
+        lane: Lane,
+        pressure: Pressure,
+        intake: Callable[[], Awaitable[None]],
+        clock: Clock,
+        emit: Emit,
+        wake: Callable[[], None],
+    ) -> None:
+        """``intake`` returns once the queue's disk has room for more; ``wake`` tells that there is something to fetch."""
+        self.dropfile = dropfile
+        self.quiet = False
+        """Whether all that there is has been read."""
+        self.behind_bytes = 0
+        self._inbox = inbox
+        self._catalog = catalog
+        self._lane = lane
+        self._pressure = pressure
+        self._intake = intake
+        self._clock = clock
+        self._emit = emit
+        self._wake = wake
+        self._reading = Reading(dropfile.path)
+        self._reach = Reach(dropfile.name, dropfile.path, lane, emit)
+        self._mark: Mark | None = None
+        self._look: Look | None = None
+        self._since = 0.0
+        self._tried_bytes = 0
+        self._found_by = FoundBy.STARTUP
+
+    @property
+    def name(self) -> str:
+        return self.dropfile.name
+
+    @property
+    def watch(self) -> Literal["starting", "poll", "missing"]:
+        """How the file is watched, as it was seen last."""
+        if self._look is None:
+            return "starting"
+        return "missing" if self._look.at_path is None else "poll"
+
+    @property
+    def missing(self) -> bool:
+        """Nothing is at the path: it is waited for, which is no trouble."""
+        return self.watch == "missing"
+
+    @property
+    def trouble(self) -> str:
+        """What keeps the file from being read, or empty. That there is none yet is no trouble."""
+        return self._reach.trouble
+
+    @property
+    def remedy(self) -> str:
+        return self._reach.remedy
+
+    @property
+    def waits(self) -> str:
+        """What reading waits for, where there is too much already; not a trouble."""
+        return self._pressure.said
+
+    def close(self) -> None:
+        """Let go of the file, once what is under way is over: where its disk hangs, nobody waits for that."""
+        self._lane.send(self._reading.close)
+
+    async def run(self) -> None:
+        position = await self._catalog.read(lambda session: dropfiles.position(session, self.name))
+        self._mark = position.mark
+        while True:
+            pause = await self._turn()
+            if pause:
+                await self._clock.sleep(pause)
+
+    async def _turn(self) -> float:
+        """One look and what it asks for; returns how long to wait before the next, in seconds."""
+        try:
+            look = await self._reach.ask(self._reading.look, self._mark)
+            self._note(look)
+            step = judge(self._mark, look, self._tried_bytes, self._still())
+            pause = await self._do(step, look)
+        except OSError as error:
+            self.quiet = False
+            self._reach.begin(_trouble_of(error))
+            return max(self.dropfile.poll_seconds, AGAIN_SECONDS)
+        self._reach.end()
+        return pause
+
+    def _note(self, look: Look) -> None:
+        if look != self._look:
+            self._since = self._clock.monotonic()
+        self._look = look
+        read = self._mark.offset_bytes if self._mark is not None and self._mark.file == look.open else 0
+        self.behind_bytes = max(0, look.size_bytes - read)
+        self.quiet = at_end(self._mark, look)
+        if self.quiet:
+            self._found_by = FoundBy.EVENT
+
+    def _still(self) -> bool:
+        return self._clock.monotonic() - self._since >= self.dropfile.quiet_seconds
+
+    async def _do(self, step: Step, look: Look) -> float:
+        match step:
+            case Step.BEGIN | Step.AGAIN if look.open is not None:
+                generation = self._mark.generation + 1 if self._mark else 1
+                unread = self._unread(look) if step is Step.AGAIN else 0
+                await self._begin_file(Mark(look.open, generation), rewritten=step is Step.AGAIN, unread_bytes=unread)
+                return 0.0
+            case Step.SWITCH:
+                await self._reach.ask(self._reading.switch)
+                return 0.0
+            case Step.READ | Step.LAST:
+                return await self._read(last=step is Step.LAST)
+            case _:
+                return self.dropfile.poll_seconds
+
+    def _unread(self, look: Look) -> int:
+        """How much is known to have been cut off before it was read."""
+        return max(0, self._tried_bytes - max(self._mark.offset_bytes, look.size_bytes)) if self._mark else 0
+
+    async def _begin_file(self, mark: Mark, *, rewritten: bool, unread_bytes: int) -> None:
+        now_ms = self._clock.now_ms()
+        if await self._commit(lambda session: dropfiles.put_mark(session, self.dropfile, mark, now_ms)):
+            self._mark, self._tried_bytes = mark, 0
+            fact = DropfileBegun(self.name, self.dropfile.path, mark.generation, rewritten, unread_bytes)
+            self._emit(fact)
+
+    async def _read(self, *, last: bool) -> float:
+        """Take the next lot. What the file is missing when it was rewritten meanwhile, the next look tells."""
+        if self._mark is None:
+            return 0.0
+        if await self._pressure.full():
+            return ROOM_SECONDS
+        await self._intake()
+        lot = await self._reach.ask(partial(self._reading.read, self._mark, last=last))
+        if lot is None:
+            return 0.0
+        self._tried_bytes = lot.size_bytes
+        if lot.mark.offset_bytes == self._mark.offset_bytes:
+            return self.dropfile.poll_seconds
+        now_ms, found_by = self._clock.now_ms(), self._found_by
+        answers: list[Taken | None] = []
+
+        def take(session: Session) -> None:
+            answers[:] = dropfiles.take_lines(
+                session, self._inbox, self.dropfile, lot.lines, lot.mark, found_by, now_ms
+            )
+
+        if await self._commit(take):
+            self._mark = lot.mark
+            self._tell(lot, answers, found_by)
+        return 0.0
+
+    async def _commit(self, action: Callable[[Session], None]) -> bool:
+        """False: nothing was committed, and it is tried again from the last mark."""
+        try:
+            await self._catalog.write(action)
+        except DropmillError as error:
+            self._emit(StateTrouble("enqueue", f"drop-file {self.name}: {error}"))
+            await self._clock.sleep(AGAIN_SECONDS)
+            return False
+        return True
+
+    def _tell(self, lot: Lot, answers: list[Taken | None], found_by: FoundBy) -> None:
+        fresh = 0
+        for line, taken in zip(lot.lines, answers, strict=True):
+            said = line.said
+            if isinstance(said, Bad):
+                self._emit(LineRefused(self.name, line.number, said.url, said.reason, said.detail))
+            elif taken is not None and taken.fresh:
+                fresh += 1
+                size_bytes = said.expected_size_bytes or 0
+                self._emit(Enqueued(taken.job_id, self._inbox.name, rel_of(said.canonical), found_by, size_bytes))
+        if lot.lines:
+            self._emit(LinesTaken(self.name, len(lot.lines), fresh, answers.count(None)))
+        if fresh:
+            self._wake()
+
+
+def _trouble_of(error: OSError) -> Trouble:
+    if isinstance(error, NotRegularFile):
+        return Trouble(f"is no file but a {error.kind}", "put a text file there, or name another path")
+    said = error.strerror or str(error)
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return Trouble(f"cannot be read: {said}", "let the daemon's user read the file, and its folder")
+    return Trouble(f"cannot be read: {said}", "check the disk or share that it is on; it is tried again")

@@ -1,0 +1,1 @@
+UPDATE downloads SET etag = '', last_modified = '' WHERE job_id = :job_id;

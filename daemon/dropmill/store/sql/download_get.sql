@@ -1,0 +1,1 @@
+SELECT * FROM downloads WHERE job_id = :job_id;

@@ -1,0 +1,1 @@
+SELECT job_id FROM downloads WHERE canonical = :canonical ORDER BY job_id;

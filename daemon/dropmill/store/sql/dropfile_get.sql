@@ -1,0 +1,1 @@
+SELECT * FROM dropfiles WHERE name = :name;

@@ -1,0 +1,1 @@
+UPDATE dropfiles SET results_bytes = :results_bytes WHERE name = :name;

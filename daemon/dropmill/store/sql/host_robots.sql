@@ -1,0 +1,1 @@
+SELECT robots, robots_at_ms FROM hosts WHERE origin = :origin;

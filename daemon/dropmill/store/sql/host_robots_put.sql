@@ -1,0 +1,1 @@
+UPDATE hosts SET robots = :text, robots_at_ms = :now_ms WHERE origin = :origin;

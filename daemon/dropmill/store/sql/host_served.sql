@@ -1,0 +1,1 @@
+UPDATE hosts SET served_at_ms = :now_ms WHERE id = :id;

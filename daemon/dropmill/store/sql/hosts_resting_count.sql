@@ -1,0 +1,2 @@
+SELECT count(*) AS hosts, coalesce(sum(waiting), 0) AS urls FROM hosts
+WHERE waiting > 0 AND served_at_ms > :now_ms AND ready_at_ms > :now_ms AND detail <> '';
