@@ -60,6 +60,7 @@ IGNORED = (
     Reason.JUNK_NAME,
     Reason.COMPANION,
     Reason.DONE_FILE,
+    Reason.URL_LIST,
     Reason.SYMLINK,
     Reason.NOT_A_FILE,
     Reason.FOREIGN_HARD_LINK,

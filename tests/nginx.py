@@ -37,7 +37,7 @@ http {{
   fastcgi_temp_path {root}/tmp-fastcgi;
   uwsgi_temp_path {root}/tmp-uwsgi;
   scgi_temp_path {root}/tmp-scgi;
-  log_format asked escape=json '{{"at": $msec, "port": $server_port, "path": "$uri", "range": "$http_range", '
+  log_format asked escape=json '{{"ended_at": $msec, "seconds": $request_time, "port": $server_port, "path": "$uri", "range": "$http_range", '
     '"if_range": "$http_if_range", "status": $status, "sent": $body_bytes_sent, "connection": $connection}}';
   access_log {root}/access.jsonl asked;
   sendfile on;
@@ -58,8 +58,10 @@ _SERVER = """
 class Asked:
     """One request that the server has done with: answered in full, or broken off."""
 
-    at: float
-    """Seconds of the epoch, when it ended."""
+    ended_at: float
+    """Seconds of the epoch."""
+    seconds: float
+    """From its first byte to the last one of the answer."""
     port: int
     path: str
     range: str
@@ -69,6 +71,11 @@ class Asked:
     sent: int
     """Bytes of the body that were given to the kernel; where the client went away, not all of them arrived."""
     connection: int
+
+    @property
+    def started_at(self) -> float:
+        """Seconds of the epoch."""
+        return self.ended_at - self.seconds
 
     @property
     def first_byte(self) -> int:

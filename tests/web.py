@@ -242,7 +242,8 @@ class WebServer:
             await asyncio.wait(set(tasks))
 
     async def _connection(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.transport.set_write_buffer_limits(high=0)
+        if self._tls is None:  # asyncio's TLS forgets what it holds back when there is no room for it at all.
+            writer.transport.set_write_buffer_limits(high=0)
         while True:
             lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             method, target, _ = lines[0].split(" ", 2)

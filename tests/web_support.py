@@ -108,6 +108,7 @@ class FakeDesk:
         self.downloads: Json = {
             "running": 0,
             "bytes_per_second": 0,
+            "waiting": 0,
             "queue": {"scheduled": 0, "available": 0, "executing": 0},
             "resting": {"hosts": 0, "urls": 0},
             "resting_hosts": [],

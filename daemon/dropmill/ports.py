@@ -150,7 +150,9 @@ class Decisions(Protocol):
 
     async def would_publish(
         self, job: Job, inbox: Inbox, content: Content, presences: Mapping[bytes, Presence]
-    ) -> bool: ...
+    ) -> bool | None:
+        """None: other paths have to be looked at before that can be said."""
+        ...
 
     async def conclude(
         self,
@@ -197,10 +199,10 @@ class Fetches(Protocol):
         ...
 
     async def claim(
-        self, limit: int, *, known: Sequence[tuple[Host, int]], newcomers: int, doubtful: bool
+        self, limit: int, *, known: Sequence[tuple[Host, int]], newcomers: int, doubtful: int
     ) -> list[Fetch]:
         """Begin up to ``limit`` downloads: so many more of each known host, in that order, and one each of up to so many
-        others, those that were served longest ago first. ``doubtful``: also of others that have been failing.
+        others, those that were served longest ago first; ``doubtful`` of others that have been failing.
         """
         ...
 

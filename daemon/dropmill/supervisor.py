@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 from dropmill.errors import DropmillError
 from dropmill.fetch.dropfile import Tail
 from dropmill.fetch.fetcher import Fetcher
+from dropmill.fetch.lists import Lists
 from dropmill.fetch.results import Results
 from dropmill.files.presence import HomeOutOfReach
 from dropmill.maintenance.drain import Drain
@@ -51,7 +52,7 @@ class Parts:
     claimer: Claimer
     fetcher: Fetcher
     tails: Mapping[str, Tail]
-    results: Mapping[str, Results]
+    tellers: Mapping[str, Results | Lists]
     processor: Processor
     committer: Committer
     drains: Sequence[Drain]
@@ -94,8 +95,8 @@ class Supervisor:
                 await self._recover()
                 work.start_soon(parts.claimer.run)
                 work.start_soon(parts.fetcher.run)
-                for name, results in parts.results.items():
-                    work.start_soon(self._keep, name, results.run)
+                for name, teller in parts.tellers.items():
+                    work.start_soon(self._keep, name, teller.run)
                 for keep in parts.upkeep:
                     work.start_soon(keep)
                 async with anyio.create_task_group() as ingest:
@@ -235,7 +236,7 @@ class Supervisor:
 
     async def _all_told(self) -> bool:
         """Whether the results of the drop-files are written as far as they can be."""
-        return all([await results.finished() for results in self.parts.results.values()])
+        return all([await teller.finished() for teller in self.parts.tellers.values()])
 
     async def _finish_owed(self, seconds: float) -> None:
         """Wait for the commits in hand and publish what they owe, so that a restart finds little to do."""
@@ -257,8 +258,9 @@ class Supervisor:
             settled = closed or all(settling.quiet for settling in parts.settlings.values())
             read = closed or all(tail.quiet for tail in parts.tails.values())
             in_hand = parts.claimer.in_hand or parts.fetcher.in_hand or self._committing
-            if quiet and settled and read and not in_hand and await parts.finished() and not await parts.fetcher.left():
-                if await self._all_told():
+            # In the order of the way: what has gone on meanwhile is met by a later question.
+            if quiet and settled and read and not in_hand and not await parts.fetcher.left():
+                if await parts.finished() and await self._all_told():
                     await parts.fetcher.tell_left()
                     self.stop("everything is done")
                     return

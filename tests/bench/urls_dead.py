@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import apsw
+from PIL import Image
 
 import nginx
 import pictures
@@ -62,7 +63,7 @@ def _server(count: int) -> Iterator[Nginx]:
     chance = random.Random(1)
     with nginx.nginx({"/busy/": "add_header Retry-After 2 always; return 429;"}, servers=HOSTS + 1) as server:
         for number in range(count):
-            picture = pictures.Image.frombytes("RGB", (16, 12), chance.randbytes(16 * 12 * 3))
+            picture = Image.frombytes("RGB", (16, 12), chance.randbytes(16 * 12 * 3))
             (server.www / f"{number}.jpg").write_bytes(pictures.jpeg(picture, quality=80))
         yield server
 

@@ -221,7 +221,7 @@ def test_add_takes_files_from_anywhere(tmp_path: Path) -> None:
 
     url = mill.run("add", "https://example.org/a.jpg")
     assert url.returncode == 1
-    assert "URLs are not taken in by this version" in url.stderr
+    assert "--inbox N, one of camera, second" in url.stderr
     again = _ask(mill, "add", [bytes(mill.second / "scan.jpg")], None, None, None)
     assert "has been taken in already" in again["refused"][0]["detail"]
     missing = _ask(mill, "add", [bytes(mill.inbox / "nothing.jpg")], None, None, None)

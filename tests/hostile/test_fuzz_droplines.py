@@ -10,7 +10,20 @@ from dropmill.model.dropline import KEYS, Bad, Line, parse, read_piece, wanted
 from dropmill.model.tailing import LINE_BYTES, FileId, Mark, Piece, cut
 
 PARTS = st.sampled_from(
-    [b"http://", b"https://a.example/", b"\t", b"=", b"\n", b"\r\n", b"#", b"\xef\xbb\xbf", b"\0", b"\xff", b"@", b"u:p@"]
+    [
+        b"http://",
+        b"https://a.example/",
+        b"\t",
+        b"=",
+        b"\n",
+        b"\r\n",
+        b"#",
+        b"\xef\xbb\xbf",
+        b"\0",
+        b"\xff",
+        b"@",
+        b"u:p@",
+    ]
     + [key.encode() + b"=" for key in KEYS]
 )
 NEAR_LINES = st.lists(st.one_of(PARTS, st.binary(max_size=12), st.text(max_size=6).map(str.encode)), max_size=30).map(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,7 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dropfile_rig import QUIET_SECONDS, Killed, Rig
-from dropmill.model.tailing import LINE_BYTES, LOT_LINES
+from dropmill.fetch import reach
+from dropmill.files import dropfile as calls
+from dropmill.model.tailing import LINE_BYTES, LOT_LINES, Look, Mark
 from dropmill.observe.facts import DropfileBegun, DropfileTrouble, DropfileWell, Enqueued, LineRefused, LinesTaken
 from parts import modes_hold_for_root
 
@@ -364,7 +367,9 @@ async def test_u18_a_url_that_was_fetched_before_is_repeated_as_configured(
         rig.path.write_text(lines(1))
         await rig.read()
         await rig.catalog.write(
-            lambda session: session.connection.execute("UPDATE downloads SET etag = 'e', last_modified = 'm'").fetchall()
+            lambda session: session.connection.execute(
+                "UPDATE downloads SET etag = 'e', last_modified = 'm'"
+            ).fetchall()
         )
         await rig.end(1, state, reason="http-404" if state == "discarded" else None)
         with rig.path.open("a") as file:
@@ -384,6 +389,35 @@ async def test_u07_what_is_shown_of_a_line_has_no_credentials(rig: Rig) -> None:
     await rig.read()
     assert "secret" not in str(await rig.lines()) + str(rig.facts) + str(await rig.jobs())
     assert await rig.rows("SELECT url FROM downloads") == [("http://user:secret@example.com/1.jpg",)]
+
+
+async def test_u16_a_file_system_that_hangs_is_told_of_and_read_on_when_it_answers(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    look = calls.Reading.look
+
+    def hangs(reading: calls.Reading, mark: Mark | None) -> Look:
+        gate.wait(30)
+        return look(reading, mark)
+
+    monkeypatch.setattr(reach, "HANG_SECONDS", 0.05)
+    monkeypatch.setattr(calls.Reading, "look", hangs)
+    rig.path.write_text(lines(1))
+    async with anyio.create_task_group() as group:
+        group.start_soon(rig.read)
+        while not rig.tail.trouble:  # noqa: ASYNC110  # What is waited for is that it is told, whoever tells.
+            await anyio.sleep(0.01)
+        # Others go on meanwhile: the event loop, and whoever asks the catalog.
+        assert await rig.urls() == []
+        assert "has not answered" in rig.tail.trouble and "share" in rig.tail.remedy and not rig.tail.quiet
+        gate.set()
+    assert await rig.urls() == [url(1)]
+    assert rig.tail.trouble == ""
+    assert [type(fact) for fact in rig.facts if isinstance(fact, DropfileTrouble | DropfileWell)] == [
+        DropfileTrouble,
+        DropfileWell,
+    ]
 
 
 # Random histories.

@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import anyio
 import pytest
+from fetch_support import BOUNDS, DEAD, GONE, RULES, Mill, busy, takes, then
 
 from dropmill.model.outcome import Reason
 from dropmill.observe.facts import Discarded, HostBack, HostGivenUp, HostResting, LeftResting
-from fetching import BOUNDS, DEAD, GONE, RULES, Mill, busy, file_of, takes, then
 
 GOOD = [f"https://good{number}.test:443" for number in range(10)]
 BAD = "https://bad.test:443"
 
 
-@pytest.mark.parametrize("silent_seconds", [0.0, 10.0], ids=["refuses", "hangs"])
+@pytest.mark.parametrize(
+    ("urls", "silent_seconds"),
+    [(500, 0.0), (500, 10.0), pytest.param(10_000, 10.0, marks=pytest.mark.long)],
+    ids=["refuses", "hangs", "ten thousand"],
+)
 def test_u14_a_dead_host_with_ten_thousand_urls_delays_no_other_and_is_hardly_asked(
-    tmp_path: Path, silent_seconds: float
+    tmp_path: Path, urls: int, silent_seconds: float
 ) -> None:
     def good_takes(folder: Path, dead_urls: int) -> float:
         folder.mkdir()
         mill = Mill(folder)
         mill.net.hosts = {BAD: takes(silent_seconds, DEAD)} | {origin: takes(0.2) for origin in GOOD}
         dead = mill.add(BAD, dead_urls) if dead_urls else []
-        good = [job for origin in GOOD for job in mill.add(origin, 50)]
+        good = [job for origin in GOOD for job in mill.add(origin, 30)]
 
         async def main() -> float:
             async with mill.running():
-                await mill.until(lambda: mill.states(good)["fetched"] == 500)
+                await mill.until(lambda: mill.states(good)["fetched"] == 300, 0.05)
                 seconds = mill.time.seconds
                 if dead:
+                    reads = mill.catalog.reads
                     await anyio.sleep(3600)
+                    assert mill.catalog.reads - reads < 3600 * 2, "the queue is looked at without a reason"
                 return seconds
 
         seconds = mill.run(main)
@@ -51,26 +57,27 @@ def test_u14_a_dead_host_with_ten_thousand_urls_delays_no_other_and_is_hardly_as
         return seconds
 
     alone = good_takes(tmp_path / "alone", 0)
-    assert good_takes(tmp_path / "among", 10_000) <= 1.2 * alone
+    assert good_takes(tmp_path / "among", urls) <= 1.2 * alone
 
 
+@pytest.mark.long
 def test_u14_many_dead_hosts_leave_most_connections_to_those_that_answer(tmp_path: Path) -> None:
     mill = Mill(tmp_path, bounds=replace(BOUNDS, connections=16))
-    dead = [f"https://dead{number}.test:443" for number in range(200)]
-    mill.net.hosts = {origin: takes(30.0, DEAD) for origin in dead}
-    good = mill.add(GOOD[0], 200)
-    mill.run(lambda: _fetch_all(mill, good[:20], first=20))
-    for origin in dead:
-        mill.add(origin, 3)
-    more = mill.add(GOOD[0], 400, first=200)
+    dead = [f"https://dead{number}.test:443" for number in range(100)]
+    mill.net.hosts = {origin: takes(30.0, DEAD) for origin in dead} | {GOOD[0]: takes(0.5)}
+    good = mill.add(GOOD[0], 800)
 
     async def main() -> None:
-        async with mill.running():
-            await mill.until(lambda: mill.states([*good, *more])["fetched"] == 600)
+        async with mill.running() as fetcher:
+            await anyio.sleep(5)
+            for origin in dead:
+                mill.add(origin, 3)
+            fetcher.wake()
+            await mill.until(lambda: mill.states(good)["fetched"] == 800, 1.0)
 
     mill.run(main)
-    assert mill.time.seconds < 120
-    assert mill.net.most["*"] <= 16
+    assert mill.time.seconds < 2 * 800 * 0.5 / 8, "a quarter of the connections is what only hosts that answer may use"
+    assert mill.net.most["*"] == 16
 
 
 async def _fetch_all(mill: Mill, ids: list[int], first: int) -> None:
@@ -100,21 +107,24 @@ def test_u14_a_host_that_is_back_is_asked_with_one_request_first(tmp_path: Path)
     assert mill.host(BAD)["failures"] == 0
 
 
+@pytest.mark.long
 def test_u14_a_host_that_stays_dead_is_given_up_in_the_end_and_says_so_for_each_url(tmp_path: Path) -> None:
     mill = Mill(tmp_path, rules=replace(RULES, give_up_seconds=7200, max_rest_seconds=600))
     mill.net.hosts[BAD] = takes(1.0, DEAD)
-    jobs = mill.add(BAD, 1500)
+    jobs = mill.add(BAD, 700)
 
     async def main() -> None:
         async with mill.running():
-            await mill.until(lambda: mill.states(jobs)["discarded"] == 1500)
+            await mill.until(lambda: mill.states(jobs)["discarded"] == 700, 5.0)
 
     mill.run(main)
     assert 7200 <= mill.time.seconds <= 7200 + 700
     reasons = {row["reason"] for row in mill.jobs(jobs).values()}
     assert reasons == {"host-unavailable", "connect-failed"}
-    assert all("connect-failed: nobody answers" in row["detail"] or row["attempts"] == 5 for row in mill.jobs(jobs).values())
-    assert len({fact.job_id for fact in mill.told(Discarded)}) == 1500
+    assert all(
+        "connect-failed: nobody answers" in row["detail"] or row["attempts"] == 5 for row in mill.jobs(jobs).values()
+    )
+    assert len({fact.job_id for fact in mill.told(Discarded)}) == 700
     (given_up,) = mill.told(HostGivenUp)
     assert given_up.origin == BAD
     assert given_up.urls == sum(row["reason"] == "host-unavailable" for row in mill.jobs(jobs).values())
@@ -152,13 +162,15 @@ def test_u10_a_rest_that_a_host_asks_for_holds_for_all_its_urls_and_survives_a_k
     assert (rested_at - mill.clock.now_ms()) / 1000 + mill.time.seconds <= later[0] + 0.01
     assert mill.jobs(jobs)[jobs[0]]["state"] == "available"
     assert not [fact for fact in mill.told(HostResting) if fact.failing], "a host that asks for rest is not dead"
-    after_rest = [seconds for seconds in later if seconds < later[0] + 0.05]
-    assert len(after_rest) == 1, "and is asked with one request first"
+    assert later[1] - later[0] > 0.04, "and is asked with one request until it answers"
 
 
 def test_u10_a_rest_is_capped_and_without_a_header_the_host_rests_as_long_as_a_retry_waits(tmp_path: Path) -> None:
     mill = Mill(tmp_path, rules=replace(RULES, max_rest_seconds=100))
-    mill.net.hosts = {BAD: then(takes(0.1, busy(100_000)), takes(0.1)), GOOD[0]: then(takes(0.1, busy(None)), takes(0.1))}
+    mill.net.hosts = {
+        BAD: then(takes(0.1, busy(100_000)), takes(0.1)),
+        GOOD[0]: then(takes(0.1, busy(None)), takes(0.1)),
+    }
     jobs = [*mill.add(BAD, 1), *mill.add(GOOD[0], 1)]
     mill.run(lambda: _fetch_all(mill, jobs, first=2))
     first, second = mill.net.times(BAD)
@@ -173,7 +185,7 @@ def test_u10_a_success_that_was_under_way_does_not_end_the_rest(tmp_path: Path) 
     jobs = mill.add(BAD, 20)
     mill.run(lambda: _fetch_all(mill, jobs, first=20))
     times = mill.net.times(BAD)
-    rested = [(one, following) for one, following in zip(times, times[1:], strict=False) if following - one > 10]
+    rested = [(one, following) for one, following in pairwise(times) if following - one > 10]
     assert len(rested) == 1
     assert rested[0][1] - rested[0][0] >= 120
 
@@ -186,7 +198,7 @@ def test_u14_with_once_a_dead_host_is_given_up_after_three_probes_and_long_rests
 
     async def main() -> None:
         async with mill.running() as fetcher:
-            while await fetcher.left():
+            while await fetcher.left():  # noqa: ASYNC110  # As the supervisor does.
                 await anyio.sleep(0.05)
             await fetcher.tell_left()
 
@@ -212,7 +224,7 @@ def test_u19_what_passes_is_tried_again_after_longer_and_longer_and_what_lasts_i
 
     mill.run(main)
     times = mill.net.times(BAD)
-    waits = [following - one - 0.1 for one, following in zip(times, times[1:], strict=False)]
+    waits = [following - one - 0.1 for one, following in pairwise(times)]
     assert len(waits) == 4
     for number, wait in enumerate(waits):
         assert 2**number <= wait <= 2 * 2**number + 0.1
@@ -223,10 +235,10 @@ def test_u19_what_passes_is_tried_again_after_longer_and_longer_and_what_lasts_i
 
 
 def test_u14_hosts_get_turns_whatever_else_waits(tmp_path: Path) -> None:
-    """One URL of each of a hundred hosts behind ten thousand of one."""
+    """One URL of each of a hundred hosts behind two thousand of one."""
     mill = Mill(tmp_path, bounds=replace(BOUNDS, connections=8))
     mill.net.hosts[BAD] = takes(0.5)
-    mill.add(BAD, 10_000)
+    mill.add(BAD, 2_000)
     others = [mill.add(f"https://other{number}.test:443", 1)[0] for number in range(100)]
 
     async def main() -> None:
@@ -238,18 +250,16 @@ def test_u14_hosts_get_turns_whatever_else_waits(tmp_path: Path) -> None:
     assert mill.net.most["*"] <= 8
 
 
-Bound = Callable[[Mill], None]
-
-
-def test_per_host_and_global_bounds_hold_and_are_used(tmp_path: Path) -> None:
-    mill = Mill(tmp_path, bounds=replace(BOUNDS, connections=20))
+@pytest.mark.parametrize(("connections", "together"), [(20, 20), (64, 32)])
+def test_per_host_and_global_bounds_hold_and_are_used(tmp_path: Path, connections: int, together: int) -> None:
+    mill = Mill(tmp_path, bounds=replace(BOUNDS, connections=connections))
     jobs = [job for origin in GOOD[:4] for job in mill.add(origin, 60)]
     for origin in GOOD[:4]:
         mill.net.hosts[origin] = takes(1.0)
     mill.run(lambda: _fetch_all(mill, jobs, first=240))
-    assert mill.net.most["*"] == 20
-    assert max(mill.net.most[origin] for origin in GOOD[:4]) == 8
-    assert mill.time.seconds < 240 / 20 * 1.3 + 2
+    assert mill.net.most["*"] == together
+    assert max(mill.net.most[origin] for origin in GOOD[:4]) == together // 4
+    assert mill.time.seconds < 240 / together * 1.3 + 2
 
 
 def test_a_rate_holds_for_each_host_by_itself(tmp_path: Path) -> None:
@@ -258,7 +268,7 @@ def test_a_rate_holds_for_each_host_by_itself(tmp_path: Path) -> None:
     mill.run(lambda: _fetch_all(mill, jobs, first=60))
     for origin in GOOD[:3]:
         times = mill.net.times(origin)
-        assert all(following - one >= 0.499 for one, following in zip(times, times[1:], strict=False))
+        assert all(following - one >= 0.499 for one, following in pairwise(times))
     assert mill.time.seconds < 12
 
 
@@ -270,13 +280,35 @@ def test_a_host_is_asked_for_the_most_urgent_first(tmp_path: Path) -> None:
     assert [job for _, _, job in mill.net.asked] == [*early, *late]
 
 
-def test_file_of_is_what_a_job_becomes(tmp_path: Path) -> None:
+def test_a_file_is_handed_to_the_workers_with_where_it_came_from(tmp_path: Path) -> None:
     mill = Mill(tmp_path)
     (job,) = mill.add(GOOD[0], 1)
     mill.run(lambda: _fetch_all(mill, [job], first=1))
     row = mill.jobs()[job]
-    assert (row["state"], row["phase"], row["attempts"], row["ino"], row["size_bytes"]) == ("available", "process", 0, job, 10)
+    assert (row["state"], row["phase"], row["attempts"], row["ino"], row["size_bytes"]) == (
+        "available",
+        "process",
+        0,
+        job,
+        10,
+    )
     download = mill.catalog.rows("SELECT * FROM downloads")[0]
     assert (download["status"], download["etag"], download["sha256"]) == (200, '"1"', "ab" * 32)
     assert mill.woken == 1
-    assert file_of is not None
+
+
+def test_u14_a_host_that_begins_to_fail_gets_one_request_at_a_time(tmp_path: Path) -> None:
+    mill = Mill(tmp_path, rules=replace(RULES, breaker_failures=20))
+    mill.net.hosts[BAD] = then(*[takes(1.0)] * 17, takes(1.0, DEAD))
+    mill.add(BAD, 200)
+
+    async def main() -> None:
+        async with mill.running():
+            await mill.until(lambda: bool(mill.told(HostResting)))
+
+    mill.run(main)
+    times = mill.net.times(BAD)
+    failed_at = times[17] + 1.0
+    later = [seconds for seconds in times if seconds >= failed_at]
+    assert len(later) >= 10
+    assert all(following - one >= 0.999 for one, following in pairwise(later))

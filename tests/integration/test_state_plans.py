@@ -18,8 +18,9 @@ from dropmill.store.catalog import Catalog
 from dropmill.store.connection import Session, connect
 from old_catalogs import NOW_MS, old_catalog
 
-# Tables that grow with every picture.
-LARGE = ("jobs", "sources", "versions", "images", "publications", "disposals", "notices", "attempts")
+URLS = ("hosts", "downloads", "lines")
+# Tables that grow with every picture, or with every URL.
+LARGE = ("jobs", "sources", "versions", "images", "publications", "disposals", "notices", "attempts", *URLS)
 # What may visit a whole table. Searching for a name in the middle of paths is a person's question, asked seldom; the
 # newest ids of a page are read from the end of the table and stop at the limit.
 MAY_SCAN = {
@@ -29,6 +30,8 @@ MAY_SCAN = {
     "job_newest": "one row",
     "publications_named": "a person asks for a file of the output",
     "jobs_discarded": "a person replays all",
+    "hosts_bound_ready": "once at each start",
+    "hosts_move_ready": "once where a person sets the clock",
     "image_put": "foreign keys, looked at only where an id changes",
     "root_put": "foreign keys, looked at only where an id changes",
     "host_meet": "foreign keys, looked at only where an id changes",

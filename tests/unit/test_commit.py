@@ -16,6 +16,7 @@ from dropmill.model.fingerprint import Content
 from dropmill.model.inbox import Inbox
 from dropmill.model.job import FoundBy, Job
 from dropmill.model.outcome import Reason
+from dropmill.model.verdict import LookFirst
 from dropmill.model.work import Recognised
 from dropmill.observe.clock import SystemClock
 from dropmill.observe.facts import Rescheduled
@@ -48,12 +49,15 @@ async def test_w39_a_home_that_cannot_be_looked_at_keeps_the_job_waiting_and_nev
     async def look_at_homes(job: Job, inbox: Inbox, sha256: str) -> Any:
         raise HomeOutOfReach(errno.EACCES, "Permission denied", b"locked/a.jpg")
 
+    async def conclude(*_: object) -> LookFirst:
+        return LookFirst((b"locked/a.jpg",))
+
     async def forget_staged(job: Job, inbox: Inbox) -> None:
         forgotten.append(job.id)
 
     committer = Committer(
         cast(JobEngine, engine),
-        cast(Decisions, SimpleNamespace()),
+        cast(Decisions, SimpleNamespace(conclude=conclude)),
         look_at_homes,
         forget_staged,
         Policy(5, 2.0, 300.0, 20),

@@ -84,6 +84,7 @@ def _row(**changes: Any) -> dict[str, Any]:
         "outcome": "published", "state": "completed", "disposal_state": None, "disposal_result": None,
         "target_path": None, "target_name": None, "read_path": None, "read_rel": None, "overwritten": 0,
         "catalogued": 1, "moved_to": None, "root_path": b"/in", "rel": b"a.jpg",
+        "url": None, "phase": "process",
     }  # fmt: skip
     return row | changes
 

@@ -305,8 +305,10 @@ def sidecar(total_bytes: int = 10) -> Sidecar:
     return Sidecar("http://host.example/a.jpg", '"a"', total_bytes, "this-boot", 1, told)
 
 
-def test_u11_a_part_and_what_it_is_of_are_read_back(tmp_path: Path) -> None:
-    place = Place(bytes(tmp_path), b"ab/cdef")
+@pytest.mark.parametrize("rel", ["17", "ab/cdef"])
+def test_u11_a_part_and_what_it_is_of_are_read_back(tmp_path: Path, rel: str) -> None:
+    tmp_path.chmod(0o700)
+    place = Place(bytes(tmp_path), rel.encode())
     part = Part.begin(place, sidecar())
     part.write(b"0123")
     part.close()
@@ -320,11 +322,12 @@ def test_u11_a_part_and_what_it_is_of_are_read_back(tmp_path: Path) -> None:
     signature = again.finish()
     again.close()
     assert signature.size_bytes == 10
-    assert (tmp_path / "ab/cdef").read_bytes() == b"0123456789"
-    assert (tmp_path / "ab/cdef").stat().st_mode & 0o777 == 0o600
-    assert (tmp_path / "ab").stat().st_mode & 0o777 == 0o700
-    place.forget()
-    assert sorted(os.listdir(tmp_path / "ab")) == ["cdef"]
+    path = tmp_path / rel
+    assert path.read_bytes() == b"0123456789"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    place.drop()
+    assert os.listdir(path.parent) == [path.name]
 
 
 def test_u11_a_sidecar_is_never_beside_bytes_of_another_version(

@@ -29,7 +29,9 @@ def test_u17_blank_lines_and_comments_say_nothing(line: bytes) -> None:
     assert parse(line) is None
 
 
-@pytest.mark.parametrize("line", ["http://example.com/a.jpg", "  http://example.com/a.jpg \r", "http://example.com/a.jpg\t"])
+@pytest.mark.parametrize(
+    "line", ["http://example.com/a.jpg", "  http://example.com/a.jpg \r", "http://example.com/a.jpg\t"]
+)
 def test_u17_a_url_alone_with_what_editors_leave_around_it(line: str) -> None:
     assert good(line) == Wanted("http://example.com/a.jpg", "http://example.com/a.jpg", "http://example.com:80")
 

@@ -25,6 +25,7 @@ from dropmill.settings import (
     show,
     starter,
 )
+from dropmill.settings.dropfiles import Dropfile
 from dropmill.settings.presets import PROFILES
 from dropmill.settings.problems import SECTIONS
 
@@ -41,7 +42,7 @@ def loaded(
 
 
 def uncommented(text: str) -> str:
-    return re.sub(r"(?m)^#(?=[a-z_]+ = )", "", text)
+    return re.sub(r"(?m)^#(?=[a-z0-9_]+ = |\[\[)", "", text)
 
 
 def test_each_layer_beats_the_one_below_and_says_so(tmp_path: Path) -> None:
@@ -264,6 +265,9 @@ def test_the_example_loads_as_it_is_and_uncommented(tmp_path: Path) -> None:
     for inbox in (example := full.settings.model_dump())["inboxes"] + default["inboxes"]:
         for key in moved:  # Examples rather than defaults, and the file says so.
             del inbox[key]
+    (dropfile,) = full.settings.dropfiles  # None is there unless it is asked for.
+    assert dropfile == Dropfile(name=dropfile.name, path=dropfile.path, output=dropfile.output)
+    assert example.pop("dropfiles") and default.pop("dropfiles") == ()
     assert example == default
 
 
@@ -274,6 +278,7 @@ def test_the_example_mentions_every_setting_and_describes_every_preset() -> None
     for name, model in SECTIONS.items():
         assert set(model.model_fields) == set(data[name]), name
     assert set(Inbox.model_fields) == set(data["inboxes"][0])
+    assert set(Dropfile.model_fields) == set(data["dropfiles"][0])
     assert set(Profile.model_fields) == set(data["profiles"]["web"])
     for field in Rendition.model_fields:
         assert re.search(rf"(?m)^#   {field}\b|\b{field} = ", text), field

@@ -277,3 +277,57 @@ def test_a_folder_that_is_never_used_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text(INBOX + 'archive = "/srv/archive"\non_success = "keep"\n')
     (warning,) = load(tmp_path / "c.toml", {}, {}).warnings
     assert (warning.key, "never used" in warning.message) == ("inboxes.0.archive", True)
+
+
+def dropfiles(*texts: str) -> str:
+    lines = ['name = "a"\npath = "urls.txt"\noutput = "out"\n', *texts]
+    inbox = '[[inboxes]]\nname = "camera"\npath = "in"\noutput = "out"\n'
+    return inbox + "".join(f"[[dropfiles]]\n{text}" for text in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "told"),
+    [
+        ('name = "a"\npath = "b"\noutput = "o"\n', "dropfiles.1.name", "another inbox or drop-file is named 'a'"),
+        ('name = "camera"\npath = "b"\noutput = "o"\n', "dropfiles.1.name", "is named 'camera'"),
+        (
+            'name = "camera.urls"\npath = "b"\noutput = "o"\n',
+            "dropfiles.1.name",
+            "URLs that are added to inbox 'camera'",
+        ),
+        (
+            'name = "b"\npath = "./x/../urls.txt"\nresults = "r"\noutput = "o"\n',
+            "dropfiles.1.path",
+            "is a drop-file already",
+        ),
+        ('name = "b"\npath = "in/urls.txt"\noutput = "o"\nresults = "r"\n', "dropfiles.1.path", "is inside inbox"),
+        (
+            'name = "b"\npath = "b"\nresults = "urls.txt"\noutput = "o"\n',
+            "dropfiles.1.results",
+            "is a drop-file already",
+        ),
+        ('name = "b"\npath = "b"\noutput = "in/o"\n', "dropfiles.1.output", "is inside inbox"),
+        ('name = "b"\npath = "b"\noutput = "o"\noriginals = "in/o"\n', "dropfiles.1.originals", "is inside inbox"),
+        ('name = "b"\npath = "b"\noutput = "o"\nquarantine = "in/q"\n', "dropfiles.1.quarantine", "is inside inbox"),
+        ('name = "b"\npath = "b"\noutput = "o"\nprofile = "wbe"\n', "dropfiles.1.profile", "there is no profile"),
+        ('name = "b"\npath = "b"\noutput = "o"\nnames = "{stem}.{ext}"\n', "dropfiles.1.names", "one name"),
+        ('name = "b/c"\npath = "b"\noutput = "o"\n', "dropfiles.1.name", "no name for a drop-file"),
+        ('name = "b"\npath = "b"\noutput = "o"\non_repeat = "again"\n', "dropfiles.1.on_repeat", "not valid"),
+        ('name = "b"\npath = "b"\noutput = "o"\nquiet_seconds = 0\n', "dropfiles.1.quiet_seconds", "not valid"),
+    ],
+)
+def test_drop_files_fit_together_with_each_other_and_with_inboxes(
+    tmp_path: Path, text: str, key: str, told: str
+) -> None:
+    found = only(tmp_path, dropfiles(text))
+    assert found.key == key
+    assert told in found.message
+
+
+def test_a_drop_file_needs_no_inbox_and_its_paths_are_taken_from_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text('preset = "dataset"\n[[dropfiles]]\nname = "a"\npath = "urls.txt"\noutput = "out"\n')
+    (item,) = load(path, {}, {}).settings.dropfiles
+    assert (item.path, item.output, item.originals) == (f"{tmp_path}/urls.txt", f"{tmp_path}/out", "discard")
+    assert item.results_path == f"{tmp_path}/urls.txt.results.jsonl"
+    assert (item.profile, item.receipts, item.originals_folder) == ("dataset", True, "")

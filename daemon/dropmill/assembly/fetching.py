@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Final
 from dropmill.assembly.ground import Ground
 from dropmill.fetch.dropfile import Tail
 from dropmill.fetch.fetcher import Bounds, Fetcher
+from dropmill.fetch.lists import Lists
 from dropmill.fetch.results import Results
 from dropmill.files.lane import Lane
 from dropmill.model.download import Fetch, FetchResult, stored_name
-from dropmill.model.inbox import Inbox
+from dropmill.model.inbox import URLS_SUFFIX, Inbox
 from dropmill.model.politeness import Rules
 from dropmill.model.tailing import Dropfile
 from dropmill.pipeline.pressure import HighWater
 from dropmill.settings import Downloads
 from dropmill.store import fetches
-from dropmill.store.robots import CatalogRobots
 from dropmill.store.engine import EmbeddedEngine
+from dropmill.store.robots import CatalogRobots
 
 if TYPE_CHECKING:
     import httpx
@@ -84,7 +85,9 @@ class Stored:
         )
 
 
-def make_fetcher(ground: Ground, engine: EmbeddedEngine, *, heif: bool, once: bool, wake: Callable[[], None]) -> Fetcher:
+def make_fetcher(
+    ground: Ground, engine: EmbeddedEngine, *, heif: bool, once: bool, wake: Callable[[], None]
+) -> Fetcher:
     settings = ground.settings
     urls = {name: inbox for name, inbox in ground.inboxes.items() if inbox.urls}
     stored = Stored(ground, heif=heif)
@@ -115,6 +118,18 @@ def rules_of(downloads: Downloads) -> Rules:
         retry_cap_seconds=downloads.retry_cap_seconds,
         max_attempts=downloads.max_attempts,
     )
+
+
+def make_lists(ground: Ground, wake: Callable[[], None]) -> Mapping[str, Lists]:
+    """Where lists of URLs go that are dropped into an inbox, by its name: for those that take any."""
+    lists: dict[str, Lists] = {}
+    for inbox in ground.inboxes.values():
+        if inbox.takes_lists:
+            telling = Lane(f"results-{inbox.name}")
+            ground.resources.callback(telling.close)
+            urls, lane = ground.inboxes[inbox.name + URLS_SUFFIX], ground.lanes[inbox.root.path]
+            lists[inbox.name] = Lists(inbox, urls, ground.catalog, lane, telling, ground.clock, ground.emit, wake)
+    return lists
 
 
 def make_dropfiles(

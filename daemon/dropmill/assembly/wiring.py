@@ -11,7 +11,7 @@ from functools import partial
 
 import anyio
 
-from dropmill.assembly.fetching import make_dropfiles, make_fetcher
+from dropmill.assembly.fetching import make_dropfiles, make_fetcher, make_lists
 from dropmill.assembly.ground import Bus, Ground
 from dropmill.errors import DropmillError
 from dropmill.fetch.dropfile import Tail
@@ -34,6 +34,8 @@ from dropmill.model.attempt import Policy as AttemptPolicy
 from dropmill.model.download import stored_name
 from dropmill.model.inbox import URLS_SUFFIX, Inbox
 from dropmill.model.job import FoundBy, Job
+from dropmill.model.outcome import Reason
+from dropmill.model.settling import Ready
 from dropmill.model.verdict import Presence
 from dropmill.observe.clock import SteadyClock
 from dropmill.observe.facts import Enqueued, Fact, StateTrouble, WorkerSaid
@@ -117,9 +119,8 @@ class Wiring:
         ground.hearing.append(self._fetcher.heard)
         self._make_surroundings(ground)
         self._make_intake(ground, heif)
-        self._tails, self._results = make_dropfiles(
-            ground, self._engine, self._surroundings.intake, self._fetcher.wake
-        )
+        self._tails, self._results = make_dropfiles(ground, self._engine, self._surroundings.intake, self._fetcher.wake)
+        self._lists = make_lists(ground, self._fetcher.wake)
         self._make_owed(ground)
 
     def _make_work(self, ground: Ground) -> None:
@@ -203,7 +204,7 @@ class Wiring:
         ground = self._ground
         lane = ground.lanes[inbox.root.path]
         return Settling(
-            inbox, IntakePolicy.of(inbox, heif), lane, ground.clock, ground.emit, ground.flight, self._enqueuer.enqueue
+            inbox, IntakePolicy.of(inbox, heif), lane, ground.clock, ground.emit, ground.flight, self._take_in
         )
 
     def _watch(self, inbox: Inbox, reconciler: Reconciler) -> Watch:
@@ -288,7 +289,7 @@ class Wiring:
             claimer=self._claimer,
             fetcher=self._fetcher,
             tails=self._tails,
-            results=self._results,
+            tellers={**self._results, **{name + URLS_SUFFIX: lists for name, lists in self._lists.items()}},
             processor=self._processor,
             committer=self._committer,
             drains=self._drains,
@@ -319,6 +320,14 @@ class Wiring:
     def _held(self) -> Set[str]:
         held = self._surroundings.held.keys() | self._recovery.waiting
         return held | {name + URLS_SUFFIX for name in held}
+
+    async def _take_in(self, inbox: Inbox, ready: list[Ready]) -> int:
+        """What has settled; of lists first the lines, so that a list counts as met only once they are in the queue."""
+        for item in ready:
+            if item.ignored is not None and item.ignored.reason is Reason.URL_LIST:
+                await self._surroundings.intake()
+                await self._lists[inbox.name].take(item.rel, item.found_by)
+        return await self._enqueuer.enqueue(inbox, ready)
 
     def _hint(self, inbox: str, rel: bytes) -> None:
         if inbox not in self._watches:

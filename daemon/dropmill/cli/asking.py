@@ -78,7 +78,10 @@ def jobs(
 @guarded
 def why(
     target: Annotated[
-        str, typer.Argument(help="A path, a file name, a job id, or a SHA-256 or its start.", metavar="PATH|ID|SHA256")
+        str,
+        typer.Argument(
+            help="A path, a file name, a URL, a job id, or a SHA-256 or its start.", metavar="PATH|URL|ID|SHA256"
+        ),
     ],
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -109,10 +112,12 @@ def why(
 
 
 def meant(target: str) -> str | bytes:
-    """A job id or digest as it is; anything else, and a file that is called like a number, as an absolute path."""
+    """A job id, digest or URL as it is; anything else, and a file that is called like a number, as an absolute path."""
     number_or_digest = target.isdecimal() or (
         len(target) == 64 and all(char in "0123456789abcdefABCDEF" for char in target)
     )
+    if "://" in target and not os.path.lexists(os.fsencode(target)):
+        return target
     if number_or_digest and not os.path.lexists(os.fsencode(target)):
         return target
     return common.absolute(target)

@@ -115,7 +115,7 @@ def reload(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 @guarded
 def reprocess(
-    target: Annotated[str | None, typer.Argument(help="A path or a job id.", metavar="[PATH|ID]")] = None,
+    target: Annotated[str | None, typer.Argument(help="A path, a URL or a job id.", metavar="[PATH|URL|ID]")] = None,
     inbox: Annotated[str | None, typer.Option("--inbox", help="Everything that this inbox has published.")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,

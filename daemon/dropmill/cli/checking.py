@@ -6,7 +6,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -22,16 +22,60 @@ _CODECS: Final = "import json; from dropmill.imaging.codecs import components; p
 
 
 def install(app: typer.Typer) -> None:
-    app.command(epilog=common.example("dropmill check", "dropmill check --config new.toml --json"))(check)
+    examples = (
+        "dropmill check",
+        "dropmill check --config new.toml --json",
+        "dropmill check --url https://example.com/a.jpg",
+    )
+    app.command(epilog=common.example(*examples))(check)
 
 
 @guarded
-def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def check(
+    config: ConfigOption = None,
+    url: Annotated[
+        str,
+        typer.Option(
+            "--url", help="Say instead whether this URL may be fetched, and which rule decides. Nothing is fetched."
+        ),
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
     """Try whether everything works; exit code 2 on errors.
 
     Folders, permissions, locks, leases, limits, disk space, codecs.
     """
-    raise typer.Exit(report(config, as_json=as_json))
+    raise typer.Exit(report_url(url, config, as_json=as_json) if url else report(config, as_json=as_json))
+
+
+def report_url(text: str, config: Path | None, *, as_json: bool) -> int:
+    """Print which rules a URL meets, the one that decides last; 2 if it would not be fetched, else 0."""
+    import anyio
+
+    from dropmill.control.explain_url import explained
+    from dropmill.model.url import UrlRefused, parse_url, redact
+    from dropmill.observe.clock import SystemClock
+
+    settings = common.settings_of(config).settings
+    shown = redact(text)
+    steps: tuple[tuple[str, str], ...] = ()
+    addresses: tuple[object, ...] = ()
+    try:
+        url = parse_url(text)
+    except UrlRefused as error:
+        reason, rule = str(error.reason), error.detail
+    else:
+        found = anyio.run(explained, settings.net, settings.downloads, SystemClock(), url)
+        shown, steps, addresses = url.canonical, found.steps, found.addresses
+        reason, rule = str(found.verdict.reason or ""), found.verdict.rule
+    if as_json:
+        told = {"ok": not reason, "url": shown, "reason": reason or None, "rule": rule}
+        common.print_json({**told, "steps": dict(steps), "addresses": [str(address) for address in addresses]})
+    else:
+        lines = [shown, *(f"  {what}: {answer}" for what, answer in steps)]
+        lines.append(f"{f'refused ({reason})' if reason else 'allowed'}: {rule}")
+        sys.stdout.write("".join(f"{common.printable(line)}\n" for line in lines))
+    return 2 if reason else 0
 
 
 def report(config: Path | None, *, as_json: bool) -> int:

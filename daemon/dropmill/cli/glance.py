@@ -19,6 +19,7 @@ MOST_HOSTS: Final = 8
 LEAST_DOWNLOADS: Final = 3
 # Job, size and rate beside a URL, with the blanks between them.
 _BESIDE_URL_COLUMNS: Final = 42
+_NO_URLS: Final[Json] = {"queue": {}, "completed": 0, "discarded": 0, "refused_lines": 0}
 # A drop-file that is read as it should be needs no word.
 _WORTH_SAYING: Final = ("missing", "stopped", "starting")
 
@@ -54,7 +55,7 @@ def _inboxes(inboxes: Sequence[Json]) -> Table:
     )  # fmt: skip
     for inbox in inboxes:
         # URLs that were added to it wait, run and end like its files.
-        urls = inbox["urls"] or {"queue": {}, "completed": 0, "discarded": 0}
+        urls = inbox["urls"] or _NO_URLS
         queue = {state: count + urls["queue"].get(state, 0) for state, count in inbox["queue"].items()}
         made.add_row(
             Text(inbox["name"]),
@@ -64,7 +65,7 @@ def _inboxes(inboxes: Sequence[Json]) -> Table:
             str(queue["available"] + queue["scheduled"]),
             str(queue["executing"]),
             str(inbox["completed"] + urls["completed"]),
-            str(inbox["discarded"] + urls["discarded"]),
+            str(inbox["discarded"] + urls["discarded"] + urls["refused_lines"]),
         )
     return made
 
@@ -102,7 +103,7 @@ def _sums(told: Json) -> Text:
         f"done     {outcomes}; {queue['discarded']} discarded",
         f"workers  {workers['busy']} of {workers['size']} busy, {workers['lost_total']} lost",
     ]
-    waiting = urls["queue"]["available"] + urls["queue"]["scheduled"]
+    waiting = urls["waiting"]
     if told["dropfiles"] or waiting or urls["running"]:
         rate = f" at {size(urls['bytes_per_second'])}/s" if urls["running"] else ""
         resting, asleep = urls["resting"], ""

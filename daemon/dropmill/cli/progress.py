@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import Final, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from dropmill.cli import tables
@@ -29,7 +37,8 @@ MOST_NAMED: Final = 20
 class Tally:
     """A subscriber that counts what became of the files of this run."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, url_inboxes: Collection[str] = ()) -> None:
+        self._url_inboxes = frozenset(url_inboxes)
         self._clock = clock
         self._started = clock.monotonic()
         self.queued = 0
@@ -39,38 +48,32 @@ class Tally:
         self.size_bytes = 0
         self.renditions = 0
         self.urls = 0
-        """Jobs of URLs among the queued ones."""
+        """Queued jobs that are fetched first."""
         self.fetched = 0
-        """URLs that are downloaded, or found to be what they were."""
-        self.failed = 0
-        """URLs that were given up before there was a file."""
+        """URLs that were downloaded, or found to be what they were before."""
         self.received_bytes = 0
-        self.refused: list[facts.LineRefused] = []
-        self.refused_lines = 0
-        self.left: facts.LeftResting | None = None
-        """URLs that stay for another run."""
-        self._fetching: set[int] = set()
+        self.refused = 0
+        """Lines of drop-files that ask for nothing that could be done."""
+        self.left = 0
+        """URLs that stay for another run, because their hosts are to be left in peace."""
         self.held: set[str] = set()
         self.undone = 0
         """What is still owed to the file systems, or was given up, at the end."""
 
     def __call__(self, fact: Fact) -> None:
         match fact:
-            case facts.Enqueued():
+            case facts.Enqueued(inbox=inbox):
                 self.queued += 1
-            case facts.FetchStarted(job_id=job_id):
-                self._fetching.add(job_id)
-            case facts.Downloaded(job_id=job_id, received_bytes=received_bytes):
+                self.urls += inbox in self._url_inboxes
+            case facts.Downloaded(received_bytes=received_bytes):
                 self.fetched += 1
                 self.received_bytes += received_bytes
-                self._fetching.discard(job_id)
             case facts.DownloadFailed(received_bytes=received_bytes):
                 self.received_bytes += received_bytes
             case facts.LineRefused():
-                self.refused_lines += 1
-                self.refused.append(fact)
-            case facts.LeftResting():
-                self.left = fact
+                self.refused += 1
+            case facts.LeftResting(urls=urls):
+                self.left = urls
             case facts.Completed(outcome=outcome, size_bytes=size_bytes):
                 self.outcomes[outcome] += 1
                 self.size_bytes += size_bytes
@@ -107,10 +110,10 @@ class Tally:
 
     @property
     def exit_code(self) -> int:
-        """1 where something could not be put into place, 3 where files were discarded."""
-        if self.undone:
+        """1 where something could not be done or put into place, 3 where files were discarded or lines refused."""
+        if self.undone or self.left:
             return 1
-        return 3 if self.discarded or self.outcomes["discarded after interruptions"] else 0
+        return 3 if self.discarded or self.refused or self.outcomes["discarded after interruptions"] else 0
 
 
 class Display:
@@ -134,6 +137,7 @@ class Display:
             disable=not self.is_live,
             refresh_per_second=5,
         )
+        self._fetching: TaskID | None = None
         self._task = self._progress.add_task("looking", total=None, rate="", counts="")
 
     def __enter__(self) -> Self:
@@ -154,6 +158,8 @@ class Display:
 
     def _redraw(self) -> None:
         tally = self._tally
+        if tally.urls or tally.fetched:
+            self._redraw_fetched()
         rate = tally.done / tally.seconds if tally.seconds > 0 else 0.0
         counts = ", ".join(f"{count} {name}" for name, count in sorted(tally.outcomes.items()))
         if tally.discarded:
@@ -167,8 +173,32 @@ class Display:
             counts=counts,
         )
 
+    def _redraw_fetched(self) -> None:
+        """A bar of its own above the other one."""
+        tally = self._tally
+        if self._fetching is None:
+            self._progress.remove_task(self._task)
+            self._fetching = self._progress.add_task("fetched", total=None, rate="", counts="")
+            self._task = self._progress.add_task("files", total=None, rate="", counts="")
+        self._progress.update(
+            self._fetching,
+            completed=tally.fetched,
+            total=max(tally.urls, tally.fetched),
+            rate=f"{tables.size(tally.received_bytes / max(tally.seconds, 0.001))}/s",
+        )
+
     def _line(self, fact: Fact) -> str:
         match fact:
+            case facts.LineRefused(path=path, line=line, url=url, reason=reason, detail=detail):
+                of = f" ({shown(url)})" if url else ""
+                return f"refused line {line} of {shown(path)}{of}: {reason}: {detail or EXPLANATIONS[reason].cause}"
+            case facts.DropfileTrouble(path=path, detail=detail, remedy=remedy):
+                return f"{shown(path)} has to wait: {detail}; {remedy}"
+            case facts.HostResting(origin=origin, seconds=seconds, detail=detail):
+                return f"{origin} is left alone for {tables.duration(seconds)}: {detail}"
+            case facts.LeftResting(hosts=hosts, urls=urls, seconds=seconds):
+                stay = f"{counted(urls, 'URL')} of {counted(hosts, 'host')} at rest stay in the queue"
+                return f"{stay}; run again in {tables.duration(seconds)}"
             case facts.Completed(inbox=inbox, path=path, outcome=outcome, seconds=seconds, anchor=anchor):
                 of = f" of {self._path(inbox, anchor)}" if anchor is not None else ""
                 return f"{outcome} {self._path(inbox, path)}{of} ({seconds:.2f} s)"
@@ -201,6 +231,8 @@ class Display:
             made.add_row(Text(f"discarded: {reason}", style="red"), str(count))
         if tally.ignored:
             made.add_row(Text("ignored"), str(tally.ignored))
+        if tally.refused:
+            made.add_row(Text("refused lines", style="red"), str(tally.refused))
         if not made.row_count:
             made.add_row(Text("nothing to do"), "0")
         rate = tally.done / tally.seconds if tally.seconds > 0 else 0.0
@@ -209,6 +241,10 @@ class Display:
             f"{counted(tally.done, 'file')}, {tables.size(tally.size_bytes)} in {tally.seconds:.1f} s ({rate:.1f} files/s), "
             f"{counted(tally.renditions, 'rendition')}"
         )
+        if tally.urls or tally.fetched:
+            self._console.print(
+                f"{counted(tally.fetched, 'URL')} fetched, {tables.size(tally.received_bytes)} received"
+            )
         if self.is_live:
             self._name_discarded()
         if tally.undone:
@@ -224,5 +260,15 @@ class Display:
             self._console.print(f"and {more} more: dropmill jobs --state discarded")
 
 
-_TROUBLE: Final = (facts.Discarded, facts.Held, facts.OwedLater, facts.PublicationFailed, facts.StateTrouble)
-_MOVES: Final = (facts.Enqueued, facts.Completed, facts.Discarded)
+_TROUBLE: Final = (
+    facts.Discarded,
+    facts.DropfileTrouble,
+    facts.Held,
+    facts.HostResting,
+    facts.LeftResting,
+    facts.LineRefused,
+    facts.OwedLater,
+    facts.PublicationFailed,
+    facts.StateTrouble,
+)
+_MOVES: Final = (facts.Enqueued, facts.Completed, facts.Discarded, facts.Downloaded, facts.DownloadFailed)

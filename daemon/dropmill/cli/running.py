@@ -71,11 +71,8 @@ async def _run(loaded: Loaded, once: bool, config: Path | None) -> int:
     from dropmill.cli.progress import Display, Tally
     from dropmill.observe.clock import SystemClock
 
-    tally = Tally(SystemClock())
-    settings = loaded.settings
-    # A URL is the whole name of its picture already.
-    roots = {inbox.name: os.fsencode(inbox.path) for inbox in settings.inboxes}
-    roots |= {inbox.name: b"" for inbox in settings.url_inboxes}
+    tally = Tally(SystemClock(), {inbox.name for inbox in loaded.settings.url_inboxes})
+    roots = {inbox.name: os.fsencode(inbox.path) for inbox in loaded.settings.inboxes}
     display = Display(tally, roots) if once else None
 
     def load() -> Loaded:

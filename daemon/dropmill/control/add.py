@@ -69,7 +69,9 @@ def _tell(told: tuple[str, Answer], added: list[Json], refused: list[Json], when
         refusal = answer.refusal
         refused.append({"path": answer.url, "detail": f"{answer.url}: {refusal['detail']}", "hint": refusal["hint"]})
         return
-    note = f"queued as job {taken.job_id}{when}" if taken.fresh else f"known already: job {taken.job_id} is {taken.state}"
+    note = (
+        f"queued as job {taken.job_id}{when}" if taken.fresh else f"known already: job {taken.job_id} is {taken.state}"
+    )
     if answer.blocked and taken.fresh:
         note += f"; it will be discarded without a request: {answer.blocked}"
     added.append({"path": answer.url, "inbox": inbox, "job": taken.job_id, "note": note})

@@ -18,7 +18,7 @@ from dropmill.model.job import FoundBy
 from dropmill.model.netpolicy import Policy
 from dropmill.model.outcome import Reason
 from dropmill.model.tailing import OnRepeat
-from dropmill.model.url import parse_url, rel_of
+from dropmill.model.url import parse_url
 from dropmill.observe.facts import Enqueued
 from dropmill.settings import UrlInbox
 from dropmill.settings.resolve import resolved
@@ -133,7 +133,7 @@ async def take(house: House, place: UrlInbox, urls: Sequence[Asked], wish: Wish)
     taken = await house.catalog.write(lambda session: _queue(session, house, place, good, now_ms)) if good else []
     for said, job in zip(good, taken, strict=True):
         if job.fresh:
-            house.emit(Enqueued(job.job_id, place.name, rel_of(said.canonical), FoundBy.MANUAL, 0))
+            house.emit(Enqueued(job.job_id, place.name, said.canonical.encode(), FoundBy.MANUAL, 0))
     if house.live is not None and any(job.fresh for job in taken):
         house.live.fetcher.wake()
     policy, jobs = house.settings.net.policy, iter(taken)

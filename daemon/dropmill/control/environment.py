@@ -147,12 +147,7 @@ def _places(settings: Settings) -> Iterator[Found]:
         yield from staging(f"inboxes.{index}.output", inbox.output)
         for name in ("archive", "duplicates", "quarantine"):
             folder = getattr(inbox, name)
-            if (
-                folder
-                and os.path.isdir(folder)
-                and os.path.isdir(inbox.path)
-                and device(folder) != device(inbox.path)
-            ):
+            if folder and os.path.isdir(folder) and os.path.isdir(inbox.path) and device(folder) != device(inbox.path):
                 text = f"{folder} is on another file system than the inbox: originals are copied, compared and removed"
                 yield "note", f"inboxes.{index}.{name}", text, ""
     if settings.log.file:

@@ -147,7 +147,8 @@ async def _downloads(house: House, live: Live) -> list[Json]:
     now_ms = house.clock.now_ms()
     urls = await house.catalog.read(lambda session: url_numbers(session, now_ms))
     running = len(live.fetcher.progress())
-    waiting = urls.all("available") + urls.all("scheduled")
+    to_fetch = sum(urls.all(state) for state in ("scheduled", "available", "executing"))
+    waiting = max(0, to_fetch - running)
     if not (running or waiting or house.settings.dropfiles):
         return []
     held = live.surroundings.held.get(ALL_INBOXES)

@@ -120,7 +120,8 @@ class House:
         try:
             return self.settings.inbox(name)
         except KeyError:
-            known = ", ".join(inbox.name for inbox in self.settings.inboxes) or "none is configured"
+            names = [inbox.name for inbox in self.settings.inboxes] + [item.name for item in self.settings.dropfiles]
+            known = ", ".join(names) or "none is configured"
             raise NotFound(f"there is no inbox {name!r}", hint=f"inboxes: {known}") from None
 
     def held(self, inbox: str) -> str:

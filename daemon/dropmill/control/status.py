@@ -25,7 +25,8 @@ Json = dict[str, Any]
 async def status(house: House) -> Json:
     live = house.live
     now_ms = house.clock.now_ms()
-    counts, debts, paused, fetching = await house.catalog.read(lambda session: _numbers(session, now_ms))
+    dropfiles = [item.name for item in house.settings.dropfiles]
+    counts, debts, paused, fetching = await house.catalog.read(lambda session: _numbers(session, now_ms, dropfiles))
     oldest = counts.oldest_available_ms
     return {
         "state": state_of(live),
@@ -81,8 +82,9 @@ def _configuration(live: Live | None) -> Json | None:
     }
 
 
-def _numbers(session: Session, now_ms: int) -> tuple[views.Counts, owed.Owed, set[str], Urls]:
-    return views.counts(session), owed.counts(session), queue.paused(session), url_numbers(session, now_ms)
+def _numbers(session: Session, now_ms: int, dropfiles: list[str]) -> tuple[views.Counts, owed.Owed, set[str], Urls]:
+    fetching = url_numbers(session, now_ms, dropfiles)
+    return views.counts(session), owed.counts(session), queue.paused(session), fetching
 
 
 def _inbox(house: House, item: InboxSettings, counts: views.Counts, paused: set[str], fetching: Urls) -> Json:
@@ -101,7 +103,7 @@ def _inbox(house: House, item: InboxSettings, counts: views.Counts, paused: set[
         "discarded": counter.get("discarded", 0),
         "completed": counter.get("completed", 0),
         "last_scan": None,
-        "urls": urls.of_inbox(item.name, counts, fetching),
+        "urls": urls.of_inbox(house, item.name, counts, fetching),
     }
     if live is not None and item.name in live.watches:
         watch = live.watches[item.name]

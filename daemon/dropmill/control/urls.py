@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from dropmill.control import describe
@@ -42,8 +42,7 @@ def dropfiles(house: House, counts: Counts, fetching: Urls, paused: set[str]) ->
                 "trouble": _trouble(house, item.name),
                 "line": read["line"] if read is not None else 0,
                 "behind_bytes": tail.behind_bytes if tail is not None else None,
-                "refused_lines": fetching.refused.get(item.name, 0),
-                **_numbers(item.name, counts, fetching),
+                **_numbers(house, item.name, counts, fetching),
             }
         )
     return told
@@ -61,32 +60,38 @@ def _watch(tail: Tail | None) -> str:
     return tail.watch
 
 
-def of_inbox(inbox: str, counts: Counts, fetching: Urls) -> Json | None:
-    """The URLs that were added to an inbox; None where there were none."""
+def of_inbox(house: House, inbox: str, counts: Counts, fetching: Urls) -> Json | None:
+    """The URLs that were added to an inbox, also by lists that were dropped into it; None where there were none."""
     name = inbox + URLS_SUFFIX
-    return _numbers(name, counts, fetching) if any(counts.by_inbox.get(name, {}).values()) else None
+    met = any(counts.by_inbox.get(name, {}).values()) or fetching.refused.get(name)
+    return _numbers(house, name, counts, fetching) if met else None
 
 
-def _numbers(inbox: str, counts: Counts, fetching: Urls) -> Json:
+def _numbers(house: House, inbox: str, counts: Counts, fetching: Urls) -> Json:
     """``queue`` counts all of its jobs that have not ended; ``fetching`` and ``waiting_to_fetch`` are among them."""
     counter: Mapping[str, int] = counts.by_inbox.get(inbox, Counter())
     to_fetch = fetching.of(inbox)
+    running = sum(one["inbox"] == inbox for one in _under_way(house))
     return {
         "queue": {state: counter.get(state, 0) for state in _WAITING},
-        "fetching": to_fetch["executing"],
-        "waiting_to_fetch": to_fetch["available"] + to_fetch["scheduled"],
+        "fetching": running,
+        # Those that are claimed ahead wait as well.
+        "waiting_to_fetch": max(0, sum(to_fetch[state] for state in _WAITING) - running),
         "discarded": counter.get("discarded", 0),
+        "refused_lines": fetching.refused.get(inbox, 0),
         "completed": counter.get("completed", 0),
     }
 
 
 def downloads(house: House, fetching: Urls, now_ms: int) -> Json:
-    """All of them together. ``progress``: those that have run longest, ``MOST_DOWNLOADS`` of them at most."""
-    under_way = list(house.live.fetcher.progress()) if house.live is not None else []
-    under_way.sort(key=lambda one: (-one["seconds"], one["job_id"]))
+    """All of them together. ``queue`` counts the jobs that are not fetched yet, ``waiting`` those of them that do not run
+    (claimed ahead, or put off, or of a host that rests). ``progress``: at most ``MOST_DOWNLOADS``, the oldest first."""
+    under_way = sorted(_under_way(house), key=lambda one: (-one["seconds"], one["job_id"]))
+    to_fetch = sum(fetching.all(state) for state in _WAITING)
     return {
         "running": len(under_way),
         "bytes_per_second": round(sum(one["bytes_per_second"] for one in under_way)),
+        "waiting": max(0, to_fetch - len(under_way)),
         "queue": {state: fetching.all(state) for state in _WAITING},
         "resting": {"hosts": fetching.resting_hosts, "urls": fetching.resting_urls},
         "resting_hosts": [
@@ -101,6 +106,10 @@ def downloads(house: House, fetching: Urls, now_ms: int) -> Json:
         ],
         "progress": [_progress(one) for one in under_way[:MOST_DOWNLOADS]],
     }
+
+
+def _under_way(house: House) -> Sequence[Mapping[str, Any]]:
+    return house.live.fetcher.progress() if house.live is not None else ()
 
 
 def _progress(one: Mapping[str, Any]) -> Json:

@@ -124,7 +124,7 @@ async def _of_url(house: House, text: str) -> Json:
     except UrlRefused as error:
         raise NotFound(f"{redact(text)} is no URL that could be asked for: {error.detail}", hint="correct it") from None
     ids = await house.catalog.read(lambda session: downloads.jobs_of_url(session, url.canonical))
-    verdict_now = await explain_url(house.settings.net, house.clock, url)
+    verdict_now = await explain_url(house.settings.net, house.settings.downloads, house.clock, url)
     if not ids:
         hint = f"nothing asked for it yet; to fetch it: dropmill add {url.canonical}"
         entries = [elsewhere.line(hint), elsewhere.line(verdict_now)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -33,14 +34,15 @@ class Trail:
     status: int = 0
     address: str = ""
     http_version: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """Of the last answer, by lower-case name."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Of the last answer, by lower-case name; those that came several times are joined by commas (RFC 9110, 5.3)."""
 
     def answered(self, response: httpx.Response) -> None:
         self.status = response.status_code
         self.address = peer_address(response)
         self.http_version = response.http_version
-        self.headers = response.headers
+        # Looked up many times for each download, which takes long in httpx's own.
+        self.headers = dict(response.headers)
 
 
 class Asker:
@@ -77,7 +79,7 @@ class Asker:
                     if trail.status not in _WANTED:
                         await _read_short(response)
                     return
-            except httpx.HTTPError as error:
+            except (httpx.HTTPError, ssl.SSLError) as error:
                 # It had answered, so this is a matter of this download and not of the host.
                 found = classify(error)
                 raise failed(found.reason, found.detail, permanent=found.permanent) from error
@@ -89,11 +91,11 @@ class Asker:
         request = self._client.build_request("GET", url.canonical, headers=asked)
         try:
             return await self._client.send(request, stream=True)
-        except (httpx.HTTPError, ResolveFailed) as error:
+        except (httpx.HTTPError, ResolveFailed, ssl.SSLError) as error:
             found = classify(error)
-            # What a redirect leads to says nothing about the host of the line.
-            theirs = found.blames_host and url.origin == first.origin
-            raise failed(found.reason, found.detail, permanent=found.permanent, blames_host=theirs) from error
+            raise failed(
+                found.reason, found.detail, permanent=found.permanent, blames_host=found.blames_host
+            ) from error
 
 
 async def _read_short(response: httpx.Response) -> None:

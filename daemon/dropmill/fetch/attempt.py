@@ -125,9 +125,9 @@ class Attempt:
         status = response.status_code
         if status in {200, 203}:
             self._check_tags(response)
-            return await self._receive(response, self._begin(response.headers))
+            return await self._receive(response, self._begin(self.trail.headers))
         if part is not None and part.sidecar is not None:
-            if status == 206 and self._goes_on(response.headers, part, part.sidecar):
+            if status == 206 and self._goes_on(self.trail.headers, part, part.sidecar):
                 self._check_tags(response)
                 return await self._receive(response, part)
             if status in {206, 416}:
@@ -138,7 +138,7 @@ class Attempt:
             return NotModified(self.provenance())
         raise Stopped(of_status(status, self._of.rest_seconds(self.trail)))
 
-    def _goes_on(self, headers: httpx.Headers, part: Part, sidecar: Sidecar) -> bool:
+    def _goes_on(self, headers: dict[str, str], part: Part, sidecar: Sidecar) -> bool:
         """Only at the place that it began: two places may use the same ETag for two files. A query may be a signature
         that changes with every redirect."""
         begun, now = (url.partition("?")[0] for url in (sidecar.provenance.final_url, self.trail.url.canonical))
@@ -152,7 +152,7 @@ class Attempt:
         if rule:
             raise failed(Reason.NO_AI, f"X-Robots-Tag: {rule}", permanent=True)
 
-    def _begin(self, headers: httpx.Headers) -> Part:
+    def _begin(self, headers: dict[str, str]) -> Part:
         """A new part for an answer with all of the file; one that was there is another version, or of no use."""
         self._restart()
         if not headers.get("content-encoding"):
@@ -173,8 +173,9 @@ class Attempt:
         self._place.drop()
 
     async def _receive(self, response: httpx.Response, part: Part) -> FetchResult:
-        decoder = decoder_for(response.headers.get("content-encoding", ""))
-        total_bytes = part.sidecar.total_bytes if part.sidecar else None if decoder else length_of(response.headers)
+        headers = self.trail.headers
+        decoder = decoder_for(headers.get("content-encoding", ""))
+        total_bytes = part.sidecar.total_bytes if part.sidecar else None if decoder else length_of(headers)
         pace = Pace(self._of.settings.min_bytes_per_second, self._of.clock.monotonic())
         judged = False
         self._on_bytes(part.size_bytes, total_bytes)

@@ -75,9 +75,12 @@ class Downloader:
                 self.drop(folder, rel)
         except OSError as error:
             result = of_disk(error)
-        if isinstance(result, Failed):
-            return replace(result, provenance=attempt.provenance() if attempt.trail.status else None)
-        return result
+        if not isinstance(result, Failed):
+            return result
+        # Where a redirect leads says nothing about the host that sent it.
+        blames_host = result.blames_host and attempt.trail.url.origin == fetch.wanted.origin
+        told = attempt.provenance() if attempt.trail.status else None
+        return replace(result, blames_host=blames_host, provenance=told)
 
     async def _tried(self, attempt: Attempt) -> FetchResult:
         timeout_seconds = self._means.settings.timeout_seconds
@@ -92,12 +95,12 @@ class Downloader:
         told = f"not complete after {timeout_seconds:g} s"
         return Failed(Reason.DOWNLOAD_TIMEOUT, told, permanent=False, blames_host=silent)
 
-    def settled(self, folder: bytes, rel: bytes) -> None:
-        """To be called once a ``Fetched`` is recorded: until then a sidecar keeps the file from being fetched again."""
-        Place(folder, rel).forget()
-
     def drop(self, folder: bytes, rel: bytes) -> None:
-        """Remove what there is of a download that is given up; a complete file stays. Idempotent. Raises OSError."""
+        """Remove what is kept for going on, but no complete file. Idempotent. Raises OSError.
+
+        To be called when a download is given up, and once a ``Fetched`` is recorded: until then its sidecar keeps the
+        file from being fetched again.
+        """
         Place(folder, rel).drop()
 
     async def _robots_txt(self, url: Url) -> RobotsAnswer:

@@ -9,28 +9,18 @@ from typing import Final, Literal
 
 from dropmill.errors import DropmillError
 from dropmill.fetch.reach import Reach
+from dropmill.fetch.taking import Taker
 from dropmill.files.access import NotRegularFile
-from dropmill.files.dropfile import Lot, Reading
+from dropmill.files.dropfile import Reading
 from dropmill.files.lane import Lane
-from dropmill.model.dropline import Bad
 from dropmill.model.inbox import Inbox
 from dropmill.model.job import FoundBy
 from dropmill.model.tailing import Dropfile, Look, Mark, Step, at_end, judge
-from dropmill.model.url import rel_of
 from dropmill.model.watching import Trouble
-from dropmill.observe.facts import (
-    DropfileBegun,
-    Emit,
-    Enqueued,
-    LineRefused,
-    LinesTaken,
-    StateTrouble,
-)
+from dropmill.observe.facts import Emit, StateTrouble
 from dropmill.ports import Clock, Pressure
 from dropmill.store import dropfiles
 from dropmill.store.catalog import Catalog
-from dropmill.store.connection import Session
-from dropmill.store.dropfiles import Taken
 
 # How soon it is asked again whether there is room for more, and what the catalog refused is offered again.
 ROOM_SECONDS: Final = 0.2
@@ -57,16 +47,15 @@ class Tail:
         self.quiet = False
         """Whether all that there is has been read."""
         self.behind_bytes = 0
-        self._inbox = inbox
         self._catalog = catalog
         self._lane = lane
         self._pressure = pressure
         self._intake = intake
         self._clock = clock
         self._emit = emit
-        self._wake = wake
+        self._taker = Taker(dropfile, inbox, catalog, clock, emit, wake)
         self._reading = Reading(dropfile.path)
-        self._reach = Reach(dropfile.name, dropfile.path, lane, emit)
+        self._reach = Reach(inbox.name, dropfile.path, lane, emit)
         self._mark: Mark | None = None
         self._look: Look | None = None
         self._since = 0.0
@@ -162,11 +151,8 @@ class Tail:
         return max(0, self._tried_bytes - max(self._mark.offset_bytes, look.size_bytes)) if self._mark else 0
 
     async def _begin_file(self, mark: Mark, *, rewritten: bool, unread_bytes: int) -> None:
-        now_ms = self._clock.now_ms()
-        if await self._commit(lambda session: dropfiles.put_mark(session, self.dropfile, mark, now_ms)):
+        if await self._committed(self._taker.begin(mark, rewritten=rewritten, unread_bytes=unread_bytes)):
             self._mark, self._tried_bytes = mark, 0
-            fact = DropfileBegun(self.name, self.dropfile.path, mark.generation, rewritten, unread_bytes)
-            self._emit(fact)
 
     async def _read(self, *, last: bool) -> float:
         """Take the next lot. What the file is missing when it was rewritten meanwhile, the next look tells."""
@@ -177,47 +163,23 @@ class Tail:
         await self._intake()
         lot = await self._reach.ask(partial(self._reading.read, self._mark, last=last))
         if lot is None:
-            return 0.0
+            return ROOM_SECONDS
         self._tried_bytes = lot.size_bytes
         if lot.mark.offset_bytes == self._mark.offset_bytes:
             return self.dropfile.poll_seconds
-        now_ms, found_by = self._clock.now_ms(), self._found_by
-        answers: list[Taken | None] = []
-
-        def take(session: Session) -> None:
-            answers[:] = dropfiles.take_lines(
-                session, self._inbox, self.dropfile, lot.lines, lot.mark, found_by, now_ms
-            )
-
-        if await self._commit(take):
+        if await self._committed(self._taker.take(lot, self._found_by)):
             self._mark = lot.mark
-            self._tell(lot, answers, found_by)
         return 0.0
 
-    async def _commit(self, action: Callable[[Session], None]) -> bool:
+    async def _committed(self, work: Awaitable[None]) -> bool:
         """False: nothing was committed, and it is tried again from the last mark."""
         try:
-            await self._catalog.write(action)
+            await work
         except DropmillError as error:
             self._emit(StateTrouble("enqueue", f"drop-file {self.name}: {error}"))
             await self._clock.sleep(AGAIN_SECONDS)
             return False
         return True
-
-    def _tell(self, lot: Lot, answers: list[Taken | None], found_by: FoundBy) -> None:
-        fresh = 0
-        for line, taken in zip(lot.lines, answers, strict=True):
-            said = line.said
-            if isinstance(said, Bad):
-                self._emit(LineRefused(self.name, line.number, said.url, said.reason, said.detail))
-            elif taken is not None and taken.fresh:
-                fresh += 1
-                size_bytes = said.expected_size_bytes or 0
-                self._emit(Enqueued(taken.job_id, self._inbox.name, rel_of(said.canonical), found_by, size_bytes))
-        if lot.lines:
-            self._emit(LinesTaken(self.name, len(lot.lines), fresh, answers.count(None)))
-        if fresh:
-            self._wake()
 
 
 def _trouble_of(error: OSError) -> Trouble:

@@ -70,9 +70,9 @@ class Ends:
                 await self._commit(active, result, host, seconds)
                 queued.saved = host or queued.saved
                 return
-            except DropmillError as error:
+            except Exception as error:  # noqa: BLE001  # Whatever it was, one job's end must not be that of the daemon.
                 self._emit(StateTrouble("fetch", f"job {job.id}: {error}"))
-                if not error.retryable:
+                if not (isinstance(error, DropmillError) and error.retryable):
                     if isinstance(result, Failed) and result.reason is Reason.UNEXPECTED:
                         return  # The next start gives the job back.
                     result = Failed(Reason.UNEXPECTED, str(error), permanent=False)

@@ -164,12 +164,13 @@ class Fetcher:
             while not self._closing.is_set():
                 self._wake = anyio.Event()
                 self.turned_at = self._clock.monotonic()
+                self._line.tidy(self.turned_at, all_idle=False)
                 await self._release()
                 wait_seconds = TROUBLE_SECONDS if self._unclaimed else await self._fill()
                 if self._closing.is_set():  # Set while a claim was under way: what it brought must not begin.
                     break
                 wait_seconds = min(wait_seconds, self._begin(group))
-                self._line.tidy(self._clock.monotonic())
+                self._line.tidy(self._clock.monotonic(), all_idle=True)
                 with anyio.move_on_after(wait_seconds):
                     await self._wake.wait()
             await self.give_back(None)
@@ -195,25 +196,27 @@ class Fetcher:
             self._look_at = 0.0
             return min(IDLE_SECONDS, self._hold_until - now)
         known, newcomers, doubtful = self._line.wanted(now, now_ms)
-        if now < self._look_at:
-            newcomers = 0
+        if at_all := now >= self._look_at:
+            self._look_at = now + IDLE_SECONDS
+        else:
+            newcomers = doubtful = 0
             if not any(room for _, room in known):
                 return min(IDLE_SECONDS, self._look_at - now)
+        looked = self._look_at
         try:
             limit = await self._room()
             self._crowded = limit <= 0 and not self._running
             if limit <= 0:
                 self._look_at = 0.0
                 return BACKLOG_SECONDS
-            if await self._claim(limit, known, newcomers, doubtful):
-                return IDLE_SECONDS
-            wait_seconds = await self._until_due()
+            claimed = await self._claim(limit, known, newcomers, doubtful)
+            wait_seconds = IDLE_SECONDS if claimed else await self._until_due()
         except DropmillError as error:
             self._look_at = 0.0
             self._emit(StateTrouble("fetch", str(error)))
             return TROUBLE_SECONDS
-        if newcomers and doubtful:
-            self._look_at = now + wait_seconds
+        if at_all and self._look_at == looked:  # Nobody has asked for another look meanwhile.
+            self._look_at = now + wait_seconds if newcomers and doubtful and not claimed else 0.0
         return wait_seconds
 
     async def _room(self) -> int:
@@ -222,7 +225,7 @@ class Fetcher:
         in_hand = len(self._running) + len(self._ending) + len(self._line.ahead)
         return most - in_hand - await self._fetches.backlog(most)
 
-    async def _claim(self, limit: int, known: Sequence[tuple[Host, int]], newcomers: int, doubtful: bool) -> bool:
+    async def _claim(self, limit: int, known: Sequence[tuple[Host, int]], newcomers: int, doubtful: int) -> bool:
         fetches = await self._fetches.claim(limit, known=known, newcomers=newcomers, doubtful=doubtful)
         self._line.add(fetches)
         if fetches:

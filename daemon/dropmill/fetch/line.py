@@ -27,6 +27,10 @@ class Queued:
     claimed: int = 0
     """Grows with each lot that is claimed of any host."""
 
+    @property
+    def well(self) -> bool:
+        return self.proven and not self.host.failures
+
     def idle(self, now: float) -> bool:
         return not (self.ahead or self.running or self.ending) and self.host == self.saved and self.next_at <= now
 
@@ -79,27 +83,34 @@ class Line:
             queued.ahead = deque(fetch for fetch in queued.ahead if fetch.job.id not in gone)
         self._turns = deque(queued for queued in self._turns if queued.ahead)
 
-    def tidy(self, now: float) -> None:
-        """Forget hosts of which nothing is in hand: the catalog knows what there is to know."""
-        self._hosts = {host_id: queued for host_id, queued in self._hosts.items() if not queued.idle(now)}
+    def tidy(self, now: float, *, all_idle: bool) -> None:
+        """Forget hosts of which nothing is in hand: the catalog knows what there is to know.
 
-    def wanted(self, now: float, now_ms: int) -> tuple[list[tuple[Host, int]], int, bool]:
-        """What to claim: how much more of the hosts here, of how many others, and whether of others that fail.
+        Those that are well stay until it is known that there is nothing more to be asked of them (``all_idle``).
+        """
+        self._hosts = {
+            host_id: queued
+            for host_id, queued in self._hosts.items()
+            if not queued.idle(now) or (queued.well and not all_idle)
+        }
 
-        Of a host that is well, lots are claimed ahead; of others only what can begin. Hosts that are not here yet have to
-        be given a turn too, however busy those are that answer.
+    def wanted(self, now: float, now_ms: int) -> tuple[list[tuple[Host, int]], int, int]:
+        """What to claim: how much more of the hosts here, of how many others, and of how many others that fail.
+
+        Of a host that is well, lots are claimed ahead; of others only what can begin soon. Hosts that are not here yet
+        have to be given a turn too, however busy those are that answer.
         """
         here = sorted(self._hosts.values(), key=lambda queued: queued.claimed)
         rooms = [(queued.host, self._room(queued, now, now_ms)) for queued in here]
-        newcomers = max(1, self._slots // 2) - sum(1 for queued in self._turns if not queued.proven)
-        return rooms, max(0, newcomers), self._doubtful() < self._most_doubtful()
+        waiting = [queued for queued in self._turns if not queued.well and not queued.running]
+        failing = sum(1 for queued in waiting if queued.host.failures)
+        newcomers = max(1, self._slots // 2) - (len(waiting) - failing)
+        return rooms, max(0, newcomers), max(0, self._most_doubtful() - self._doubtful() - failing)
 
     def _room(self, queued: Queued, now: float, now_ms: int) -> int:
         most, rate = most_at_once(queued.host, queued.proven, self._rules), self._rules.requests_per_second
-        if queued.host.ready_at_ms > now_ms or queued.next_at > now:
+        if not queued.well or queued.host.ready_at_ms > now_ms or queued.next_at > now:
             return 0
-        if most == 1:
-            return 0 if queued.ahead or queued.running else 1
         lot = max(1, min(2 * most, int(rate / 2))) if rate else 2 * most
         return lot if len(queued.ahead) <= lot // 4 else 0
 

@@ -40,11 +40,11 @@ class Results:
         self.dropfile = dropfile
         self._inbox = inbox
         self._catalog = catalog
-        self._reach = Reach(dropfile.name, dropfile.results, lane, emit)
+        self._reach = Reach(inbox.name, dropfile.results, lane, emit)
         self._clock = clock
         self._emit = emit
         self._file: ResultsFile | None = None
-        self._bytes = 0
+        self._bytes: int | None = None
         self._after = 0
 
     @property
@@ -73,22 +73,23 @@ class Results:
             after = page.last
 
     async def run(self) -> None:
-        self._file = None
-        self._bytes = (await self._catalog.read(lambda session: dropfiles.position(session, self.name))).results_bytes
+        self._bytes = None
         while True:
-            try:
-                pause = await self._turn()
-            except OSError as error:
-                self._reach.begin(_trouble_of(error))
-                pause = AGAIN_SECONDS
-            except DropmillError as error:
-                self._emit(StateTrouble("telling results", f"drop-file {self.name}: {error}"))
-                pause = AGAIN_SECONDS
+            pause = await self.turn()
             if pause:
                 await self._clock.sleep(pause)
 
+    async def turn(self) -> float:
+        """Tell the next page of what may be told; returns how long to wait for more, in seconds."""
+        try:
+            return await self._turn()
+        except OSError as error:
+            self._reach.begin(_trouble_of(error))
+        except DropmillError as error:
+            self._emit(StateTrouble("telling results", f"drop-file {self.name}: {error}"))
+        return AGAIN_SECONDS
+
     async def _turn(self) -> float:
-        """The next page of what may be told; returns how long to wait for more, in seconds."""
         page = await self._page(self._after)
         if page.results:
             await self._tell(page.results)
@@ -99,30 +100,32 @@ class Results:
         return await self._catalog.read(lambda session: dropfiles.to_tell(session, self._inbox, self.name, after, LOT))
 
     async def _tell(self, results: Sequence[Result]) -> None:
+        if self._bytes is None:
+            position = await self._catalog.read(lambda session: dropfiles.position(session, self.name))
+            self._file, self._bytes = None, position.results_bytes
         mode, gid = self._inbox.mode, self._inbox.gid
-        found = await self._reach.ask(open_results, self.dropfile.results, mode, gid)
+        found = await self._reach.ask(open_results, *self.dropfile.results_place, mode, gid)
         if found.size_bytes < self._bytes or (self._file is not None and found.file != self._file.file):
             # Rotated or removed by its user: a new one is begun, and that is known before anything is in it.
             await self._commit([], 0)
         self._file = found
-        if found.size_bytes > self._bytes:
-            known = await self._take_up()
+        if found.size_bytes > (self._bytes or 0):
+            known = await self._take_up(self._bytes or 0)
             results = [result for result in results if result.id not in known]
         self._reach.end()
         if not results:
             return
         lines = b"".join(result_line(result) for result in results)
-        expected = ResultsFile(found.file, self._bytes)
-        size_bytes = await self._reach.ask(append_results, self.dropfile.results, expected, lines)
+        expected = ResultsFile(found.file, self._bytes or 0)
+        size_bytes = await self._reach.ask(append_results, *self.dropfile.results_place, expected, lines)
         await self._commit([result.id for result in results], size_bytes)
-        self._emit(ResultsTold(self.name, len(results)))
+        self._emit(ResultsTold(self._inbox.name, self.dropfile.results, len(results)))
 
-    async def _take_up(self) -> set[int]:
+    async def _take_up(self, at_bytes: int) -> set[int]:
         """Count as told what stands behind what is known to have been told, as far as it is whole."""
         known: set[int] = set()
-        at_bytes = self._bytes
         while True:
-            lines = await self._reach.ask(_some_lines, self.dropfile.results, at_bytes)
+            lines = await self._reach.ask(_some_lines, *self.dropfile.results_place, at_bytes)
             if not lines:
                 break
             at_bytes = lines[-1][1]
@@ -175,10 +178,10 @@ def _key(line: bytes) -> tuple[int, str] | None:
     return document["id"], str(document.get("at"))
 
 
-def _some_lines(path: bytes, offset_bytes: int) -> list[tuple[bytes, int]]:
+def _some_lines(root: bytes, rel: bytes, offset_bytes: int) -> list[tuple[bytes, int]]:
     """Some whole lines from an offset on, each with the offset behind it."""
     found: list[tuple[bytes, int]] = []
-    for item in whole_results(path, offset_bytes):
+    for item in whole_results(root, rel, offset_bytes):
         found.append(item)
         if len(found) == LOT:
             break

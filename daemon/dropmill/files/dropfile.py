@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from dropmill.files.access import NotRegularFile, closing, kind_of
-from dropmill.files.durable import fsync_directory, sync_file, write_all
+from dropmill.files.access import NotRegularFile, closing, kind_of, open_beneath, open_regular, parent_of
+from dropmill.files.durable import sync, sync_file, write_all
 from dropmill.model.dropline import Line, read_piece
 from dropmill.model.tailing import FINGERPRINT_BYTES, LOT_BYTES, FileId, Look, Mark, cut
 
 _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-_APPEND: Final = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_APPEND: Final = os.O_RDWR | os.O_APPEND | os.O_NOCTTY
+_MAKE: Final = _APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 # A rotated file is looked for among so many names of the folder.
 _MOST_SIBLINGS: Final = 10_000
 _CHUNK_BYTES: Final = 1 << 20
@@ -36,9 +37,10 @@ class Lot:
 class Reading:
     """One drop-file, held open so that what is appended to it while it is renamed away, or removed, is read to its end."""
 
-    def __init__(self, path: bytes) -> None:
+    def __init__(self, path: bytes, opened: int | None = None) -> None:
+        """``opened``: a descriptor of the file, which is closed with the rest."""
         self._path = path
-        self._fd: int | None = None
+        self._fd = opened
         self._checked: tuple[Mark, tuple[int, int, int]] | None = None
         self._same = False
         self._done: FileId | None = None
@@ -91,7 +93,7 @@ class Reading:
             self._fd = self._renamed(mark)
         if self._fd is None and at_path is not None:
             try:
-                self._fd = _open_regular(self._path, _READ)
+                self._fd = _open_regular(self._path)
             except FileNotFoundError:
                 return  # Gone just now; the next look tells.
 
@@ -115,7 +117,7 @@ class Reading:
 
     def _as_before(self, path: bytes, mark: Mark) -> int | None:
         try:
-            fd = _open_regular(path, _READ)
+            fd = _open_regular(path)
         except OSError:
             return None  # Not ours to read, or gone: then there is nothing to be read on.
         seen = os.fstat(fd)
@@ -147,6 +149,11 @@ class Reading:
         return replace(behind, head_bytes=len(head), head_sha256=_digest(head), tail_sha256=_digest(tail))
 
 
+def open_list(root: bytes, rel: bytes) -> int:
+    """A descriptor of a list below an inbox, no symlink followed. Raises OSError."""
+    return open_beneath(root, rel)
+
+
 def _identity(path: bytes) -> FileId | None:
     try:
         seen = os.stat(path)
@@ -155,9 +162,9 @@ def _identity(path: bytes) -> FileId | None:
     return FileId(seen.st_dev, seen.st_ino)
 
 
-def _open_regular(path: bytes, flags: int) -> int:
+def _open_regular(path: bytes) -> int:
     """Raises ``NotRegularFile`` for pipes, folders and the like, without waiting for anybody."""
-    fd = os.open(path, flags)
+    fd = os.open(path, _READ)
     kind = kind_of(os.fstat(fd).st_mode)
     if kind != "file":
         os.close(fd)
@@ -169,7 +176,7 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest() if data else ""
 
 
-# Results.
+# Results. ``rel`` is a path below ``root``, of which no part is a symlink.
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,21 +187,21 @@ class ResultsFile:
     size_bytes: int
 
 
-def open_results(path: bytes, mode: int, gid: int) -> ResultsFile:
+def open_results(root: bytes, rel: bytes, mode: int, gid: int) -> ResultsFile:
     """Look at the results file, and make it where there is none. Raises OSError."""
-    try:
-        fd = _open_regular(path, _APPEND)
-    except FileNotFoundError:
-        fd = os.open(path, _APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+    with parent_of(root, rel) as (dir_fd, name):
+        try:
+            fd = open_regular(dir_fd, name, _APPEND)
+        except FileNotFoundError:
+            with closing(os.open(name, _MAKE, 0o600, dir_fd=dir_fd)) as made:
+                if gid >= 0:
+                    os.fchown(made, -1, gid)
+                os.fchmod(made, mode)
+                os.fsync(made)
+                sync(dir_fd)
+                return _results_file(made)
         with closing(fd):
-            if gid >= 0:
-                os.fchown(fd, -1, gid)
-            os.fchmod(fd, mode)
-            os.fsync(fd)
-            fsync_directory(path.rpartition(b"/")[0] or b"/")
             return _results_file(fd)
-    with closing(fd):
-        return _results_file(fd)
 
 
 def _results_file(fd: int) -> ResultsFile:
@@ -202,9 +209,9 @@ def _results_file(fd: int) -> ResultsFile:
     return ResultsFile(FileId(seen.st_dev, seen.st_ino), seen.st_size)
 
 
-def whole_results(path: bytes, offset_bytes: int) -> Iterator[tuple[bytes, int]]:
+def whole_results(root: bytes, rel: bytes, offset_bytes: int) -> Iterator[tuple[bytes, int]]:
     """Each whole line from an offset on, with the offset behind it, in bounded memory. Raises OSError."""
-    with closing(_open_regular(path, _APPEND)) as fd:
+    with closing(open_beneath(root, rel)) as fd:
         held, at = b"", offset_bytes
         while chunk := os.pread(fd, _CHUNK_BYTES, at + len(held)):
             *lines, held = (held + chunk).split(b"\n")
@@ -215,15 +222,15 @@ def whole_results(path: bytes, offset_bytes: int) -> Iterator[tuple[bytes, int]]
                 return  # Nothing of ours.
 
 
-def append_results(path: bytes, expected: ResultsFile, lines: bytes) -> int:
+def append_results(root: bytes, rel: bytes, expected: ResultsFile, lines: bytes) -> int:
     """Append and fsync; the size behind it. What is behind ``expected.size_bytes`` is a torn line of ours and cut off.
 
     Raises OSError, ``FileNotFoundError`` also where another file is there than the expected one.
     """
-    with closing(_open_regular(path, _APPEND)) as fd:
+    with closing(open_beneath(root, rel, _APPEND)) as fd:
         now = _results_file(fd)
         if now.file != expected.file or now.size_bytes < expected.size_bytes:
-            raise FileNotFoundError(errno.ENOENT, "the results file was exchanged", path)
+            raise FileNotFoundError(errno.ENOENT, "the results file was exchanged", rel)
         if now.size_bytes > expected.size_bytes:
             os.ftruncate(fd, expected.size_bytes)
         write_all(fd, lines)

@@ -22,7 +22,7 @@ from dropmill.files.completeness import completeness, unknown_so_far
 from dropmill.model.extensions import IMAGE_EXTENSIONS
 from dropmill.model.file import Signature
 from dropmill.model.inbox import Inbox
-from dropmill.model.names import is_companion_name, owner_names, split_extension
+from dropmill.model.names import LIST_SUFFIX, is_companion_name, owner_names, split_extension
 from dropmill.model.outcome import Ignored, Reason
 from dropmill.model.settling import UNKNOWN, Completeness
 
@@ -37,11 +37,15 @@ class Policy:
     take_unsupported: bool
     done_suffix: str = ""
     """Ends the name of the done-file that releases a picture, as ``.done``; empty where none is asked for."""
+    takes_lists: bool = False
+    """Files named ``*.urls`` are lists of URLs, and said to be so by what they are ignored for."""
 
     @classmethod
     def of(cls, inbox: Inbox, heif: bool) -> Policy:
         """``heif``: whether there is a codec for HEIC files."""
-        return cls(inbox.companions, inbox.hard_links, heif, inbox.takes_unsupported, inbox.done_suffix)
+        return cls(
+            inbox.companions, inbox.hard_links, heif, inbox.takes_unsupported, inbox.done_suffix, inbox.takes_lists
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,8 @@ def _judge(dir_fd: int, name: bytes, rel: bytes, signature: Signature, policy: P
             return Inspection(rel, Signature.of(seen))
         writer = lease.hold(descriptor) is lease.Lease.BUSY
         lease.release(descriptor)
+        if policy.takes_lists and sniff.extension_of(name) == LIST_SUFFIX:
+            return Inspection(rel, signature, writer, Ignored(Reason.URL_LIST), released=released)
         ignored = sniff.judge(name, head, signature.size_bytes, policy.heif)
         if ignored and ignored.reason is Reason.UNSUPPORTED_FORMAT and policy.take_unsupported:
             ignored = None

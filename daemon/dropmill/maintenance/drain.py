@@ -17,6 +17,8 @@ from dropmill.ports import Clock
 
 # What is owed but was tried in vain is looked at again this often; everything else comes by a wake-up.
 OWED_SECONDS: Final = 1.0
+# While there is much to do, it is done in lots: a turn for each picture would cost more than the picture's own work.
+PACE_SECONDS: Final = 0.05
 
 Step = Callable[[], Awaitable[bool]]
 
@@ -46,7 +48,10 @@ class Drain:
 
     async def run(self, spread: Callable[[frozenset[str]], None]) -> None:
         """For ever. ``spread`` wakes the places that other steps of the same inboxes belong to."""
+        began = self._clock.monotonic() - PACE_SECONDS
         while True:
+            await self._clock.sleep(max(0.0, began + PACE_SECONDS - self._clock.monotonic()))
+            began = self._clock.monotonic()
             self._wake = anyio.Event()
             self.quiet = False
             if await self._once():

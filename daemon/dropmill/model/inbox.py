@@ -60,6 +60,8 @@ class Inbox:
     mode: int
     dir_mode: int
     gid: int
+    takes_lists: bool = False
+    """Files named ``*.urls`` are lists of URLs."""
     urls: bool = False
     """Its pictures are downloads: the root is a private folder, and a path in it stands for a URL."""
 

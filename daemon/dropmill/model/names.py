@@ -14,7 +14,19 @@ NAME_MAX_BYTES: Final = 255
 """The longest name that Linux file systems take (NAME_MAX of limits.h)."""
 
 # What systems and programs leave behind, and what is still on its way; all dotfiles come on top.
-JUNK_FILES: Final = ("thumbs.db", "desktop.ini", "*.part", "*.filepart", "*.crdownload", "*.tmp", "~$*")
+# What came of the lines of a list, or of a drop-file, stands in a file beside it.
+RESULTS_SUFFIX: Final = b".results.jsonl"
+LIST_SUFFIX: Final = b".urls"
+JUNK_FILES: Final = (
+    "thumbs.db",
+    "desktop.ini",
+    "*.part",
+    "*.filepart",
+    "*.crdownload",
+    "*.tmp",
+    "~$*",
+    "*.urls.results.jsonl",
+)
 JUNK_DIRECTORIES: Final = ("@eadir", "#recycle", "__macosx")
 
 

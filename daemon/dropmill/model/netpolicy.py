@@ -57,9 +57,7 @@ class Policy:
     def judge_place(self, host: str, port: int) -> Verdict:
         """The host, by its canonical spelling alone, and the port."""
         verdict = self.judge_host(host)
-        if verdict.allowed and not any(first <= port <= last for first, last in self.ports):
-            return Verdict(f"net.ports does not name port {port}", Reason.BLOCKED_PORT)
-        return verdict
+        return self.judge_port(port) if verdict.allowed else verdict
 
     def judge_host(self, host: str) -> Verdict:
         for pattern in self.deny_hosts:
@@ -70,7 +68,13 @@ class Policy:
                 return Verdict(f"net.allow_hosts names {pattern}, which {host} is")
         if self.allow_hosts:
             return Verdict(f"net.allow_hosts does not name {host}", Reason.BLOCKED_HOST)
-        return Verdict("net.deny_hosts does not name the host")
+        return Verdict("net.deny_hosts does not name it" if self.deny_hosts else "no list of hosts is set")
+
+    def judge_port(self, port: int) -> Verdict:
+        for first, last in self.ports:
+            if first <= port <= last:
+                return Verdict(f"net.ports names {first if first == last else f'{first}-{last}'}")
+        return Verdict(f"net.ports does not name port {port}", Reason.BLOCKED_PORT)
 
     def judge_addresses(self, host: str, addresses: Sequence[Address]) -> Verdict:
         """One address that is blocked blocks the host: a mixed answer is how a check is led astray (U05)."""

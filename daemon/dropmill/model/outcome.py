@@ -78,6 +78,7 @@ class Reason(StrEnum):
     JUNK_NAME = "junk-name"
     COMPANION = "companion"
     DONE_FILE = "done-file"
+    URL_LIST = "url-list"
     SYMLINK = "symlink"
     NOT_A_FILE = "not-a-file"
     FOREIGN_HARD_LINK = "foreign-hard-link"
@@ -200,7 +201,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "the answer is compressed in a way that was not asked for", "ask the host's owner to send the plain file"
     ),
     Reason.HOST_UNAVAILABLE: Explanation(
-        "the host has been failing for downloads.give_up_seconds, and the URL was given up with it",
+        "the host went on failing (for downloads.give_up_seconds; with --once, three probes), and was given up",
         "once the host is back: `dropmill retry --all`",
         retryable=True,
     ),
@@ -239,6 +240,9 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "a dotfile, a partial upload or a system file by its name", "rename it if it is a picture"
     ),
     Reason.COMPANION: Explanation("travels with the image of the same name", "nothing to do"),
+    Reason.URL_LIST: Explanation(
+        "a list of URLs, whose lines are taken as those of a drop-file", "nothing to do; its results are told beside it"
+    ),
     Reason.DONE_FILE: Explanation("says that the picture of the same name is complete", "nothing to do"),
     Reason.SYMLINK: Explanation("symbolic links are not followed", "drop the file itself"),
     Reason.NOT_A_FILE: Explanation("a directory, pipe, socket or device", "drop a regular file"),

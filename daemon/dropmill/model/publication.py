@@ -49,6 +49,7 @@ class Publication:
 
     id: int
     job_id: int
+    inbox: str
     rendition: str
     page: int
     output_id: int

@@ -24,7 +24,7 @@ LOT_LINES: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Dropfile:
-    """A drop-file as the stages see it; paths are absolute."""
+    """A drop-file as the stages see it; paths are absolute. ``name`` is unique among drop-files and lists."""
 
     name: str
     path: bytes
@@ -32,6 +32,14 @@ class Dropfile:
     on_repeat: OnRepeat
     quiet_seconds: float
     poll_seconds: float
+    root: bytes = b""
+    """The folder below which results are written, no symlink followed; empty for the one that they are in."""
+
+    @property
+    def results_place(self) -> tuple[bytes, bytes]:
+        """The root of the results file, and its path below that."""
+        root = self.root or self.results.rpartition(b"/")[0] or b"/"
+        return root, self.results[len(root) :].lstrip(b"/")
 
 
 class Midline(IntEnum):

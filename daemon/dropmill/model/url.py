@@ -175,6 +175,8 @@ def redact(text: str) -> str:
     plain = text[:MAX_URL_BYTES]
     for pattern in (_LIKELY_CREDENTIALS, _CREDENTIALS):
         plain = pattern.sub(lambda match: f"{match[1] or ''}{match[2]}***@", plain)
+    if plain.isascii() and plain.isprintable():
+        return plain
     return "".join(char if _visible(char) else char.encode("unicode_escape").decode() for char in plain)
 
 

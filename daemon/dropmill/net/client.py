@@ -20,6 +20,7 @@ from dropmill import __version__
 from dropmill.model.netpolicy import Policy
 from dropmill.model.url import DEFAULT_PORTS, Url, parse_url
 from dropmill.net.guard import DIALLED, GuardedBackend
+from dropmill.net.pool import SinglePool
 from dropmill.net.redirects import LOCATION, REDIRECTS
 from dropmill.net.resolver import Resolver
 from dropmill.ports import Clock
@@ -82,7 +83,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         proxy = parse_url(options.proxy) if options.proxy else None
         place = (proxy.host, proxy.port) if proxy else None
         tls = options.tls or _trusted()
-        self._pool = httpcore.AsyncConnectionPool(
+        self._pool = SinglePool(
             ssl_context=tls,
             proxy=_proxy(proxy, tls) if proxy else None,
             max_connections=options.connections,

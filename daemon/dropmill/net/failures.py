@@ -95,11 +95,11 @@ def _connect(error: httpx.ConnectError) -> Failure:
 
 def _tls(error: ssl.SSLError) -> Failure:
     if isinstance(error, ssl.SSLCertVerificationError):
-        detail = f"the certificate is not valid for it: {error.verify_message}"
-        return Failure(Reason.TLS_FAILURE, detail, permanent=True)
+        why = getattr(error, "verify_message", error)
+        return Failure(Reason.TLS_FAILURE, f"the certificate is not valid for it: {why}", permanent=True)
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return Failure(Reason.CONNECT_FAILED, "the host broke the connection off", blames_host=True)
-    said = (error.reason or "").replace("_", " ").lower() or _first_line(error)
+    said = (getattr(error, "reason", None) or "").replace("_", " ").lower() or _first_line(error)
     return Failure(Reason.TLS_FAILURE, f"no secure connection: {said}", permanent=True)
 
 

@@ -51,7 +51,9 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("dropmill_hosts_resting", "gauge", (), "Hosts that are left alone for a while although URLs wait for them."),
     Metric("dropmill_dropfile_behind_bytes", "gauge", ("inbox",), "What of a drop-file is not read yet."),
     Metric("dropmill_host_rests_total", "counter", ("cause",), "Times that a host was left alone for a while."),
-    Metric("dropmill_hosts_given_up_total", "counter", (), "Hosts that failed for so long that their URLs were dropped."),
+    Metric(
+        "dropmill_hosts_given_up_total", "counter", (), "Hosts that failed for so long that their URLs were dropped."
+    ),
     # The queue.
     Metric("dropmill_queue_jobs", "gauge", ("inbox", "state"), "Jobs that are not finished."),
     Metric("dropmill_queue_oldest_seconds", "gauge", (), "Age of the oldest job that could be started; 0 for none."),

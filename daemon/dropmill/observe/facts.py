@@ -7,11 +7,46 @@ from dataclasses import dataclass
 
 from dropmill.model.job import FoundBy
 from dropmill.model.outcome import Outcome, Reason
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    pass
+from dropmill.observe.fact import Fact as Fact
+from dropmill.observe.facts_urls import (
+    Downloaded as Downloaded,
+)
+from dropmill.observe.facts_urls import (
+    DownloadFailed as DownloadFailed,
+)
+from dropmill.observe.facts_urls import (
+    DropfileBegun as DropfileBegun,
+)
+from dropmill.observe.facts_urls import (
+    DropfileTrouble as DropfileTrouble,
+)
+from dropmill.observe.facts_urls import (
+    DropfileWell as DropfileWell,
+)
+from dropmill.observe.facts_urls import (
+    FetchStarted as FetchStarted,
+)
+from dropmill.observe.facts_urls import (
+    HostBack as HostBack,
+)
+from dropmill.observe.facts_urls import (
+    HostGivenUp as HostGivenUp,
+)
+from dropmill.observe.facts_urls import (
+    HostResting as HostResting,
+)
+from dropmill.observe.facts_urls import (
+    LeftResting as LeftResting,
+)
+from dropmill.observe.facts_urls import (
+    LineRefused as LineRefused,
+)
+from dropmill.observe.facts_urls import (
+    LinesTaken as LinesTaken,
+)
+from dropmill.observe.facts_urls import (
+    ResultsTold as ResultsTold,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,81 +188,6 @@ class Interrupted(Fact):
     inbox: str
     path: bytes
     discarded: bool
-
-
-@dataclass(frozen=True, slots=True)
-class FetchStarted(Fact):
-    """``path`` of this and what follows is the URL, in its canonical form."""
-
-    job_id: int
-    inbox: str
-    path: bytes
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Downloaded(Fact):
-    """``received_bytes``: of this attempt. ``not_modified``: what was fetched before is what the host still has."""
-
-    job_id: int
-    inbox: str
-    path: bytes
-    status: int
-    size_bytes: int
-    received_bytes: int
-    seconds: float
-    not_modified: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DownloadFailed(Fact):
-    """One attempt. ``Rescheduled`` or ``Discarded`` follows."""
-
-    job_id: int
-    inbox: str
-    path: bytes
-    reason: Reason
-    detail: str
-    received_bytes: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class HostResting(Fact):
-    """Nothing is asked of a host for so long: it wants that (``failing`` False), or its circuit is open."""
-
-    origin: str
-    seconds: float
-    failing: bool
-    probes: int
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class HostBack(Fact):
-    """It answers again, after so many seconds."""
-
-    origin: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class HostGivenUp(Fact):
-    """It has been failing for so long that its URLs were discarded, with a ``Discarded`` each."""
-
-    origin: str
-    urls: int
-    seconds: float
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class LeftResting(Fact):
-    """With ``--once``: URLs that stay for another run; the first of them may be asked for in so many seconds."""
-
-    hosts: int
-    urls: int
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,62 +343,6 @@ class Paused(Fact):
 @dataclass(frozen=True, slots=True)
 class Resumed(Fact):
     inbox: str
-
-
-@dataclass(frozen=True, slots=True)
-class DropfileBegun(Fact):
-    """A drop-file is read from its start: a new one, or one that was ``rewritten``, with so much known to be unread."""
-
-    dropfile: str
-    path: bytes
-    generation: int
-    rewritten: bool
-    unread_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class DropfileTrouble(Fact):
-    """A drop-file cannot be read, or its results not be written; ``path`` says which of the two."""
-
-    dropfile: str
-    path: bytes
-    detail: str
-    remedy: str
-
-
-@dataclass(frozen=True, slots=True)
-class DropfileWell(Fact):
-    """What was told by ``DropfileTrouble`` is over."""
-
-    dropfile: str
-    path: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class LinesTaken(Fact):
-    """Lines of a drop-file were committed: ``fresh`` made a job each, the others share one, but for ``refused`` ones."""
-
-    dropfile: str
-    lines: int
-    fresh: int
-    refused: int
-
-
-@dataclass(frozen=True, slots=True)
-class LineRefused(Fact):
-    """``url`` holds no credentials."""
-
-    dropfile: str
-    line: int
-    url: str
-    reason: Reason
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class ResultsTold(Fact):
-    dropfile: str
-    lines: int
 
 
 @dataclass(frozen=True, slots=True)

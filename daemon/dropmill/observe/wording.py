@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Final
 
 from dropmill.model.file import shown
 from dropmill.model.job import FoundBy
 from dropmill.model.outcome import EXPLANATIONS, Reason, explained_as_ignored
 from dropmill.observe import facts
+from dropmill.observe import wording_urls as _urls  # noqa: F401  # For the words that it puts into the table.
 from dropmill.observe.facts import Fact
+from dropmill.observe.words import WORDS, Fields, Level, Line, reason_fields
+from dropmill.observe.words import words as _words
 from dropmill.ports import ALL_INBOXES
-
-Level = Literal["debug", "info", "warning", "error"]
-Fields = dict[str, Any]
-F = TypeVar("F", bound=Fact)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of the log. ``fields`` holds what JSON can say; paths are printable text."""
-
-    level: Level
-    event: str
-    fields: Fields
 
 
 class Wording:
@@ -35,7 +24,7 @@ class Wording:
 
     def __call__(self, fact: Fact) -> Line:
         """Raises ``KeyError`` for a type of fact that has no words; a test holds the table against facts.py."""
-        word = _WORDS[type(fact)]
+        word = WORDS[type(fact)]
         line = word(fact)
         for field in ("path", "target", "same_as"):
             name = line.fields.get(field)
@@ -50,26 +39,9 @@ class Wording:
         return root.rstrip(b"/") + b"/" + name if name else root
 
 
-def reason_fields(reason: Reason, detail: str) -> Fields:
-    """Why, in a stable word and in a sentence, and what the reader can do about it."""
-    explanation = EXPLANATIONS[reason]
-    return {"reason": reason.value, "cause": explanation.cause, "detail": detail, "remedy": explanation.remedy}
-
-
-_WORDS: Final[dict[type[Fact], Callable[[Any], Line]]] = {}
-
-
-def _words(fact: type[F]) -> Callable[[Callable[[F], Line]], Callable[[F], Line]]:
-    def put(word: Callable[[F], Line]) -> Callable[[F], Line]:
-        _WORDS[fact] = word
-        return word
-
-    return put
-
-
 def worded() -> frozenset[type[Fact]]:
     """The types of fact that have words."""
-    return frozenset(_WORDS)
+    return frozenset(WORDS)
 
 
 # The life of the daemon.
@@ -270,67 +242,6 @@ def _source_deleted(fact: facts.SourceDeleted) -> Line:
     return Line("info", "renditions removed: the original was deleted", {"inbox": fact.inbox, "path": fact.path})
 
 
-# Downloads.
-
-
-@_words(facts.FetchStarted)
-def _fetch_started(fact: facts.FetchStarted) -> Line:
-    fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path, "attempt": fact.attempt}
-    return Line("debug", "downloading", fields)
-
-
-@_words(facts.Downloaded)
-def _downloaded(fact: facts.Downloaded) -> Line:
-    fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path, "status": fact.status}
-    seconds = round(fact.seconds, 3)
-    if fact.not_modified:
-        return Line("info", "not modified at its host", {**fields, "seconds": seconds})
-    fields["size_bytes"] = fact.size_bytes
-    if fact.received_bytes < fact.size_bytes:
-        fields["received_bytes"] = fact.received_bytes
-    return Line("info", "downloaded", {**fields, "seconds": seconds})
-
-
-@_words(facts.DownloadFailed)
-def _download_failed(fact: facts.DownloadFailed) -> Line:
-    fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path}
-    fields |= {"reason": fact.reason.value, "detail": fact.detail, "received_bytes": fact.received_bytes}
-    return Line("debug", "a download failed", {**fields, "seconds": round(fact.seconds, 3)})
-
-
-# A rest that is no longer than this is told to those who look closely only: hosts that slow others down ask for many.
-_SHORT_REST_SECONDS: Final = 10.0
-
-
-@_words(facts.HostResting)
-def _host_resting(fact: facts.HostResting) -> Line:
-    fields: Fields = {"host": fact.origin, "seconds": round(fact.seconds, 3), "detail": shown(fact.detail)}
-    if fact.failing:
-        hint = "its URLs wait, those of others go on; it is tried again with one request then"
-        level: Level = "info" if fact.probes else "warning"
-        return Line(level, "a host fails and is left alone", {**fields, "hint": hint})
-    return Line("debug" if fact.seconds < _SHORT_REST_SECONDS else "info", "a host asks for rest", fields)
-
-
-@_words(facts.HostBack)
-def _host_back(fact: facts.HostBack) -> Line:
-    return Line("info", "a host answers again", {"host": fact.origin, "seconds": round(fact.seconds, 3)})
-
-
-@_words(facts.HostGivenUp)
-def _host_given_up(fact: facts.HostGivenUp) -> Line:
-    fields: Fields = {"host": fact.origin, "urls": fact.urls, "seconds": round(fact.seconds, 3)}
-    remedy = EXPLANATIONS[Reason.HOST_UNAVAILABLE].remedy
-    return Line("warning", "a host is given up", {**fields, "detail": shown(fact.detail), "remedy": remedy})
-
-
-@_words(facts.LeftResting)
-def _left_resting(fact: facts.LeftResting) -> Line:
-    fields: Fields = {"urls": fact.urls, "hosts": fact.hosts, "seconds": round(fact.seconds, 3)}
-    hint = "they stay in the queue: run again later; the first may be asked for after so many seconds"
-    return Line("warning", "some URLs wait for their hosts", {**fields, "hint": hint})
-
-
 # Workers.
 
 
@@ -344,50 +255,6 @@ def _worker_died(fact: facts.WorkerDied) -> Line:
 def _worker_said(fact: facts.WorkerSaid) -> Line:
     fields: Fields = {} if fact.job_id is None else {"job_id": fact.job_id}
     return Line("debug", "a worker said", {**fields, "pid": fact.pid, "text": shown(fact.text)})
-
-
-# Drop-files.
-
-
-@_words(facts.DropfileBegun)
-def _dropfile_begun(fact: facts.DropfileBegun) -> Line:
-    fields: Fields = {"inbox": fact.dropfile, "path": fact.path, "generation": fact.generation}
-    if not fact.rewritten:
-        return Line("info", "a drop-file is read from its start", fields)
-    if not fact.unread_bytes:
-        return Line("info", "the drop-file was rewritten; it is read from its start", fields)
-    remedy = "append lines, or put a new file in its place by renaming, but never truncate it"
-    fields |= {"unread_bytes": fact.unread_bytes, "remedy": remedy}
-    return Line("warning", "the drop-file was cut off before it was read to its end; it is read from its start", fields)
-
-
-@_words(facts.DropfileTrouble)
-def _dropfile_trouble(fact: facts.DropfileTrouble) -> Line:
-    fields: Fields = {"inbox": fact.dropfile, "path": fact.path, "detail": fact.detail, "remedy": fact.remedy}
-    return Line("error", "the drop-file has to wait", fields)
-
-
-@_words(facts.DropfileWell)
-def _dropfile_well(fact: facts.DropfileWell) -> Line:
-    return Line("info", "the drop-file goes on", {"inbox": fact.dropfile, "path": fact.path})
-
-
-@_words(facts.LinesTaken)
-def _lines_taken(fact: facts.LinesTaken) -> Line:
-    shared = fact.lines - fact.fresh - fact.refused
-    fields: Fields = {"inbox": fact.dropfile, "lines": fact.lines, "new": fact.fresh, "known": shared}
-    return Line("info" if shared else "debug", "lines taken", {**fields, "refused": fact.refused})
-
-
-@_words(facts.LineRefused)
-def _line_refused(fact: facts.LineRefused) -> Line:
-    fields: Fields = {"inbox": fact.dropfile, "line": fact.line, "url": shown(fact.url)}
-    return Line("warning", "a line was refused", fields | reason_fields(fact.reason, fact.detail))
-
-
-@_words(facts.ResultsTold)
-def _results_told(fact: facts.ResultsTold) -> Line:
-    return Line("debug", "results written", {"inbox": fact.dropfile, "lines": fact.lines})
 
 
 # Inboxes.

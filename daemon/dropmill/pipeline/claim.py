@@ -16,6 +16,8 @@ from dropmill.ports import ALL_INBOXES, Clock, JobEngine
 
 # Without a reason to look earlier, the queue is looked at this often; wake() comes first in practice.
 IDLE_SECONDS = 5.0
+# Claimed ahead at least, so that small pictures do not cost a transaction each.
+LEAST_AHEAD = 6
 
 
 class Claimer:
@@ -100,7 +102,7 @@ class Claimer:
 
     async def _fill(self) -> float:
         """Claim up to a lot ahead; returns how long to wait at most before looking again."""
-        room = 2 * self._slots - len(self._running) - len(self._ahead)
+        room = self._slots + max(self._slots, LEAST_AHEAD) - len(self._running) - len(self._ahead)
         if len(self._ahead) > self._slots // 2 or room <= 0:
             return IDLE_SECONDS
         idle = not self._running and not self._ahead

@@ -54,8 +54,11 @@ class Committer:
 
     async def wanted(self, job: Job, inbox: Inbox, preview: Preview) -> bool:
         """Whether this content would be published as far as can be told before the commit."""
-        presences = await self._look_at_homes(job, inbox, preview.content.sha256)
-        return await self._decisions.would_publish(job, inbox, preview.content, presences)
+        published = await self._decisions.would_publish(job, inbox, preview.content, {})
+        if published is None:
+            presences = await self._look_at_homes(job, inbox, preview.content.sha256)
+            published = await self._decisions.would_publish(job, inbox, preview.content, presences)
+        return published is not False
 
     async def abandon(self, job: Job, inbox: Inbox) -> None:
         """The attempt was cut off and its worker killed: what it had staged is nobody's."""
@@ -93,11 +96,12 @@ class Committer:
 
     async def _decide(self, job: Job, inbox: Inbox, result: Processed | Recognised, started: float) -> None:
         sha256 = result.content.sha256
-        for _ in range(MAX_LOOKS):
-            presences = await self._look_at_homes(job, inbox, sha256)
+        presences: Mapping[bytes, Presence] = {}
+        for _ in range(1 + MAX_LOOKS):
             decided = await self._decisions.conclude(job, inbox, result, presences)
             if not isinstance(decided, LookFirst):
                 break
+            presences = await self._look_at_homes(job, inbox, sha256)
         else:
             await self._engine.release(job)
             decided = None

@@ -50,15 +50,16 @@ class Publisher:
 
     async def drain(self, output_id: int) -> bool:
         """Do what is due to an output once over; True if anything was done, so that more may be due."""
-        due = await self._catalog.read(
-            lambda session: owed.due_publications(session, [output_id], self._clock.now_ms())
+        now_ms = self._clock.now_ms()
+        due, retirements = await self._catalog.read(
+            lambda session: (
+                owed.due_publications(session, [output_id], now_ms),
+                owed.due_retirements(session, [output_id], now_ms),
+            )
         )
         if due:
             with self._flight.stage("publish"):
                 await self._publish(due)
-        retirements = await self._catalog.read(
-            lambda session: owed.due_retirements(session, [output_id], self._clock.now_ms())
-        )
         if retirements:
             with self._flight.stage("publish"):
                 await self._retire(retirements)
@@ -68,13 +69,13 @@ class Publisher:
         """All of one output, in its lane, then one transaction."""
         inbox = self._inboxes[publications[0].output_id]
         attempted = await self._lanes[inbox.output.path].call(move_into_place, inbox, publications)
-        facts = await self._catalog.write(lambda session: self._record(session, inbox, attempted))
+        facts = await self._catalog.write(lambda session: self._record(session, attempted))
         for fact in facts:
             self._emit(fact)
         if any(isinstance(fact, RenditionLost | PublicationFailed) for fact in facts):
             self._reopened()
 
-    def _record(self, session: owed.Session, inbox: Inbox, attempted: Sequence[Attempted]) -> list[Fact]:
+    def _record(self, session: owed.Session, attempted: Sequence[Attempted]) -> list[Fact]:
         facts: list[Fact] = []
         now_ms = self._clock.now_ms()
         renamed: set[int] = set()
@@ -86,7 +87,7 @@ class Publisher:
                     adopted = isinstance(result, files.Adopted)
                     owed.visible(session, publication, ino, adopted=adopted, now_ms=now_ms)
                     facts.append(
-                        RenditionVisible(publication.job_id, inbox.name, path, publication.size_bytes, adopted)
+                        RenditionVisible(publication.job_id, publication.inbox, path, publication.size_bytes, adopted)
                     )
                 case files.NameTaken():
                     if publication.job_id not in renamed:
@@ -102,19 +103,17 @@ class Publisher:
                     owed.publication_later(session, publication.id, now_ms + int(wait * 1000), detail)
                     facts.append(OwedLater("publication", publication.job_id, path, detail, wait))
         for job_id, publications in lost.items():
-            facts += self._lose(session, inbox, job_id, publications)
+            facts += self._lose(session, job_id, publications)
         return facts
 
-    def _lose(
-        self, session: owed.Session, inbox: Inbox, job_id: int, publications: Sequence[Publication]
-    ) -> Iterator[Fact]:
+    def _lose(self, session: owed.Session, job_id: int, publications: Sequence[Publication]) -> Iterator[Fact]:
         """What is nowhere any more is rendered again, a few times; then a person has to look."""
         detail = "its staged file is gone, and what has its final name is not it"
         again = owed.render_again(session, job_id, {publication.id for publication in publications}, detail)
         for publication in publications:
             path = publication.output + b"/" + publication.final_name
             if again:
-                yield RenditionLost(job_id, inbox.name, path)
+                yield RenditionLost(job_id, publication.inbox, path)
             else:
                 owed.failed(session, publication, detail)
                 yield PublicationFailed(job_id, path, detail)

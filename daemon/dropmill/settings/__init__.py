@@ -2,6 +2,7 @@
 
 from dropmill.settings.capacity import effective_processes, memory_room_bytes
 from dropmill.settings.downloads import Downloads
+from dropmill.settings.dropfiles import Dropfile
 from dropmill.settings.explain import Answers, schema, show, starter
 from dropmill.settings.findings import Finding, SettingsError, Wrong
 from dropmill.settings.inboxes import COMPANIONS, Inbox
@@ -30,6 +31,7 @@ __all__ = [
     "Answers",
     "Dedupe",
     "Downloads",
+    "Dropfile",
     "Finding",
     "Http",
     "Inbox",

@@ -19,7 +19,7 @@ class Dropfile(Section):
     """A text file of URLs. Each line that is appended becomes one job."""
 
     name: str = Field(description="Short name, used in metrics, logs and commands. Unique, also among the inboxes.")
-    path: PathText = Field(min_length=1, description="The text file. It need not be there yet, but its folder must.")
+    path: PathText = Field(min_length=1, description="The text file, UTF-8. It need not be there yet.")
     output: PathText = Field(min_length=1, description="Where renditions appear.")
     profile: str = Field(
         default="web", description="Which renditions to make: a shipped profile or one of [profiles.…]."

@@ -100,6 +100,11 @@ class Inbox(Section):
     hard_links: Literal["own", "any"] = Field(
         default="own", description="own refuses hard links to files of owners other than the folder's and the daemon's."
     )
+    urls: bool = Field(
+        default=False,
+        description="Whether files named *.urls are lists of URLs, taken as the lines of a drop-file are; what came of "
+        "them is told beside them, in <name>.urls.results.jsonl.",
+    )
     ignore: tuple[str, ...] = Field(
         default=(),
         description="Further names to ignore, as patterns: *.bak matches names, raw/* matches paths inside the inbox.",

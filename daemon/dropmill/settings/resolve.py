@@ -52,5 +52,6 @@ def resolved(settings: Settings, item: InboxSettings, roots: Mapping[str, Root],
         mode=settings.output.mode_bits,
         dir_mode=settings.output.dir_mode_bits,
         gid=settings.output.gid(),
+        takes_lists=item.urls,
         urls=isinstance(item, UrlInbox),
     )

@@ -45,6 +45,7 @@ def reconsider_ignored(session: Session, inbox: Inbox, *, heif: bool) -> None:
         Reason.CODEC_MISSING: heif,
         Reason.FOREIGN_HARD_LINK: inbox.hard_links == "any",
         Reason.UNSUPPORTED_FORMAT: inbox.takes_unsupported,
+        Reason.URL_LIST: not inbox.takes_lists,
     }
     session.run(
         "sources_reconsider",
@@ -53,6 +54,8 @@ def reconsider_ignored(session: Session, inbox: Inbox, *, heif: bool) -> None:
         companions=json.dumps([extension.casefold().lstrip(".") for extension in inbox.companions]),
         done=inbox.done_suffix.casefold().lstrip("."),
         companion=Reason.COMPANION,
+        not_an_image=Reason.NOT_AN_IMAGE,
+        lists=int(inbox.takes_lists),
         done_file=Reason.DONE_FILE,
     )
 

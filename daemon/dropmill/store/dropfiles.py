@@ -265,6 +265,13 @@ def _rendition(row: Row) -> Rendition:
     return Rendition(row["rendition"], row["page"], path)
 
 
+def lists_to_tell(session: Session, inbox: str) -> list[tuple[str, bytes]]:
+    """``(name, path)`` of the lists of an inbox of URLs of which some line has ended and was not told."""
+    # In the order of their names, and "0" is what comes behind "/".
+    rows = session.all("lists_to_tell", start=f"{inbox}/", end=f"{inbox}0")
+    return [(row["name"], row["path"]) for row in rows]
+
+
 def ended(session: Session, ids: Sequence[int]) -> dict[int, int]:
     """Of the given lines those that are still to be told, with when they ended (ms)."""
     return {row["id"]: row["at_ms"] for row in session.all("lines_ended", ids=json.dumps(list(ids)))}

@@ -36,6 +36,8 @@ class EmbeddedEngine:
         self._inboxes = inboxes
         self._held = held
         self._paused: set[str] | None = None
+        self._fruitful = False
+        """Whether the latest claim found anything."""
 
     async def closed(self) -> set[str]:
         """Names of our inboxes of which nothing begins now: paused ones, and those that are held."""
@@ -71,15 +73,20 @@ class EmbeddedEngine:
     async def claim(self, limit: int, *, idle: bool) -> list[Job]:
         closed = await self.closed()
         open_inboxes = [name for name in self._inboxes if name not in closed]
-        if not open_inboxes or not await self._catalog.read(
+        if not open_inboxes:
+            return []
+        # Looking is cheap where there is nothing, but where there was something there mostly is more.
+        if not self._fruitful and not await self._catalog.read(
             lambda session: queue.any_waiting(session, open_inboxes, self._clock.now_ms())
         ):
-            return []  # Looking is cheap; a transaction for nothing would cost a sync.
-        return await self._catalog.write(
+            return []
+        claimed = await self._catalog.write(
             lambda session: queue.claim(
                 session, self._owner, open_inboxes, limit, idle=idle, now_ms=self._clock.now_ms()
             )
         )
+        self._fruitful = bool(claimed)
+        return claimed
 
     async def next_due_ms(self) -> int | None:
         return await self._catalog.read(lambda session: session.value("jobs_next_due"))
@@ -160,9 +167,9 @@ class CatalogDecisions:
 
     async def would_publish(
         self, job: Job, inbox: Inbox, content: Content, presences: Mapping[bytes, Presence]
-    ) -> bool:
+    ) -> bool | None:
         verdict = await self._catalog.read(lambda session: decisions.weigh(session, job, inbox, content, presences))
-        return isinstance(verdict, Publish | LookFirst)
+        return None if isinstance(verdict, LookFirst) else isinstance(verdict, Publish)
 
     async def conclude(
         self,

@@ -53,7 +53,7 @@ def candidates(
     *,
     known: Sequence[tuple[Host, int]],
     newcomers: int,
-    doubtful: bool,
+    doubtful: int,
     now_ms: int,
 ) -> list[tuple[int, Host]]:
     """Up to ``limit`` jobs that may be begun, each with its host; arguments as of ``ports.Fetches.claim``.
@@ -63,16 +63,20 @@ def candidates(
     # Of most inboxes nothing waits, and each costs a look for every host.
     busy = {row["inbox"] for row in session.all("url_counts") if row["kind"] == "available"}
     names = sorted(busy.intersection(inboxes))
-    rows = session.all(
-        "hosts_ready",
-        inboxes=json.dumps(names),
-        known=json.dumps([host.id for host, _ in known]),
-        doubtful=doubtful,
-        limit=min(newcomers, (limit + 1) // 2),
-        now_ms=now_ms,
-    )
+    others = [
+        host_of(row)
+        for failing, most in ((False, newcomers), (True, doubtful))
+        for row in session.all(
+            "hosts_ready",
+            inboxes=json.dumps(names),
+            known=json.dumps([host.id for host, _ in known]),
+            failing=failing,
+            limit=min(most, (limit + 1) // 2),
+            now_ms=now_ms,
+        )
+    ]
     found: list[tuple[int, Host]] = []
-    for host, room in [*((host_of(row), 1) for row in rows), *known]:
+    for host, room in [*((host, 1) for host in others), *known]:
         room = min(room, limit - len(found))
         if room > 0:
             found.extend((job_id, host) for job_id in _waiting(session, host.id, names, room))
@@ -217,7 +221,7 @@ class CatalogFetches:
         return await self.catalog.read(lambda session: session.value("fetches_backlog", inboxes=inboxes, most=most))
 
     async def claim(
-        self, limit: int, *, known: Sequence[tuple[Host, int]], newcomers: int, doubtful: bool
+        self, limit: int, *, known: Sequence[tuple[Host, int]], newcomers: int, doubtful: int
     ) -> list[Fetch]:
         inboxes = await self.open()
 

@@ -28,6 +28,7 @@ def _publication(row: Row) -> Publication:
     return Publication(
         id=row["id"],
         job_id=row["job_id"],
+        inbox=row["inbox"] or "",
         rendition=row["rendition"],
         page=row["page"],
         output_id=row["output_id"],

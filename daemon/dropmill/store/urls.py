@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,9 +20,9 @@ class Urls:
     to_fetch: Mapping[str, Counter[str]]
     """Jobs that are not fetched yet, by inbox and state (scheduled, available, executing, discarded, cancelled)."""
     refused: Mapping[str, int]
-    """Lines that were refused, by drop-file."""
+    """Lines that were refused, by drop-file, or by the inbox of URLs of an inbox into which lists were dropped."""
     dropfiles: Mapping[str, Row]
-    """``name, path, line, offset_bytes`` of each that was ever read."""
+    """``name, path, line, offset_bytes`` of those that were asked for and ever read."""
     resting: list[Row] = field(default_factory=list)
     """``origin, ready_at_ms, detail, waiting`` of hosts for which URLs wait; at most ``MOST_HOSTS``."""
     resting_hosts: int = 0
@@ -34,7 +35,8 @@ class Urls:
         return sum(counter[state] for counter in self.to_fetch.values())
 
 
-def urls(session: Session, now_ms: int) -> Urls:
+def urls(session: Session, now_ms: int, dropfiles: Iterable[str] = ()) -> Urls:
+    """``dropfiles``: names of those of which is to be told how far they were read."""
     to_fetch: dict[str, Counter[str]] = {}
     refused: dict[str, int] = {}
     for row in session.all("url_counts"):
@@ -42,7 +44,7 @@ def urls(session: Session, now_ms: int) -> Urls:
             refused[row["inbox"]] = row["count"]
         else:
             to_fetch.setdefault(row["inbox"], Counter())[row["kind"]] = row["count"]
-    dropfiles = {row["name"]: row for row in session.all("dropfiles_all")}
+    rows = session.all("dropfiles_named", names=json.dumps(list(dropfiles)))
     resting = session.all("hosts_resting", now_ms=now_ms, limit=MOST_HOSTS)
     (total,) = session.all("hosts_resting_count", now_ms=now_ms)
-    return Urls(to_fetch, refused, dropfiles, resting, total["hosts"], total["urls"])
+    return Urls(to_fetch, refused, {row["name"]: row for row in rows}, resting, total["hosts"], total["urls"])

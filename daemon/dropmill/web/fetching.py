@@ -31,13 +31,12 @@ def dropfile(one: Json) -> Json:
 def downloads(status: Json) -> Json | None:
     """Running downloads and hosts at rest; None where nobody has to do with URLs."""
     told = status["downloads"]
-    waiting = told["queue"]["available"] + told["queue"]["scheduled"]
     if not status["dropfiles"] and not any(inbox["urls"] for inbox in status["inboxes"]):
         return None
     return {
         "running": number(told["running"]),
         "rate": f"{size(told['bytes_per_second'])}/s" if told["running"] else "",
-        "waiting": number(waiting) if waiting else "",
+        "waiting": number(told["waiting"]) if told["waiting"] else "",
         "rows": [_row(one) for one in told["progress"]],
         "more": number(told["running"] - len(told["progress"])) if told["running"] > len(told["progress"]) else "",
         "hosts": [_host(one) for one in told["resting_hosts"]],

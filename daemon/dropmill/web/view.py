@@ -13,6 +13,7 @@ Json = dict[str, Any]
 
 # A thumbnail cell is at most about this wide on a dense display.
 THUMBNAIL_PIXELS: Final = 400
+_NO_URLS: Final[Json] = {"queue": {}, "completed": 0, "discarded": 0, "refused_lines": 0}
 _STATES: Final = {
     "starting": "Starting",
     "running": "Running",
@@ -57,16 +58,17 @@ def page(status: Json, jobs: list[Json]) -> Json:
 
 def _figures(status: Json) -> list[Json]:
     """The numbers at the top, with what they count."""
-    queue, to_fetch = status["queue"], status["downloads"]["queue"]
+    queue, urls = status["queue"], status["downloads"]
+    to_fetch = urls["queue"]
     completed = queue["completed"]
     settling = sum(inbox["settling"] for inbox in status["inboxes"])
     others = sum(count for outcome, count in completed.items() if outcome not in {"published", "duplicate"})
     figures = [
         (settling, "settling", "seen, not known to be complete"),
-        (to_fetch["available"], "to fetch", "URLs that are to be downloaded"),
-        (to_fetch["executing"], "fetching", "URLs that are being downloaded"),
+        (urls["waiting"], "to fetch", "URLs that are to be downloaded"),
+        (urls["running"], "fetching", "URLs that are being downloaded"),
         (queue["available"] - to_fetch["available"], "waiting", "ready to be processed"),
-        (queue["scheduled"], "to be retried", "failed for a passing reason"),
+        (queue["scheduled"] - to_fetch["scheduled"], "to be retried", "failed for a passing reason"),
         (queue["executing"] - to_fetch["executing"], "in work", "claimed, or being rendered"),
         (completed.get("published", 0), "published", "renditions were made"),
         (completed.get("duplicate", 0), "duplicates", "seen before"),
@@ -85,7 +87,7 @@ def _figures(status: Json) -> list[Json]:
 
 def _inbox(inbox: Json) -> Json:
     # URLs that were added to it wait and end like its files.
-    urls = inbox["urls"] or {"queue": {}, "completed": 0, "discarded": 0}
+    urls = inbox["urls"] or _NO_URLS
     waiting = sum(inbox["queue"].values()) + sum(urls["queue"].values())
     watch = {"events": "watched", "poll": "polled", "starting": "starting", "stopped": "not watched"}
     return {
@@ -98,7 +100,7 @@ def _inbox(inbox: Json) -> Json:
         "trouble": inbox["trouble"],
         "waiting": number(waiting + inbox["settling"]),
         "completed": number(inbox["completed"] + urls["completed"]),
-        "discarded": number(inbox["discarded"] + urls["discarded"]),
+        "discarded": number(inbox["discarded"] + urls["discarded"] + urls["refused_lines"]),
     }
 
 
@@ -111,7 +113,7 @@ def tile(job: Json, several_inboxes: bool) -> Json:
     notes = [_origin(job), job["remedy"] or "", f"inbox {job['inbox']}" if several_inboxes else ""]
     return {
         "id": job["id"],
-        "name": posixpath.basename(job["source"].rstrip("/")),
+        "name": _name(job["source"]),
         "source": job["source"],
         "outcome": outcome,
         "icon": icon,
@@ -126,14 +128,21 @@ def tile(job: Json, several_inboxes: bool) -> Json:
     }
 
 
+def _name(source: str) -> str:
+    """The last part of a path, or of a URL without its query."""
+    if source.startswith(("http://", "https://")):
+        source = source.partition("?")[0].rstrip("/")
+    return posixpath.basename(source)
+
+
 def _origin(job: Json) -> str:
     """What a picture without renditions of its own goes back to."""
     twin = job["duplicate_of"]
     if twin:
-        of = posixpath.basename(twin["source"]) if twin["source"] else f"job {twin['job']}"
+        of = _name(twin["source"]) if twin["source"] else f"job {twin['job']}"
         return f"of {of}" + (" (other metadata)" if twin["tier"] == "coded" else "")
     if job["outcome"] == "moved" and job["moved_from"]:
-        return f"from {posixpath.basename(job['moved_from'])}"
+        return f"from {_name(job['moved_from'])}"
     return ""
 
 

@@ -1,5 +1,8 @@
--- Whether a URL of an inbox can be fetched by then, as far as its host and its own retry let.
+-- Whether a URL of an inbox is being fetched, or can be by then, as far as its host and its own retry let.
 SELECT EXISTS (
+  SELECT 1 FROM jobs AS j INDEXED BY jobs_executing
+  WHERE j.state = 'executing' AND j.phase = 'fetch' AND j.inbox IN (SELECT value FROM json_each(:inboxes))
+) OR EXISTS (
   SELECT 1 FROM hosts AS h
   WHERE h.waiting > 0 AND h.served_at_ms <= :before_ms AND h.ready_at_ms <= :before_ms AND EXISTS (
     SELECT 1 FROM json_each(:inboxes) AS i CROSS JOIN jobs AS j

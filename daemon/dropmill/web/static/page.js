@@ -27,10 +27,12 @@ function exchange(before, after) {
     }
     return child;
   });
+  // What goes is taken out first: then nothing that stays has to be moved, which would scroll it back.
+  const staying = new Set(wanted);
+  for (const child of [...before.children]) if (!staying.has(child)) child.remove();
   wanted.forEach((child, at) => {
     if (before.children[at] !== child) before.insertBefore(child, before.children[at] ?? null);
   });
-  while (before.children.length > wanted.length) before.lastElementChild.remove();
 }
 
 function show(html) {

@@ -129,8 +129,10 @@ WHEN new.host_id IS NOT NULL AND new.state IN ('completed', 'discarded', 'cancel
   UPDATE lines SET ended = 1 WHERE job_id = new.id;
 END;
 CREATE TRIGGER lines_refused AFTER INSERT ON lines WHEN new.job_id IS NULL BEGIN
-  INSERT OR IGNORE INTO url_counts VALUES (new.dropfile, 'refused', 0);
-  UPDATE url_counts SET count = count + 1 WHERE inbox = new.dropfile AND kind = 'refused';
+  -- The name of a list that was dropped into an inbox has that of the inbox before a slash.
+  INSERT OR IGNORE INTO url_counts VALUES (substr(new.dropfile, 1, instr(new.dropfile || '/', '/') - 1), 'refused', 0);
+  UPDATE url_counts SET count = count + 1
+  WHERE inbox = substr(new.dropfile, 1, instr(new.dropfile || '/', '/') - 1) AND kind = 'refused';
 END;
 -- A job that is taken up again has another end, which is told too.
 CREATE TRIGGER lines_go_on AFTER UPDATE OF state ON jobs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -13,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 import anyio
 import anyio.lowlevel
+import apsw
 
 from bench.cycles import INBOX
 from dropmill.fetch.fetcher import Bounds, Fetcher
@@ -26,7 +28,7 @@ from dropmill.observe.facts import Fact
 from dropmill.observe.flight import Flight
 from dropmill.store import boot, dropfiles, queue
 from dropmill.store.catalog import Catalog, catalog_path
-from dropmill.store.connection import Row, Session, connect, snapshot
+from dropmill.store.connection import Row, Session, connect, snapshot, trouble
 from dropmill.store.fetches import CatalogFetches
 from simulation.sim_loop import SimulatedClock, SimulatedLoop, Time
 
@@ -65,13 +67,14 @@ Behaviour = Callable[[Fetch, Callable[[int, int | None], None]], Awaitable[Fetch
 
 
 def takes(seconds: float, result: Callable[[Fetch], FetchResult] | FetchResult = file_of) -> Behaviour:
-    """A host that says nothing for so long, and then that; files come with their first bytes at once."""
+    """A host that takes so long, and then says that; of a file the first bytes come after half of the time."""
 
     async def behave(fetch: Fetch, note: Callable[[int, int | None], None]) -> FetchResult:
         said = result(fetch) if callable(result) else result
+        await anyio.sleep(seconds / 2)
         if isinstance(said, Fetched):
             note(0, 10)
-        await anyio.sleep(seconds)
+        await anyio.sleep(seconds / 2)
         if isinstance(said, Fetched):
             note(10, 10)
         return said
@@ -89,6 +92,18 @@ def then(*behaviours: Behaviour) -> Behaviour:
     return behave
 
 
+class SetClock(SimulatedClock):
+    """One that somebody sets."""
+
+    ahead_ms = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self.ahead_ms
+
+    def set(self, by_ms: int) -> None:
+        self.ahead_ms += by_ms
+
+
 class SimulatedCatalog:
     """The catalog without its threads."""
 
@@ -96,19 +111,21 @@ class SimulatedCatalog:
         Catalog(path).close()
         self._session = Session(connect(path))
         self.locked: Exception | None = None
-        self.commits = 0
+        self.reads = 0
 
     async def write(self, action: Callable[[Session], T]) -> T:
         await anyio.lowlevel.cancel_shielded_checkpoint()
         if self.locked is not None:
             raise self.locked
-        with self._session.connection:
-            result = action(self._session)
-        self.commits += 1
-        return result
+        try:
+            with self._session.connection:
+                return action(self._session)
+        except apsw.Error as error:
+            raise trouble(error) from error
 
     async def read(self, action: Callable[[Session], T]) -> T:
         await anyio.lowlevel.checkpoint()
+        self.reads += 1
         return snapshot(self._session, action)
 
     def rows(self, statement: str, **values: Any) -> list[Row]:
@@ -157,7 +174,7 @@ class Mill:
 
     def __init__(self, folder: Path, *names: str, rules: Rules = RULES, bounds: Bounds = BOUNDS) -> None:
         self.time = Time()
-        self.clock = SimulatedClock(self.time)
+        self.clock = SetClock(self.time)
         self.net = Net()
         self.rules = rules
         self.bounds = bounds
@@ -181,7 +198,9 @@ class Mill:
             root, output = make(session)
         return replace(INBOX, name=name, root=Root(root, b"/in"), output=Root(output, b"/out"), urls=True)
 
-    def add(self, origin: str, count: int, inbox: str = "list", first: int = 0, priority: int | None = None) -> list[int]:
+    def add(
+        self, origin: str, count: int, inbox: str = "list", first: int = 0, priority: int | None = None
+    ) -> list[int]:
         """So many URLs of a host; returns the ids of their jobs."""
         urls = [f"{origin.rpartition(':')[0]}/{number}.jpg" for number in range(first, first + count)]
         wanted = [Wanted(url, url, origin, priority=priority) for url in urls]
@@ -220,17 +239,19 @@ class Mill:
                 await fetcher.close()
         self.catalog.locked = None
 
-    def fetcher(self, owner: str) -> Fetcher:
+    def port(self, owner: str) -> CatalogFetches:
         async def closed() -> set[str]:
             return self.closed
 
+        return CatalogFetches(cast(Catalog, self.catalog), self.clock, owner, list(self.inboxes), closed)
+
+    def fetcher(self, owner: str) -> Fetcher:
         def woken() -> None:
             self.woken += 1
 
-        catalog = cast(Catalog, self.catalog)
         flight = Flight(str(self._folder / "flight"), self.clock, lambda _: None)
         return Fetcher(
-            CatalogFetches(catalog, self.clock, owner, list(self.inboxes), closed),
+            self.port(owner),
             self.net,
             self.inboxes,
             self.bounds,
@@ -242,11 +263,11 @@ class Mill:
             woken,
         )
 
-    async def until(self, holds: Callable[[], bool], within_seconds: float = 100_000) -> None:
-        """Simulated time passes until then."""
-        with anyio.fail_after(within_seconds):
-            while not holds():
-                await anyio.sleep(0.05)
+    async def until(self, holds: Callable[[], bool], every_seconds: float = 0.5) -> None:
+        """Simulated time passes until then; a day is more than anything here takes."""
+        with anyio.fail_after(86_400):
+            while not holds():  # noqa: ASYNC110  # What it waits for is in the catalog.
+                await anyio.sleep(every_seconds)
 
     def jobs(self, ids: Iterable[int] | None = None) -> dict[int, Row]:
         wanted = None if ids is None else set(ids)
@@ -255,11 +276,17 @@ class Mill:
 
     def states(self, ids: Iterable[int] | None = None) -> Counter[str]:
         """``fetched`` stands for available to a worker."""
-        fetched = {"available": "fetched"}
-        return Counter(
-            fetched.get(row["state"], row["state"]) if row["phase"] == "process" else row["state"]
-            for row in self.jobs(ids).values()
+        told = (
+            "CASE WHEN phase = 'process' AND state = 'available' THEN 'fetched' ELSE state END AS said, count(*) AS n"
         )
+        if ids is None:
+            rows = self.catalog.rows(f"SELECT {told} FROM jobs GROUP BY said")
+        else:
+            rows = self.catalog.rows(
+                f"SELECT {told} FROM json_each(:ids) JOIN jobs ON jobs.id = value GROUP BY said",
+                ids=json.dumps(list(ids)),
+            )
+        return Counter({row["said"]: row["n"] for row in rows})
 
     def host(self, origin: str) -> Row:
         return self.catalog.rows("SELECT * FROM hosts WHERE origin = :origin", origin=origin)[0]

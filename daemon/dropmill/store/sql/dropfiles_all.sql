@@ -1,1 +1,0 @@
-SELECT name, path, line, offset_bytes FROM dropfiles;

@@ -1,0 +1,72 @@
+"""``run --once`` counts downloads from the same facts as the log and the metrics."""
+
+from __future__ import annotations
+
+import pytest
+
+from dropmill.cli.progress import Display, Tally
+from dropmill.model.job import FoundBy
+from dropmill.model.outcome import Outcome, Reason
+from dropmill.observe import facts
+from dropmill.observe.facts import Fact
+
+URL = b"https://a.test/1.jpg"
+
+
+class _Clock:
+    def now_ms(self) -> int:
+        return 0
+
+    def monotonic(self) -> float:
+        return 10.0
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError("nobody waits here")
+
+
+def told(*said: Fact) -> Tally:
+    tally = Tally(_Clock(), {"list"})
+    for fact in said:
+        tally(fact)
+    return tally
+
+
+FETCHED = facts.Downloaded(1, "list", URL, 200, 1000, 900, 0.1, not_modified=False)
+FAILED = facts.DownloadFailed(1, "list", URL, Reason.TOO_SLOW, "", 100, 0.1)
+REFUSED = facts.LineRefused("list", b"/urls.txt", 7, "ftp://x/", Reason.BLOCKED_SCHEME, "")
+LEFT = facts.LeftResting(2, 30, 600.0)
+DONE = facts.Completed(1, "list", URL, Outcome.PUBLISHED, 0.1, 1000)
+
+
+def test_downloads_are_counted_beside_files() -> None:
+    found = [
+        facts.Enqueued(number, inbox, URL, FoundBy.EVENT, 0) for number, inbox in enumerate(["list", "camera", "list"])
+    ]
+    tally = told(*found, FAILED, FETCHED, DONE)
+    assert (tally.queued, tally.urls, tally.fetched, tally.received_bytes, tally.done) == (3, 2, 1, 1000, 1)
+    assert tally.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "code"), [((REFUSED,), 3), ((LEFT,), 1), ((REFUSED, LEFT), 1), ((FAILED, FETCHED), 0)]
+)
+def test_what_was_refused_or_stays_shows_in_the_exit_code(said: tuple[Fact, ...], code: int) -> None:
+    assert told(*said).exit_code == code
+
+
+def test_what_a_person_has_to_know_is_said_as_it_happens(capsys: pytest.CaptureFixture[str]) -> None:
+    tally = told(FETCHED, REFUSED)
+    display = Display(tally, {"camera": b"/in"})
+    display(DONE)
+    display(REFUSED)
+    display(facts.HostResting("https://b.test:443", 600.0, False, 0, "http-429"))
+    display(LEFT)
+    display(facts.DropfileTrouble("list", b"/urls.txt", "cannot be read: Permission denied", "let the daemon read it"))
+    display.summary()
+    text = capsys.readouterr().out
+    assert "published https://a.test/1.jpg (" in text
+    assert "refused line 7 of /urls.txt (ftp://x/): blocked-scheme" in text
+    assert "https://b.test:443 is left alone for 10 min: http-429" in text
+    assert "30 URLs of 2 hosts at rest stay in the queue; run again in 10 min" in text
+    assert "/urls.txt has to wait: cannot be read: Permission denied; let the daemon read it" in text
+    assert "refused lines" in text and "1 URL fetched, 900 bytes received" in text
