@@ -24,7 +24,7 @@ from dropmill.model.inbox import Inbox
 from dropmill.model.job import Job
 from dropmill.model.outcome import Reason
 from dropmill.model.work import Troubled, WorkerLost, WorkResult
-from dropmill.observe.facts import Emit, Ready, StateTrouble, Stopped, Stopping, WatchDegraded
+from dropmill.observe.facts import DropfileTrouble, Emit, Ready, StateTrouble, Stopped, Stopping, WatchDegraded
 from dropmill.observe.flight import Flight
 from dropmill.pipeline.claim import Claimer
 from dropmill.pipeline.commit import Committer, out_of_reach
@@ -96,19 +96,19 @@ class Supervisor:
                 work.start_soon(parts.claimer.run)
                 work.start_soon(parts.fetcher.run)
                 for name, teller in parts.tellers.items():
-                    work.start_soon(self._keep, name, teller.run)
+                    work.start_soon(self._keep, name, teller.path, teller.run)
                 for keep in parts.upkeep:
                     work.start_soon(keep)
                 async with anyio.create_task_group() as ingest:
                     for name, settling in parts.settlings.items():
                         ingest.start_soon(self._keep_settling, name, settling)
                     for name, tail in parts.tails.items():
-                        ingest.start_soon(self._keep, name, tail.run)
+                        ingest.start_soon(self._keep, name, tail.dropfile.path, tail.run)
                     for watch in parts.watches:
                         ingest.start_soon(self._keep_watching, watch)
                     self.ready = True
                     seconds = parts.clock.monotonic() - parts.started_at
-                    parts.emit(Ready(len(parts.inboxes), address, seconds))
+                    parts.emit(Ready(len(parts.watches), address, seconds))
                     if self.once:
                         ingest.start_soon(self._stop_when_finished)
                     await self._stop.wait()
@@ -181,13 +181,14 @@ class Supervisor:
                 self.parts.emit(StateTrouble("looking at what settles", detail))
                 await self.parts.clock.sleep(1.0)
 
-    async def _keep(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+    async def _keep(self, name: str, path: bytes, run: Callable[[], Awaitable[None]]) -> None:
         """A stage of a drop-file: a defect costs one turn, not the daemon."""
         while True:
             try:
                 await run()
             except Exception as error:  # noqa: BLE001  # Whatever it was, nobody else would look after the drop-file.
-                self.parts.emit(StateTrouble(f"the drop-file {name}", f"{type(error).__name__}: {error}"))
+                detail = f"{type(error).__name__}: {error}"
+                self.parts.emit(DropfileTrouble(name, path, detail, "it is started again by itself"))
                 await self.parts.clock.sleep(1.0)
 
     async def _commit(self, job: Job, inbox: Inbox, reply: WorkResult | WorkerLost, started: float) -> None:
@@ -259,9 +260,9 @@ class Supervisor:
             read = closed or all(tail.quiet for tail in parts.tails.values())
             in_hand = parts.claimer.in_hand or parts.fetcher.in_hand or self._committing
             # In the order of the way: what has gone on meanwhile is met by a later question.
-            if quiet and settled and read and not in_hand and not await parts.fetcher.left():
-                if await parts.finished() and await self._all_told():
-                    await parts.fetcher.tell_left()
-                    self.stop("everything is done")
-                    return
+            idle = quiet and settled and read and not in_hand
+            if idle and not await parts.fetcher.left() and await parts.finished() and await self._all_told():
+                await parts.fetcher.tell_left()
+                self.stop("everything is done")
+                return
             await parts.clock.sleep(ONCE_POLL_SECONDS)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def measure(plan: Plan) -> list[Row]:
         one = _list(plan.scratch / "one.txt", server, pictures[:1])
         for number in range(1, plan.rounds + 1):
             tell(f"round {number} of {plan.rounds}: {len(pictures)} URLs")
-            sides = [lambda: _ours(plan, one, urls, len(pictures), ours)]
+            sides: list[Callable[[], None]] = [lambda: _ours(plan, one, urls, len(pictures), ours)]
             if other is not None:
                 sides.append(lambda: _theirs(plan, other, one, urls, len(pictures), theirs))
             for side in sides if number % 2 else reversed(sides):

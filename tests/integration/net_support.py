@@ -23,7 +23,7 @@ CLOCK = SystemClock()
 def policy(*networks: str, **more: object) -> Policy:
     """Any port, and these networks beside the public internet."""
     allowed = tuple(ip_network(text) for text in networks)
-    return Policy(allow_networks=allowed, **{"ports": ((1, 65535),), **more})  # type: ignore[arg-type]
+    return Policy(allow_networks=allowed, **{"ports": ((1, 65535),), **more})  # type: ignore[arg-type]  # Tests give the answers themselves.
 
 
 class Answers:
@@ -33,7 +33,7 @@ class Answers:
         self.hosts: dict[str, list[Sequence[str]]] = {}
         for name, answers in hosts.items():
             in_turn = [answers] if all(isinstance(one, str) for one in answers) else list(answers)
-            self.hosts[name.replace("_", ".")] = in_turn  # type: ignore[assignment]
+            self.hosts[name.replace("_", ".")] = in_turn  # type: ignore[assignment]  # Tests give the answers themselves.
         self.asked: list[str] = []
 
     async def resolve(self, host: str, *, timeout_seconds: float | None) -> tuple[Address, ...]:

@@ -46,7 +46,7 @@ def failure_of(url: str, options: ClientOptions | None = None, resolver: Answers
 )
 def test_u19_a_broken_answer_is_transient_and_the_hosts(handler: object, reason: Reason) -> None:
     with WebServer() as web:
-        failure = failure_of(web.on("/a", handler))  # type: ignore[arg-type]
+        failure = failure_of(web.on("/a", handler))  # type: ignore[arg-type]  # Errors of httpx take no request here.
     assert (failure.reason, failure.permanent, failure.blames_host) == (reason, False, True)
     assert failure.detail
 

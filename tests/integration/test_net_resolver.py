@@ -59,7 +59,7 @@ class Names:
 
 def with_resolver(story: Callable[[SystemResolver, Names, HandClock], object], **options: object) -> None:
     names, clock = Names(), HandClock()
-    resolver = SystemResolver({}, clock, lookup=names, **options)  # type: ignore[arg-type]
+    resolver = SystemResolver({}, clock, lookup=names, **options)  # type: ignore[arg-type]  # A stand-in for getaddrinfo.
     try:
         anyio.run(story, resolver, names, clock)
     finally:

@@ -60,7 +60,9 @@ def test_w26_an_output_that_was_away_is_swept_when_it_is_back_and_before_anythin
         away.rename(output)
 
     paths = {name: os.fsencode(path) for name, path in (("in", inbox), ("out", output))}
-    camera: Any = SimpleNamespace(output=Root(2, paths["out"]), root=Root(1, paths["in"]), output_uuid="our-output")
+    camera: Any = SimpleNamespace(
+        output=Root(2, paths["out"]), root=Root(1, paths["in"]), output_uuid="our-output", urls=False
+    )
     lanes = {path: Lane(os.fsdecode(path)) for path in paths.values()}
     catalog = Catalog(str(tmp_path / "catalog.db"))
     facts: list[Fact] = []

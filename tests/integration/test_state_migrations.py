@@ -28,17 +28,22 @@ def version_of(path: Path) -> int:
         return int(connection.pragma("user_version"))
 
 
-def dump(path: Path, tables: list[str]) -> dict[str, list[object]]:
+def dump(path: Path, tables: dict[str, str]) -> dict[str, list[object]]:
+    """The rows of some tables, of the columns that are named."""
     with contextlib.closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
         return {
-            table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables
+            table: connection.execute(f"SELECT {columns} FROM {table} ORDER BY 1, 2").fetchall()
+            for table, columns in tables.items()
         }  # Names of our own tables.
 
 
-def tables_of(path: Path) -> list[str]:
+def tables_of(path: Path) -> dict[str, str]:
+    """Every table with its columns: a migration may add some."""
     with contextlib.closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
         rows = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
-        return [row[0] for row in rows]
+        return {
+            table: ", ".join(row[1] for row in connection.execute(f"PRAGMA table_info({table})")) for (table,) in rows
+        }
 
 
 @pytest.mark.parametrize("version", range(1, NEWEST))

@@ -336,6 +336,7 @@ async def test_the_description_of_the_api_names_every_route() -> None:
         "/api/v1/status", "/api/v1/health", "/api/v1/jobs", "/api/v1/jobs/{job_id}", "/api/v1/why",
         "/api/v1/renditions/{rendition_id}", "/api/v1/jobs/retry", "/api/v1/jobs/{job_id}/retry",
         "/api/v1/jobs/{job_id}/cancel", "/api/v1/pause", "/api/v1/resume", "/api/v1/reprocess", "/api/v1/add",
+            "/api/v1/add/urls",
         "/api/v1/reload",
     }  # fmt: skip
     assert json.dumps(document).count("problem+json") > 10

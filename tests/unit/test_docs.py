@@ -36,7 +36,13 @@ def test_every_part_that_can_be_generated_has_a_place() -> None:
 
 
 def test_every_reason_is_explained_once() -> None:
-    listed = [*generated_docs.DISCARDED, *generated_docs.RETRIED, *generated_docs.IGNORED]
+    listed = [
+        *generated_docs.DISCARDED,
+        *generated_docs.RETRIED,
+        *generated_docs.REFUSED,
+        *generated_docs.DOWNLOADS,
+        *generated_docs.IGNORED,
+    ]
     assert sorted(listed) == sorted(Reason) == sorted(EXPLANATIONS)
     assert len(set(listed)) == len(listed)
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 import pictures
+from dropmill.imaging import shrink
 from dropmill.model.fingerprint import Looks
 from dropmill.model.image import Recipe, RenditionSpec
 from imaging_help import WEB, Bench
@@ -22,16 +23,17 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-def expected(picture: Image.Image) -> Looks:
-    """From an upright, opaque, 8-bit sRGB picture at the job's scale."""
+def assert_of(picture: Image.Image, looks: Looks) -> None:
+    """``looks`` are those of ``picture``, which is upright, opaque, 8-bit sRGB and at the job's scale."""
     width, height = picture.size
+    luma = picture.convert("L")
     if max(width, height) > 512:
         factor = 512 / max(width, height)
-        picture = picture.resize((round(width * factor), round(height * factor)), Image.Resampling.BICUBIC)
-    luma = picture.convert("L")
+        luma = luma.resize((round(width * factor), round(height * factor)), Image.Resampling.BICUBIC)
     bits = [imagehash.phash(luma), imagehash.dhash(luma), imagehash.average_hash(luma)]
-    packed = [int.from_bytes(np.packbits(one.hash.flatten()).tobytes(), "big") for one in bits]
-    return Looks(*packed, phash256=str(imagehash.phash(luma, 16)).zfill(64), texture=float(np.std(np.asarray(luma))))
+    packed = [int(str(one), 16) for one in bits]
+    assert looks == Looks(*packed, phash256=str(imagehash.phash(luma, 16)).zfill(64), texture=looks.texture)
+    assert looks.texture == pytest.approx(float(np.std(np.asarray(luma))), abs=1e-9)
 
 
 @pytest.mark.parametrize(("recipe", "divisor"), [(WEB, 1), (TINY, 2)])
@@ -43,28 +45,46 @@ def test_hashes_of_a_jpeg_are_imagehash_of_g(bench: Bench, recipe: Recipe, divis
         picture.draft(None, (1920 // divisor, 1280 // divisor))
         picture.load()
         assert picture.size == (1920 // divisor, 1280 // divisor)
-        assert bench.good(data, recipe).looks == expected(picture)
+        assert_of(picture, bench.good(data, recipe).looks)
 
 
 def test_hashes_of_a_turned_jpeg_are_those_of_the_upright_picture(bench: Bench) -> None:
     data = pictures.jpeg(pictures.photo(600, 400), exif=pictures.exif({274: 6}))
     (bench.folder / "x.jpg").write_bytes(data)
     with Image.open(bench.folder / "x.jpg") as picture:
-        assert bench.good(data).looks == expected(ImageOps.exif_transpose(picture))
+        assert_of(ImageOps.exif_transpose(picture), bench.good(data).looks)
 
 
 def test_hashes_of_a_transparent_picture_see_it_on_white(bench: Bench) -> None:
     picture = pictures.transparent()
     white = Image.new("RGB", picture.size, "white")
     white.paste(picture, mask=picture.getchannel("A"))
-    assert bench.good(pictures.png(picture)).looks == expected(white)
+    assert_of(white, bench.good(pictures.png(picture)).looks)
 
 
 def test_hashes_of_small_and_of_flat_pictures(bench: Bench) -> None:
     small = pictures.photo(40, 30)
-    assert bench.good(pictures.png(small)).looks == expected(small)
+    assert_of(small, bench.good(pictures.png(small)).looks)
     flat = bench.good(pictures.png(Image.new("RGB", (300, 200), "#808080"))).looks
     assert flat.texture == 0.0
+
+
+@pytest.mark.parametrize("size", [(512, 384), (512, 512), (512, 1), (384, 512), (511, 300), (9, 8), (1, 1)])
+@pytest.mark.parametrize("what", ["noise", "extremes", "slope", "even"])
+def test_what_is_shrunk_together_is_what_pillow_shrinks_one_by_one(size: tuple[int, int], what: str) -> None:
+    """Extremes overshoot where LANCZOS weighs them negatively, so that samples are clipped at both ends."""
+    width, height = size
+    chance = np.random.default_rng(7)
+    samples = {
+        "noise": chance.integers(0, 256, (height, width)),
+        "extremes": chance.choice([0, 255], (height, width)),
+        "slope": np.add.outer(np.arange(height), np.arange(width)) % 256,
+        "even": np.full((height, width), 255),
+    }[what]
+    luma = Image.fromarray(samples.astype(np.uint8))
+    sizes = ((32, 32), (64, 64), (9, 8), (8, 8), (5, 40), (100, 3))
+    for goal, made in zip(sizes, shrink.to_sizes(luma, *sizes), strict=True):
+        assert made.tobytes() == luma.resize(goal, Image.Resampling.LANCZOS).tobytes(), goal
 
 
 def test_hashes_hardly_move_with_the_scale_of_decoding(bench: Bench) -> None:

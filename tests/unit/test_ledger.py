@@ -16,9 +16,9 @@ import ledger
 SHARED = Path(__file__).parents[3] / "shared" / "FAILURES.md"
 
 
-def test_every_row_has_a_test_or_is_listed_as_later() -> None:
+def test_every_row_has_a_test() -> None:
     tests = ledger.held_by()
-    assert [row for row in ledger.rows() if row not in tests and row[0] not in ledger.LATER] == []
+    assert [row for row in ledger.rows() if row not in tests] == []
 
 
 def test_every_test_that_is_named_after_a_row_names_one_that_exists() -> None:
@@ -41,22 +41,20 @@ def test_rows_are_read_from_names(name: str, rows: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "outcomes", "all_required", "end"),
+    ("outcomes", "all_required", "end"),
     [
-        ("W01", [], False, "missing"),
-        ("U01", [], False, "later"),
-        ("U01", ["failed"], False, "failed"),
-        ("W01", ["passed", "passed"], True, "passed"),
-        ("W01", ["passed", "failed"], False, "failed"),
-        ("W01", ["passed", "never run"], False, "not run"),
-        ("W01", ["failed", "never run"], False, "failed"),
-        ("W01", ["passed", "skipped"], False, "passed"),
-        ("W01", ["passed", "skipped"], True, "failed"),
-        ("W01", ["skipped"], False, "skipped"),
+        ([], False, "missing"),
+        (["passed", "passed"], True, "passed"),
+        (["passed", "failed"], False, "failed"),
+        (["passed", "never run"], False, "not run"),
+        (["failed", "never run"], False, "failed"),
+        (["passed", "skipped"], False, "passed"),
+        (["passed", "skipped"], True, "failed"),
+        (["skipped"], False, "skipped"),
     ],
 )
-def test_a_row_is_as_good_as_its_worst_test(row: str, outcomes: list[str], all_required: bool, end: str) -> None:
-    assert ledger.verdict(row, outcomes, all_required=all_required) == end
+def test_a_row_is_as_good_as_its_worst_test(outcomes: list[str], all_required: bool, end: str) -> None:
+    assert ledger.verdict(outcomes, all_required=all_required) == end
 
 
 def test_the_worst_case_of_a_test_counts_and_reasons_are_told() -> None:

@@ -162,5 +162,5 @@ def test_the_section_gives_the_policy_in_canonical_spelling() -> None:
 def test_what_is_wrong_in_the_section_is_said(field: str, value: object, said: str) -> None:
     with pytest.raises(ValueError) as caught:
         Net.model_validate({field: value})
-    wrongs = [one["ctx"]["error"] for one in caught.value.errors() if "error" in one.get("ctx", {})]  # type: ignore[attr-defined]
+    wrongs = [one["ctx"]["error"] for one in caught.value.errors() if "error" in one.get("ctx", {})]  # type: ignore[attr-defined]  # A frozen value is to refuse it.
     assert [isinstance(wrong, Wrong) and said in str(wrong) for wrong in wrongs] == [True]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -86,14 +86,20 @@ class Stored:
 
 
 def make_fetcher(
-    ground: Ground, engine: EmbeddedEngine, *, heif: bool, once: bool, wake: Callable[[], None]
+    ground: Ground,
+    closed: Callable[[], Awaitable[Collection[str]]],
+    *,
+    heif: bool,
+    once: bool,
+    wake: Callable[[], None],
 ) -> Fetcher:
+    """``closed`` names inboxes of which nothing is begun now; ``wake``: something waits for a worker."""
     settings = ground.settings
     urls = {name: inbox for name, inbox in ground.inboxes.items() if inbox.urls}
     stored = Stored(ground, heif=heif)
     ground.closing.append(stored.close)
     return Fetcher(
-        fetches.CatalogFetches(ground.catalog, ground.clock, ground.boot, list(urls), engine.closed),
+        fetches.CatalogFetches(ground.catalog, ground.clock, ground.boot, list(urls), closed),
         stored,
         urls,
         Bounds(settings.downloads.connections, settings.downloads.backlog_files, once),

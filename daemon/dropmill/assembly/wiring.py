@@ -115,7 +115,7 @@ class Wiring:
         self._ground = ground
         self._once = once
         self._make_work(ground)
-        self._fetcher = make_fetcher(ground, self._engine, heif=heif, once=once, wake=self._claimer.wake)
+        self._fetcher = make_fetcher(ground, self._not_to_fetch, heif=heif, once=once, wake=self._claimer.wake)
         ground.hearing.append(self._fetcher.heard)
         self._make_surroundings(ground)
         self._make_intake(ground, heif)
@@ -328,6 +328,12 @@ class Wiring:
                 await self._surroundings.intake()
                 await self._lists[inbox.name].take(item.rel, item.found_by)
         return await self._enqueuer.enqueue(inbox, ready)
+
+    async def _not_to_fetch(self) -> Set[str]:
+        """While the state directory has no room, what is there is processed, and nothing comes on top."""
+        if not self._surroundings.intake_open:
+            return self._ground.inboxes.keys()
+        return await self._engine.closed()
 
     def _hint(self, inbox: str, rel: bytes) -> None:
         if inbox not in self._watches:

@@ -107,7 +107,9 @@ async def _fetch_again(house: House, publisher: Row) -> int:
     now_ms = house.clock.now_ms()
     job_id = await house.catalog.write(lambda session: requests.refetch(session, publisher, now_ms))
     if job_id is None:
-        raise Conflict(f"a job for {publisher['url']} is in the queue already", hint="wait for it to end", retryable=True)
+        raise Conflict(
+            f"a job for {publisher['url']} is in the queue already", hint="wait for it to end", retryable=True
+        )
     house.emit(Enqueued(job_id, publisher["inbox"], publisher["rel"], FoundBy.MANUAL, 0))
     if house.live is not None:
         house.live.fetcher.wake()

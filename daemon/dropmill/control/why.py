@@ -14,8 +14,8 @@ from dropmill.control.story import story, verdict
 from dropmill.errors import Conflict, NotFound
 from dropmill.model.file import shown
 from dropmill.model.names import split_extension
-from dropmill.model.url import UrlRefused, parse_url, redact
 from dropmill.model.settling import DELAYED, WAITS_FOR_DONE_FILE, Waiting
+from dropmill.model.url import UrlRefused, parse_url, redact
 from dropmill.settings import Inbox as InboxSettings
 from dropmill.store import downloads, views
 from dropmill.store.connection import Row

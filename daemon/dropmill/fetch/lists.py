@@ -49,6 +49,10 @@ class Lists:
         self._wake = wake
         self._results: dict[str, Results] = {}
 
+    @property
+    def path(self) -> bytes:
+        return self._watched.root.path
+
     async def take(self, rel: bytes, found_by: FoundBy) -> None:
         """Every line of a settled list, each once; may be repeated after a crash. Raises OSError, ``DropmillError``."""
         dropfile = self._dropfile(rel)

@@ -52,6 +52,10 @@ class Results:
         return self.dropfile.name
 
     @property
+    def path(self) -> bytes:
+        return self.dropfile.results
+
+    @property
     def trouble(self) -> str:
         return self._reach.trouble
 

@@ -14,9 +14,7 @@ from dropmill.model.work import Processed, Rendered
 EXTENSIONS: Final = {"jpeg": "jpg", "png": "png", "webp": "webp", "avif": "avif"}
 
 
-def name_for(
-    job: Job, inbox: Inbox, result: Processed, asked: Asked | None = None
-) -> Callable[[Rendered, str], bytes]:
+def name_for(job: Job, inbox: Inbox, result: Processed, asked: Asked | None = None) -> Callable[[Rendered, str], bytes]:
     """Returns ``(rendition, collision suffix) → name below the output``; pages after the first get ``-p2`` and so on.
 
     ``asked``: of a URL's job, whose path says nothing.

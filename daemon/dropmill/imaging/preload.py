@@ -7,6 +7,7 @@ import io
 from PIL import Image, ImageColor, ImageFilter, ImagePalette, MpoImagePlugin
 
 from dropmill.imaging import codecs, colour, fingerprint, vips
+from dropmill.imaging.sizes import FINGERPRINT_SIDE as SIDE
 
 # What Pillow would import in the middle of some pictures; a confined worker reaches no library any more.
 _AT_FIRST_USE = (ImageColor, ImageFilter, ImagePalette, MpoImagePlugin)
@@ -23,6 +24,7 @@ def preload() -> None:
         codecs.heif_decoder()
     vips.library()
     colour.warm()
-    fingerprint.looks_of(Image.new("RGB", (64, 64), "gray"))
+    # In full size, because BLAS maps its buffers at its first product.
+    fingerprint.looks_of(Image.new("RGB", (SIDE, SIDE), "gray"))
     for name in ("JPEG", "PNG", "WEBP", "AVIF"):
         Image.new("RGB", (16, 16)).save(io.BytesIO(), name)

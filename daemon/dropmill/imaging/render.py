@@ -25,9 +25,11 @@ _FILTERS: Final = {
 # A rendition may be made from another one of at least twice its size, where resampling twice cannot be seen
 # (SSIM 0.997 against a direct one in the measurements that led to this recipe).
 _LADDER: Final = 2.0
-# Far reductions first average whole blocks of pixels down to 3 times the target, then filter (Pillow's reducing_gap,
-# whose documentation calls 3.0 indistinguishable from filtering everything).
+# Far reductions first average whole blocks of pixels down to so many times the target at least, then filter (Pillow's
+# reducing_gap, whose documentation calls 3.0 indistinguishable from filtering everything). lanczos stands more: SSIM 0.997 at
+# 1.5 (decision 011), as good as bicubic that filters everything, and faster.
 _REDUCING_GAP: Final = 3.0
+_REDUCING_GAP_OF_LANCZOS: Final = 1.5
 _MOST_COLOURS: Final = 4096
 _LEAST_FLAT: Final = 0.6
 
@@ -100,7 +102,8 @@ def resized(image: Image.Image, goal: Target, spec: RenditionSpec) -> Image.Imag
     chosen = _FILTERS[spec.filter]
     if spec.filter == "nearest":
         return image.resize((goal.width, goal.height), chosen, box=box)
-    return image.resize((goal.width, goal.height), chosen, box=box, reducing_gap=_REDUCING_GAP)
+    gap = _REDUCING_GAP_OF_LANCZOS if spec.filter == "lanczos" else _REDUCING_GAP
+    return image.resize((goal.width, goal.height), chosen, box=box, reducing_gap=gap)
 
 
 def _is_screenshot(image: Image.Image) -> bool:

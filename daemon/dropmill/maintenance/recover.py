@@ -24,7 +24,7 @@ from dropmill.ports import Clock
 from dropmill.store import owed, queries, queue
 from dropmill.store.catalog import Catalog
 from dropmill.store.connection import Session
-from dropmill.store.decisions import owe_rejection
+from dropmill.store.leaving import owe_rejection
 
 # Readiness waits that long for what an earlier run left owed; what takes longer goes on beside the new work.
 PATIENCE_SECONDS: Final = 10.0

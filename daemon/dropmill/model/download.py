@@ -108,6 +108,7 @@ class Failed:
 
 FetchResult = Fetched | NotModified | Failed
 
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What names of a URL's renditions are made from: ``name`` is a file name, ``directory`` a relative path or empty."""

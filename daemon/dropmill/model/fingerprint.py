@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 # Grows whenever a digest or hash of the same file would come out differently; kept beside each stored hash.
-FINGERPRINT_VERSION: Final = 1
+FINGERPRINT_VERSION: Final = 2
 STREAMED_VERSION: Final = FINGERPRINT_VERSION + 1000
 """Of hashes of a picture that libvips reduced on the way: up to two bits from those that G gives."""
 

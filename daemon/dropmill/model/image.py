@@ -13,7 +13,7 @@ Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 MetadataPolicy = Literal["copyright", "none"]
 
 # Grows whenever the same recipe would give other pixels; part of every recipe digest.
-RECIPE_VERSION: Final = 1
+RECIPE_VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)

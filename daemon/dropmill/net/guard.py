@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from itertools import chain, zip_longest
 from typing import Any, Final
 
-import anyio
 import httpcore
 
 from dropmill.model.address import Address
@@ -80,7 +79,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         raise UrlRefused(Reason.BLOCKED_ADDRESS, "downloads reach no sockets of this machine")
 
     async def sleep(self, seconds: float) -> None:
-        await anyio.sleep(seconds)
+        await self._clock.sleep(seconds)
 
     async def _checked(self, host: str, port: int, timeout: float | None) -> Sequence[Address]:
         if self._proxy is not None:

@@ -93,7 +93,13 @@ def _dropfile_well(fact: facts.DropfileWell) -> Line:
 @words(facts.LinesTaken)
 def _lines_taken(fact: facts.LinesTaken) -> Line:
     shared = fact.lines - fact.fresh - fact.refused
-    fields: Fields = {"inbox": fact.dropfile, "path": fact.path, "lines": fact.lines, "new": fact.fresh, "known": shared}
+    fields: Fields = {
+        "inbox": fact.dropfile,
+        "path": fact.path,
+        "lines": fact.lines,
+        "new": fact.fresh,
+        "known": shared,
+    }
     return Line("info" if shared else "debug", "lines taken", {**fields, "refused": fact.refused})
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
-from dropmill.model.download import stored_name
-from dropmill.model.file import NO_SIGNATURE, Signature
+from dropmill.model.file import Signature
 from dropmill.model.fingerprint import Content, from_int64, to_int64
-from dropmill.model.inbox import Inbox, Root
+from dropmill.model.inbox import Inbox
 from dropmill.model.job import Job
 from dropmill.model.outcome import Outcome, Reason
 from dropmill.model.publication import Disposition, collision_key, suffixes
@@ -28,12 +26,10 @@ from dropmill.model.verdict import (
     decide,
 )
 from dropmill.model.work import Processed, Recognised, Rendered
-from dropmill.store import downloads, owed, queue
+from dropmill.store import owed, queue
 from dropmill.store.connection import Row, Session
-from dropmill.store.rows import signature_of, signature_values
-
-# Of formats as the decoder names them.
-ORIGINAL_EXTENSIONS: Final = {"jpeg": "jpg", "tiff": "tif", "heif": "heic"}
+from dropmill.store.leaving import original_name, original_name_of, owe_disposal, owe_rejection
+from dropmill.store.rows import signature_of
 
 NameFor = Callable[[Rendered, str], bytes]
 """The final name of a rendition, given a collision suffix (empty for none)."""
@@ -195,7 +191,7 @@ def _without_publishing(
             ]
             if disposition is Disposition.DELETE and tier != "bytes" and not inbox.urls:
                 disposition = None  # Its metadata may exist nowhere else.
-            name = _original_name_of(session, image_id, sha256) if inbox.urls else None
+            name = original_name_of(session, image_id, sha256) if inbox.urls else None
             kept = not owe_disposal(
                 session, job, inbox, disposition, inbox.duplicates, sha256, image_id, target_name=name
             )
@@ -204,17 +200,6 @@ def _without_publishing(
             anchor = reference["rel"] if reference else None
     _put_version(session, job, inbox, sha256, image_id, kept, now_ms)
     return Decided(outcome, image_id, anchor)
-
-
-def original_name(sha256: str, format_: str) -> bytes:
-    """Where a download is kept below the folder for originals: by its content, so that each is there once."""
-    extension = ORIGINAL_EXTENSIONS.get(format_.lower(), format_.lower())
-    return f"{sha256[:2]}/{sha256}.{extension}".encode()
-
-
-def _original_name_of(session: Session, image_id: int, sha256: str) -> bytes:
-    image = session.one("image_get", id=image_id)
-    return original_name(sha256, image["format"] if image else "bin")
 
 
 def _forget_home(session: Session, inbox: Inbox, rel: bytes, sha256: str) -> None:
@@ -291,51 +276,6 @@ def discard(
     owed.keep_unreplaced(session, job.id, now_ms)
     if move or inbox.urls:
         owe_rejection(session, job, inbox, detail, move=move)
-    return True
-
-
-def owe_rejection(session: Session, job: Job, inbox: Inbox, detail: str, *, move: bool = True) -> None:
-    """What was refused goes to the quarantine, where there is one; a download is not left behind in any case."""
-    if move and inbox.quarantine is not None:
-        asked = downloads.asked(session, job.id) if inbox.urls else None
-        name = asked.name if asked else None
-        owe_disposal(session, job, inbox, Disposition.QUARANTINE, inbox.quarantine, None, None, detail, name)
-    elif inbox.urls:
-        owe_disposal(session, job, inbox, Disposition.DELETE, None, None, None)
-
-
-def owe_disposal(
-    session: Session,
-    job: Job,
-    inbox: Inbox,
-    disposition: Disposition | None,
-    target: Root | None,
-    sha256: str | None,
-    anchor_image_id: int | None,
-    detail: str = "",
-    target_name: bytes | None = None,
-) -> bool:
-    """Record that the original has to go; False where nothing names a folder for it, or it has left the inbox before.
-
-    ``target_name``: where its path says nothing, as with a download's.
-    """
-    if disposition is None or job.read_root_id is not None or job.signature == NO_SIGNATURE:
-        return False
-    if disposition is not Disposition.DELETE and target is None:
-        return False
-    session.run(
-        "disposal_put",
-        job_id=job.id,
-        root_id=inbox.root.id,
-        rel=stored_name(job.id) if inbox.urls else job.rel,
-        sha256=sha256,
-        disposition=disposition,
-        anchor_image_id=anchor_image_id,
-        target_root_id=target.id if target else None,
-        target_name=target_name if target else None,
-        detail=detail,
-        **signature_values(job.signature),
-    )
     return True
 
 
