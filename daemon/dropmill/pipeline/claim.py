@@ -17,7 +17,7 @@ from dropmill.ports import ALL_INBOXES, Clock, JobEngine
 # Without a reason to look earlier, the queue is looked at this often; wake() comes first in practice.
 IDLE_SECONDS = 5.0
 # Claimed ahead at least, so that small pictures do not cost a transaction each.
-LEAST_AHEAD = 6
+LEAST_AHEAD = 4
 
 
 class Claimer:
