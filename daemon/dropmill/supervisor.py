@@ -257,11 +257,12 @@ class Supervisor:
             # Without room for the queue, what has settled waits in its inbox for another run.
             closed = not parts.surroundings.intake_open
             settled = closed or all(settling.quiet for settling in parts.settlings.values())
-            read = closed or all(tail.quiet for tail in parts.tails.values())
+            read = closed or all(tail.standing for tail in parts.tails.values())
             in_hand = parts.claimer.in_hand or parts.fetcher.in_hand or self._committing
             # In the order of the way: what has gone on meanwhile is met by a later question.
             idle = quiet and settled and read and not in_hand
-            if idle and not await parts.fetcher.left() and await parts.finished() and await self._all_told():
+            done = idle and not await parts.fetcher.left() and await parts.finished() and await self._all_told()
+            if done and (closed or all([await tail.finished() for tail in parts.tails.values()])):
                 await parts.fetcher.tell_left()
                 self.stop("everything is done")
                 return

@@ -19,7 +19,6 @@ from PIL import Image
 
 import nginx
 import pictures
-from dropmill.model.url import parse_url, rel_of
 from harness import PROGRAM, Mill, clean_environment
 from killing import descendants, kill
 from nginx import Asked, Nginx
@@ -41,10 +40,10 @@ PARTS_LEAST = 100
 class Killed:
     at: float
     """Seconds of the epoch, when the daemon was no more."""
-    sizes: dict[str, int]
-    """Bytes on the disk of what it was fetching, by path of the URL."""
-    complete: set[str]
-    """Paths of the URLs whose files had come in full and were not processed yet."""
+    sizes: dict[int, int]
+    """Bytes on the disk of what it was fetching, by job."""
+    complete: set[int]
+    """Jobs whose files had come in full and were not processed yet."""
 
 
 @dataclass
@@ -87,15 +86,9 @@ class Fetching:
     def _seen(self) -> Killed:
         at = time.time()
         downloads = self.mill.state / "downloads" / "list"
-        sizes, complete = {}, set()
-        for path in files_of(self.server):
-            file = downloads / os.fsdecode(rel_of(parse_url(self.server.url(path)).canonical))
-            part = file.with_name(file.name + ".part")
-            if file.exists():
-                complete.add(path)
-            elif part.exists():
-                sizes[path] = part.stat().st_size
-        return Killed(at, sizes, complete)
+        names = os.listdir(downloads) if downloads.exists() else []
+        sizes = {int(name[:-5]): (downloads / name).stat().st_size for name in names if name.endswith(".part")}
+        return Killed(at, sizes, {int(name) for name in names if name.isdecimal()})
 
 
 def files_of(server: Nginx) -> list[str]:
@@ -125,16 +118,20 @@ def test_u11_100_sigkills_over_2000_urls_end_each_line_once_and_fetch_no_byte_tw
         while len(fetching.kills) < KILLS:
             fetching.live_and_die()
         killed_seconds = time.monotonic() - started
-        finish = subprocess.run(
-            [PROGRAM, "run", "--once", "--config", str(mill.config)],
-            cwd=mill.root, env=clean_environment(), capture_output=True, text=True, timeout=400, check=False,
-        )  # fmt: skip
+        finish = once(mill)
         asked = server.asked()
     print(f"{KILLS} kills in {killed_seconds:.0f} s, {time.monotonic() - started:.0f} s in all, {len(asked)} requests")
     assert finish.returncode in {0, 3}, finish.stdout[-1500:] + finish.stderr[-1500:]
-    check_results(mill, lines, good)
+    paths = check_results(mill, lines, good)
     check_renditions(mill, good)
-    check_ranges(fetching.kills, asked)
+    check_ranges(fetching.kills, asked, paths)
+
+
+def once(mill: Mill) -> subprocess.CompletedProcess[str]:
+    command = [PROGRAM, "run", "--once", "--config", str(mill.config)]
+    return subprocess.run(
+        command, cwd=mill.root, env=clean_environment(), capture_output=True, text=True, timeout=400, check=False
+    )
 
 
 def fill(server: Nginx, chance: random.Random) -> dict[str, str]:
@@ -161,8 +158,8 @@ def lines_of(server: Nginx, good: dict[str, str], chance: random.Random) -> list
     return lines
 
 
-def check_results(mill: Mill, lines: list[str], good: dict[str, str]) -> None:
-    """Every line has exactly one outcome, and it is the right one."""
+def check_results(mill: Mill, lines: list[str], good: dict[str, str]) -> dict[int, str]:
+    """Every line has exactly one outcome, and it is the right one. Returns the path of each job's URL."""
     with (mill.root / "urls.txt.results.jsonl").open() as file:
         results: list[dict[str, Any]] = [json.loads(line) for line in file]
     assert Counter(result["line"] for result in results) == Counter(range(1, URLS + 1))
@@ -176,6 +173,7 @@ def check_results(mill: Mill, lines: list[str], good: dict[str, str]) -> None:
         else:
             assert result["outcome"] == "discarded", result
             assert result["reason"] != "interrupted", result
+    return {result["job"]: result["url"].rpartition("/")[2] for result in results if "job" in result}
 
 
 def check_renditions(mill: Mill, good: dict[str, str]) -> None:
@@ -185,20 +183,21 @@ def check_renditions(mill: Mill, good: dict[str, str]) -> None:
     assert left == []
 
 
-def check_ranges(kills: list[Killed], asked: list[Asked]) -> None:
+def check_ranges(kills: list[Killed], asked: list[Asked], paths: dict[int, str]) -> None:
     """What was on the disk when the daemon died is not asked for again, nor what had come in full."""
     by_path: dict[str, list[Asked]] = {}
     for one in sorted(asked, key=lambda one: one.started_at):
         by_path.setdefault(one.path.lstrip("/"), []).append(one)
-    resumed = 0
+    resumed = kept = 0
     for killed in kills:
-        for path in killed.complete:
-            assert [one for one in by_path[path] if one.started_at > killed.at] == [], path
-        for path, size in killed.sizes.items():
-            later = next((one for one in by_path[path] if one.started_at > killed.at), None)
-            if later is not None and size:
+        for job in killed.complete:
+            later = [one for one in by_path[paths[job]] if one.started_at > killed.at]
+            assert later == [], (job, later)
+            kept += 1
+        for job, size in killed.sizes.items():
+            later = [one for one in by_path.get(paths[job], []) if one.started_at > killed.at]
+            if later and size:
+                assert later[0].status == 206 and later[0].first_byte >= size, (job, size, later[0])
                 resumed += 1
-                assert later.status == 206, (path, size, later)
-                assert later.first_byte >= size, (path, size, later)
-    print(f"{resumed} parts taken up again")
+    print(f"{resumed} parts taken up again, {kept} whole files kept")
     assert resumed >= PARTS_LEAST

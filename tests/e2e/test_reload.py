@@ -178,7 +178,7 @@ def test_s10_what_fails_only_when_it_is_tried_brings_the_earlier_one_back(tmp_pa
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("change", ["state_dir", "token", "bind", "log"])
+@pytest.mark.parametrize("change", ["state_dir", "token", "netrc", "bind", "log"])
 def test_s10_what_cannot_be_had_is_found_before_anything_is_stopped(tmp_path: Path, change: str) -> None:
     mill = Mill(tmp_path)
     mill.start()
@@ -188,6 +188,7 @@ def test_s10_what_cannot_be_had_is_found_before_anything_is_stopped(tmp_path: Pa
         text, said = {
             "state_dir": (good.replace('/state"', '/elsewhere"'), "stop the daemon, move the folder"),
             "token": (good.replace("[http]", '[http]\ntoken_file = "none"'), "the token file"),
+            "netrc": (good + '\n[downloads]\nnetrc = "none"\n', "the netrc file"),
             "bind": (good.replace("127.0.0.1:0", f"127.0.0.1:{port}"), "cannot be taken"),
             "log": (good.replace("[log]", '[log]\nfile = "none/log"'), "the log file cannot be opened"),
         }[change]

@@ -287,3 +287,20 @@ def test_u01_the_shipped_policy_reaches_nothing_on_this_machine(tmp_path: Path) 
         assert mill.once().returncode == 3
         assert [one["reason"] for one in results(mill)] == ["blocked-address"] * 2
         assert not web.connections
+
+
+def test_without_its_netrc_file_nothing_is_asked_for_and_no_url_is_lost(tmp_path: Path) -> None:
+    with WebServer() as web:
+        web.on("/a.jpg", document(photo(1)))
+        mill = mill_of(tmp_path, downloads={**SWIFT, "netrc": str(tmp_path / "netrc")})
+        append(mill, web.url("/a.jpg"))
+        done = mill.once()
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert f"the netrc file {tmp_path / 'netrc'} cannot be read" in done.stderr
+        assert (web.asked(), results(mill)) == ([], [])
+        (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
+        done = mill.once()
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert [one["outcome"] for one in results(mill)] == ["published"]
+        assert web.asked("/a.jpg")[0].headers["authorization"].startswith("Basic ")
+        assert "secret" not in done.stdout + done.stderr + (mill.root / "urls.txt.results.jsonl").read_text()

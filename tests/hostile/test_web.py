@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from download_help import Rig, asked_for, jpeg
@@ -124,6 +127,79 @@ def test_u09_a_bomb_is_stopped_at_the_limit_of_what_comes_out(tmp_path: Path) ->
         rig = Rig(tmp_path / "d", max_bytes=LIMIT)
         assert told(rig.get(web.on("/a.jpg", gzip_bomb(64 << 20, DATA)))) == ("too-large", True)
         assert rig.files() == []
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_u09_compressed_bytes_that_come_to_nothing_count_too(tmp_path: Path, encoding: str) -> None:
+    """Members without content, or stored blocks of no length, one behind the other."""
+    nothing = gzip.compress(b"") if encoding == "gzip" else b"\0\0\0\xff\xff"
+
+    async def without_end(x: Exchange) -> None:
+        await x.head(200, {"Content-Encoding": encoding, "Connection": "close"})
+        while True:
+            await x.send(nothing * 5000)
+
+    with WebServer() as web:
+        rig = Rig(tmp_path / "d", max_bytes=LIMIT)
+        assert told(rig.get(web.on("/a.jpg", without_end))) == ("too-large", True)
+        assert rig.files() == []
+
+
+def test_u09_the_limit_of_compressed_bytes_has_room_for_what_does_not_compress(tmp_path: Path) -> None:
+    data = jpeg(LIMIT)
+    with WebServer() as web:
+        rig = Rig(tmp_path / "d", max_bytes=LIMIT)
+        url = web.on("/a.jpg", answer(gzip.compress(data, 0), headers={"Content-Encoding": "gzip"}))
+        assert isinstance(rig.get(url), Fetched)
+
+
+def test_u09_interim_answers_without_end_are_no_answer(tmp_path: Path) -> None:
+    async def soon(x: Exchange) -> None:
+        while True:
+            await x.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+
+    async def at_last(x: Exchange) -> None:
+        await x.raw(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n" * 20)
+        await document(DATA)(x)
+
+    with WebServer() as web:
+        rig = Rig(tmp_path / "d")
+        assert told(rig.get(web.on("/a.jpg", soon))) == ("protocol-error", False)
+        assert web.sent_bytes() < 16 << 20
+        assert isinstance(rig.get(web.on("/b.jpg", at_last)), Fetched)
+
+
+def test_u09_chunks_of_a_byte_each_leave_others_their_turn(tmp_path: Path) -> None:
+    pieces = 20_000
+
+    async def crumbs(x: Exchange) -> None:
+        await x.head(200, {"Transfer-Encoding": "chunked"})
+        await x.chunk(DATA[:-pieces])
+        await x.raw(b"".join(b"1\r\n%c\r\n" % byte for byte in DATA[-pieces:]))
+        await x.chunk(b"")
+
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    with WebServer() as web:
+        rig = Rig(tmp_path / "d")
+        url = web.on("/a.jpg", crumbs)
+
+        async def story(downloader):  # type: ignore[no-untyped-def]  # A story of four lines.
+            async with anyio.create_task_group() as group:
+                group.start_soon(others)
+                result = await rig.fetch(downloader, asked_for(url))
+                group.cancel_scope.cancel()
+            return result
+
+        assert isinstance(rig.run(story), Fetched)
+        assert rig.path(url).read_bytes() == DATA
+    assert turns > pieces
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "raw-deflate"])

@@ -343,6 +343,36 @@ def test_robots_txt_that_is_not_there_allows_and_one_that_cannot_be_had_forbids_
             assert web.asked("/a.jpg") == []
 
 
+def test_u07_what_belongs_to_the_host_of_a_line_is_not_sent_for_the_robots_txt_of_another(tmp_path: Path) -> None:
+    with WebServer() as web, WebServer() as other:
+        other.on("/b.jpg", document(DATA))
+        url = web.on("/a.jpg", redirect(other.url("/b.jpg")))
+        rig = Rig(tmp_path / "d", robots="respect", headers={"X-Key": "secret"}, logins={"127.0.0.1": ("me", "secret")})
+        assert isinstance(rig.get(url), Fetched)
+        assert web.asked("/a.jpg")[0].headers["x-key"] == "secret"
+        assert [request.path for request in other.asked()] == ["/robots.txt", "/b.jpg"]
+        for request in other.asked():
+            assert not {"x-key", "authorization"} & set(request.headers), request.path
+
+
+@pytest.mark.parametrize("condition", ["etag", "last_modified"])
+def test_what_cannot_be_sent_back_is_no_condition(tmp_path: Path, condition: str) -> None:
+    """Bytes beyond ASCII may come in a header, and over HTTP/2 even ends of lines."""
+    with WebServer() as web:
+        url = web.on("/a.jpg", document(DATA))
+        for number, value in enumerate(('"\xe9"', '"a\r\nX-Key: b"')):
+            assert isinstance(Rig(tmp_path / str(number)).get(url, **{condition: value}), Fetched)
+        assert not any("if-" in name or name == "x-key" for request in web.asked() for name in request.headers)
+
+
+@pytest.mark.parametrize("host", ["xn--a", "xn--i-7iq.example", "xn--zzzzzz99999.example"])
+def test_a_name_without_a_unicode_form_is_asked_for_as_it_is(tmp_path: Path, host: str) -> None:
+    with WebServer() as web:
+        web.on("/a.jpg", document(DATA))
+        assert isinstance(Rig(tmp_path / "d", hosts={host: "127.0.0.1"}).get(web.url("/a.jpg", host)), Fetched)
+        assert web.asked()[0].headers["host"] == f"{host}:{web.port}"
+
+
 def test_robots_txt_is_asked_for_once_however_many_wait_for_it(tmp_path: Path) -> None:
     with WebServer() as web:
         gate = Gate()

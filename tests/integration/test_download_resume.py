@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -60,7 +62,7 @@ def test_u11_a_date_will_do_where_it_is_old_enough(tmp_path: Path) -> None:
         assert web.sent_bytes() == len(DATA)
 
 
-@pytest.mark.parametrize("etag", ["", 'W/"one"'])
+@pytest.mark.parametrize("etag", ["", 'W/"one"', '"\xe9"'])
 def test_u11_without_a_strong_validator_it_starts_over(tmp_path: Path, etag: str) -> None:
     with WebServer() as web:
         rig = Rig(tmp_path / "d")
@@ -205,6 +207,28 @@ def test_u11_a_compressed_answer_is_not_taken_up(tmp_path: Path) -> None:
         assert isinstance(rig.get(url), Fetched)
         assert rig.path(url).read_bytes() == DATA
         assert not rig.sidecar(url).exists()
+
+
+def test_s12_what_an_fsync_could_not_write_is_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk has lost a part of the bytes, and the next fsync says that all is well."""
+    real = os.fsync
+
+    def fail_once(fd: int) -> None:
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            monkeypatch.setattr("os.fsync", real)
+            os.pwrite(fd, bytes(4096), CUT)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(fd)
+
+    with WebServer() as web:
+        rig = Rig(tmp_path / "d")
+        url = web.on("/a.jpg", document(DATA, etag='"one"'))
+        monkeypatch.setattr("os.fsync", fail_once)
+        assert reason(rig.get(url)) == "io-error"
+        assert rig.files() == []
+        assert isinstance(rig.get(url), Fetched)
+        assert rig.path(url).read_bytes() == DATA
+        assert ranges(web, "/a.jpg") == ["", ""]
 
 
 CHILD = """

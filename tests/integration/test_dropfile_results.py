@@ -222,6 +222,19 @@ async def test_what_others_wrote_into_the_results_file_stays(rig: Rig) -> None:
     assert [json.loads(line)["line"] for line in told[len(mine) :].splitlines()] == [1, 2]
 
 
+@pytest.mark.parametrize("mine", [b"no newline at its end", b"x\n{", b"\1" * (17 << 20)], ids=["text", "brace", "large"])
+async def test_s01_nothing_of_a_file_of_somebody_else_that_is_named_for_results_is_cut_off(rig: Rig, mine: bytes) -> None:
+    await taken(rig, 1)
+    rig.results_path.write_bytes(mine)
+    await rig.end(1)
+    await rig.tell()
+    told = rig.results_path.read_bytes()
+    if mine.endswith(b"{"):  # Just that could be a torn line of ours.
+        mine = mine[:-1]
+    assert told.startswith(mine)
+    assert [json.loads(line)["line"] for line in told[len(mine) :].splitlines() if line] == [1]
+
+
 async def test_a_results_file_that_cannot_be_written_holds_nothing_back_and_is_tried_again(rig: Rig) -> None:
     await taken(rig, 1)
     await rig.end(1)

@@ -84,6 +84,26 @@ def test_a_name_server_that_hangs_holds_back_its_own_names_only() -> None:
     with_resolver(story)
 
 
+def test_names_that_nobody_waits_for_any_more_are_in_nobodys_way() -> None:
+    async def story(resolver: SystemResolver, names: Names, clock: HandClock) -> None:
+        names.says("good.example", "192.0.2.7")
+        async with anyio.create_task_group() as group:
+            group.start_soon(_resolved, resolver, "hangs.example")
+            while not names.hanging.is_set():
+                await anyio.lowlevel.checkpoint()
+            for number in range(20):
+                with pytest.raises(ResolveFailed):
+                    await resolver.resolve(f"dead{number}.example", timeout_seconds=0.001)
+            names.says("dead7.example", "192.0.2.8")
+            group.start_soon(_resolved, resolver, "good.example")
+            group.start_soon(_resolved, resolver, "dead7.example")
+            await anyio.lowlevel.checkpoint()
+            names.free.set()
+        assert names.asked == ["hangs.example", "good.example", "dead7.example"]
+
+    with_resolver(story, max_threads=1)
+
+
 def test_threads_are_bounded_and_what_waits_for_one_gets_its_turn() -> None:
     async def story(resolver: SystemResolver, names: Names, clock: HandClock) -> None:
         before = threading.active_count()

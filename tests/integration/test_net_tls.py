@@ -116,8 +116,13 @@ def test_u19_plain_http_where_tls_was_asked_for_is_a_tls_failure() -> None:
     anyio.run(both)
 
 
+# RFC 9113, section 6.7: a length other than 8 is an error of the connection.
+_PING_TOO_SHORT = b"\0\0\x05\x06\0\0\0\0\0short"
+
+
 class H2Server:
-    """Answers each request over HTTP/2 with authority and path; ``/endless`` with as much as the client takes."""
+    """Answers each request over HTTP/2 with authority and path; ``/endless`` with as much as the client takes, ``/broken``
+    with a frame that is none behind the headers, ``/status`` with a status that is none."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         context.set_alpn_protocols(["h2"])
@@ -125,6 +130,8 @@ class H2Server:
         self.connections = 0
         self.open = 0
         self.base = ""
+        self.answered = asyncio.Event()
+        """The client has the headers of its answer."""
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[H2Server]:
@@ -145,7 +152,8 @@ class H2Server:
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        spoken = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        config = h2.config.H2Configuration(client_side=False, validate_outbound_headers=False)
+        spoken = h2.connection.H2Connection(config)
         spoken.initiate_connection()
         endless: set[int] = set()
         writer.write(spoken.data_to_send())
@@ -153,8 +161,14 @@ class H2Server:
             for event in spoken.receive_data(data):
                 if isinstance(event, h2.events.RequestReceived):
                     headers = dict(event.headers or [])
-                    spoken.send_headers(event.stream_id, [(":status", "200")])
-                    if headers[b":path"] == b"/endless":
+                    status = "none" if headers[b":path"] == b"/status" else "200"
+                    spoken.send_headers(event.stream_id, [(":status", status)])
+                    if headers[b":path"] == b"/broken":
+                        spoken.send_data(event.stream_id, b"some")
+                        writer.write(spoken.data_to_send())
+                        await self.answered.wait()
+                        writer.write(_PING_TOO_SHORT)
+                    elif headers[b":path"] == b"/endless":
                         endless.add(event.stream_id)
                     else:
                         spoken.send_data(event.stream_id, headers[b":authority"] + headers[b":path"], end_stream=True)
@@ -185,6 +199,26 @@ def test_http2_is_spoken_where_it_is_offered_unless_it_is_switched_off(authority
             assert {answer.http_version for answer in answers} == {"HTTP/2"}
             assert {peer_address(answer) for answer in answers} == {"127.0.0.1"}
             assert (names, server.connections) == (["images.example"], 1)
+
+    anyio.run(story)
+
+
+@pytest.mark.parametrize("path", ["/broken", "/status"])
+def test_u19_what_is_no_http2_is_a_protocol_error(authority: Authority, path: str) -> None:
+    async def story() -> None:
+        options = ClientOptions(tls=authority.trusting())
+        server = H2Server(authority.server("images.example"))
+        async with server.serving(), client(RULES, Answers(**NAMES), options) as opened:
+
+            async def get() -> None:
+                async with opened.stream("GET", f"{server.base}{path}") as answer:
+                    server.answered.set()
+                    await answer.aread()
+
+            with pytest.raises(httpx.RemoteProtocolError) as caught:
+                await get()
+            assert classify(caught.value).reason is Reason.PROTOCOL_ERROR
+            assert (await opened.get(f"{server.base}/after")).text.endswith("/after")
 
     anyio.run(story)
 

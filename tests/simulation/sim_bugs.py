@@ -17,11 +17,13 @@ from typing import Any
 
 import pytest
 
-from dropmill.files import dispose, moving, publish, rename
+from dropmill.fetch import line, partial, results, taking
+from dropmill.files import dispose, dropfile, moving, publish, rename
 from dropmill.files.naming import name_for
 from dropmill.imaging import stage
 from dropmill.pipeline import commit
 from dropmill.store import connection, decisions
+from dropmill.store import dropfiles as store_dropfiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,57 @@ BUGS: Mapping[str, Bug] = {
     "no comparison of the version": Bug(
         "PROTOCOL 11: what came under the public name meanwhile is taken for the version that was processed",
         (Edit(dispose._Original.is_expected, "self.expected.same_bytes_expected(Signature.of(seen))", "True"),),
+    ),
+    "offset before jobs": Bug(
+        "U16: how far a drop-file was read is committed before the jobs of its lines",
+        (
+            Edit(
+                taking.Taker.take,
+                "answers = await self._catalog.write(",
+                "await self._catalog.write(\n"
+                "        lambda session: dropfiles.put_mark(session, self._dropfile, lot.mark, now_ms)\n"
+                "    )\n"
+                "    answers = await self._catalog.write(",
+            ),
+        ),
+    ),
+    "told before the append": Bug(
+        "U16: what came of lines counts as told before it is in the results file",
+        (
+            Edit(
+                results.Results._tell,
+                "size_bytes = await self._reach.ask(append_results",
+                "await self._commit([result.id for result in results], self._bytes or 0)\n"
+                "    size_bytes = await self._reach.ask(append_results",
+            ),
+        ),
+    ),
+    "results are not taken up": Bug(
+        "U16: what a run wrote before it could commit that is told again",
+        (Edit(results.Results._take_up, "while True:", "while False:"),),
+    ),
+    "no fsync of results": Bug(
+        "U16: what came of lines counts as told before a power cut leaves it",
+        (Edit(dropfile.append_results, "sync_file(fd)", "pass"),),
+    ),
+    "fetched without fence": Bug(
+        "U20: whoever has claimed the download since, a late end of it counts",
+        (Edit("job_fetched", " AND epoch = :epoch", ""),),
+    ),
+    "no fsync of a download": Bug(
+        "U20: a download counts as fetched before its bytes are safe",
+        (Edit(partial.Part.finish, "sync_file(self._fd)", "pass"),),
+    ),
+    "rest forgotten": Bug(
+        "U10: a host that asked for rest is asked as soon as the daemon has started again",
+        (
+            Edit("hosts_ready", "h.served_at_ms <= :now_ms AND h.ready_at_ms <= :now_ms AND ", ""),
+            Edit(line.Line._may_begin, " and queued.host.ready_at_ms <= now_ms", ""),
+        ),
+    ),
+    "told before visible": Bug(
+        "U17: what came of a line is told while its renditions are owed",
+        (Edit(store_dropfiles.to_tell, 'if not row["owing"]', "if True"),),
     ),
 }  # fmt: skip
 

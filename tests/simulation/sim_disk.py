@@ -15,7 +15,7 @@ import errno
 import os
 import random
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,6 +53,7 @@ class Real:
     rename: Callable[..., None] = os.rename
     link: Callable[..., None] = os.link
     unlink: Callable[..., None] = os.unlink
+    ftruncate: Callable[..., None] = os.ftruncate
     mkdir: Callable[..., None] = os.mkdir
     rmdir: Callable[..., None] = os.rmdir
     renameat2: Callable[..., None] = renames._renameat2
@@ -79,6 +80,8 @@ class Disk:
     steps: int = 0
     dead: bool = False
     apart: bytes = b"state"
+    kept: Mapping[bytes, str] = field(default_factory=dict)
+    """Folders within ``apart`` whose files are ours to keep all the same, with the name of the area that each is."""
     changes: list[Change] = field(default_factory=list)
     dirty: dict[int, tuple[int, bytes]] = field(default_factory=dict)
     """By inode of a file with unsafe bytes: a descriptor, and the bytes that are safe."""
@@ -108,7 +111,7 @@ class Disk:
     def installed(self) -> Iterator[None]:
         """The simulated process runs in this block."""
         with pytest.MonkeyPatch.context() as patch:
-            for name in ("open", "write", "fsync", "rename", "link", "unlink", "mkdir", "rmdir"):
+            for name in ("open", "write", "fsync", "ftruncate", "rename", "link", "unlink", "mkdir", "rmdir"):
                 patch.setattr(os, name, getattr(self, f"_{name}"))
             patch.setattr(os, "replace", self._rename)
             patch.setattr(renames, "_renameat2", self._renameat2)
@@ -139,7 +142,11 @@ class Disk:
         return ino, where, name
 
     def _area(self, where: bytes) -> str:
-        return os.fsdecode(where[len(self.base) + 1 :].partition(b"/")[0])
+        below = where[len(self.base) + 1 :]
+        for folder, area in self.kept.items():
+            if below == folder or below.startswith(folder + b"/"):
+                return area
+        return os.fsdecode(below.partition(b"/")[0])
 
     def _at(self, ino: int) -> int:
         """A descriptor of a directory that stays right when the directory is renamed."""
@@ -167,7 +174,10 @@ class Disk:
             error = self.trouble("read", self._area(where))
             if error is not None:
                 raise error
-            return REAL.open(path, flags, mode, dir_fd=dir_fd)
+            fd = REAL.open(path, flags, mode, dir_fd=dir_fd)
+            if flags & (os.O_WRONLY | os.O_RDWR):
+                self._soil(os.fstat(fd).st_ino, self._at(parent), name)
+            return fd
         self._meet("create", where, name)
         at = self._at(parent)
         existed = _lstat(at, name)
@@ -194,6 +204,11 @@ class Disk:
         if len(data) > 1 and self.chance.random() < 0.05:
             data = data[: self.chance.randrange(1, len(data))]
         return REAL.write(fd, data)
+
+    def _ftruncate(self, fd: int, length: int) -> None:
+        if not self._outside and os.fstat(fd).st_ino in self.dirty:
+            self._meet("truncate", os.fsencode(os.readlink(f"/proc/self/fd/{fd}")))
+        REAL.ftruncate(fd, length)
 
     def _fsync(self, fd: int) -> None:
         where = os.fsencode(os.readlink(f"/proc/self/fd/{fd}"))
@@ -358,9 +373,12 @@ class Disk:
         return f"{choice}: {len(lost)} names, {torn} files"
 
     def _tear(self, fd: int, safe: bytes) -> int:
-        """What a file holds whose last bytes were never written back: what was safe, a part, or zeros."""
+        """What a file holds whose last bytes were never written back: what was safe, a part, or zeros.
+
+        What is as it was before is safe still, as the beginning of a file to which something was appended.
+        """
         now = _bytes_of(fd)
-        part = now[: self.chance.randint(0, len(now))]
+        part = now[: self.chance.randint(len(os.path.commonprefix([safe, now])), len(now))]
         after = self.chance.choice((safe, part, part.ljust(len(now), b"\0"), now))
         if after == now:
             return 0

@@ -33,7 +33,7 @@ from dropmill.model.work import (
     WorkResult,
 )
 from dropmill.ports import PoolStats
-from dropmill.store.connection import GROUP_SIZE, Session, Writer
+from dropmill.store.connection import GROUP_SIZE, Lot, Session, Writer
 from simulation.sim_disk import Crash
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class SimulatedWriter(Writer):
         self._run = run
         self._session = Session(_Connection(run, connection))
         self._waiting: deque[Any] = deque()
-        self._queue = self
+        self._lot = Lot(self.put)
 
     def put(self, write: Any) -> None:
         """In the place of the queue, from which the thread would take it some time later."""

@@ -20,10 +20,11 @@ from dropmill.model.settling import Hint
 from dropmill.observe.facts import Fact, PublicationFailed, Ready, RenditionLost, StageTimed, StateTrouble
 from dropmill.settings import Settings
 from dropmill.store.connection import connect
-from simulation import sim_check
+from simulation import sim_check, sim_check_urls
 from simulation.sim_disk import Crash, Disk
 from simulation.sim_loop import SimulatedLoop, Stuck, Time
 from simulation.sim_people import People
+from simulation.sim_urls import Urls
 from simulation.sim_wiring import in_place_of_the_real_ones, settings_of
 
 AREAS = ("in", "in/sub", "out", "archive", "duplicates", "quarantine", "state", "graves")
@@ -72,9 +73,11 @@ class Run:
     renditions: int = 1
     committed: apsw.Connection | None = None
     """Shows what is committed and nothing else."""
+    daemon: assembly.Daemon | None = None
+    urls: Urls | None = None
+    boots_of_the_machine: int = 1
     _settings: Settings = field(init=False)
     _spells: list[Spell] = field(default_factory=list)
-    _daemon: assembly.Daemon | None = None
     _late: list[tuple[Any, Any]] = field(default_factory=list)
     """Jobs and the answers to them that are heard again by the next run of the daemon."""
     _answers: list[tuple[Any, Any]] = field(default_factory=list)
@@ -94,6 +97,8 @@ class Run:
         self.people.hinted = self._hinted
         seconds = self.chance.uniform(3, 15)
         self.people.plan(self.chance.randint(2, 14), seconds)
+        # Every second history has URLs, whose chances are a stream of their own: what the others do is not moved by it.
+        self.urls = self._begin_urls(seconds) if self.seed % 2 else None
         self._settings = self._choose_settings()
         self._eager = self.chance.choice((0.0, 0.01, 0.05))
         self._pace = self.chance.choice((0.002, 0.02, 0.2))
@@ -105,6 +110,14 @@ class Run:
                 Spell(start, start + self.chance.uniform(0.5, 10), area, code, self.chance.choice((0.05, 0.5, 1.0)))
             )
             self.tell(f"weather: {self._spells[-1]}")
+
+    def _begin_urls(self, seconds: float) -> Urls:
+        os.makedirs(self.base + b"/lists")
+        urls = Urls(self, seconds)
+        for spell in urls.spells():
+            self._spells.append(Spell(*spell))
+            self.tell(f"weather: {self._spells[-1]}")
+        return urls
 
     # What the parts ask
 
@@ -151,16 +164,16 @@ class Run:
             self.people.next(path)
 
     def _hinted(self, rel: bytes) -> None:
-        if self._daemon is not None and not self.disk.dead:
-            self._daemon.settlings["camera"].hint(rel, Hint(FoundBy.EVENT))
+        if self.daemon is not None and not self.disk.dead:
+            self.daemon.settlings["camera"].hint(rel, Hint(FoundBy.EVENT))
 
     def _renamed(self, source: bytes, target: bytes, ino: int) -> None:
         self.tell(f"  {source[len(self.base) + 1 :]!r} is now {target[len(self.base) + 1 :]!r}")
         wrong = sim_check.on_rename(self, source, target, ino)
         if wrong:
-            self._wrong(wrong)
+            self.wrong(wrong)
 
-    def _wrong(self, what: str) -> None:
+    def wrong(self, what: str) -> None:
         self.tell(f"WRONG: {what}")
         self.violations.append(what)
 
@@ -169,11 +182,13 @@ class Run:
             return
         self._ready = self._ready or isinstance(fact, Ready)
         self.facts.append(fact)
+        if self.urls is not None:
+            self.urls.heard(fact)
         self.tell(repr(fact))
         if isinstance(fact, (RenditionLost, PublicationFailed)):
-            self._wrong(f"a rendition that was committed is lost: {fact.path!r}")  # Nobody but us touches them here.
+            self.wrong(f"a rendition that was committed is lost: {fact.path!r}")  # Nobody but us touches them here.
         if isinstance(fact, StateTrouble) and any(name in fact.detail for name in _DEFECTS):
-            self._wrong(f"a defect: {fact.detail}")
+            self.wrong(f"a defect: {fact.detail}")
 
     # The history
 
@@ -200,6 +215,8 @@ class Run:
                 if not self._unrest():
                     break
         self.violations += sim_check.at_rest(self)
+        if self.urls is not None:
+            self.violations += sim_check_urls.at_rest(self, self.urls)
 
     def _unrest(self) -> bool:
         return bool(sim_check.rows(self.committed, _UNREST)[0][0])
@@ -216,9 +233,9 @@ class Run:
             try:
                 loop.run_forever()
             except Stuck as stuck:
-                self._wrong(f"the daemon is stuck: {stuck}")
+                self.wrong(f"the daemon is stuck: {stuck}")
             self._ended(task)
-            self._daemon = None
+            self.daemon = None
             if not task.done():
                 self.disk.dead = True
             resources.close()
@@ -227,8 +244,9 @@ class Run:
         with self.disk.others():
             if self.disk.dead and self.chance.random() < 0.6:
                 self.tell(f"POWER LOSS, {self.disk.power_loss()}")
-            elif self.disk.dead:
-                self.disk.keep_everything()
+                self.boots_of_the_machine += 1
+            elif self.disk.dead and self.urls is None:
+                self.disk.keep_everything()  # Else it is as volatile after the death as it was before.
         self.time.seconds += self.chance.uniform(0.1, 3)
         self.people.due()
 
@@ -244,10 +262,10 @@ class Run:
         elif isinstance(error, (DropmillError, OSError)) and not self._ready:
             self.tell(f"the daemon does not start: {error}")
             if self.calm:
-                self._wrong(f"the daemon does not run although nothing is in its way: {error}")
+                self.wrong(f"the daemon does not run although nothing is in its way: {error}")
             self.time.seconds += 5
         elif error is not None and not self.disk.dead:
-            self._wrong(f"the daemon ends with {error!r}")
+            self.wrong(f"the daemon ends with {error!r}")
 
     async def _live(self, until: float | None, resources: ExitStack) -> None:
         bus = assembly.Bus()
@@ -265,7 +283,7 @@ class Run:
         bus.subscribers.append(hear)
         once = until is None
         daemon = await assembly.assemble(self._settings, bus, once=once, heif=False, serve=_no_web)
-        self._daemon = daemon
+        self.daemon = daemon
         resources.callback(daemon.resources.close)
         if self.committed is None:
             self.committed = connect(os.fsdecode(self.base + b"/state/catalog.db"), readonly=True)
@@ -275,8 +293,15 @@ class Run:
         for deed in self.people.deeds:
             loop.call_at(deed.at, self._people)
         self._double(daemon, loop)
+        if self.urls is not None:
+            self.urls.boots(daemon, loop)
         await daemon.run()
         self.tell("END")
+
+    def call_people_at(self, seconds: float) -> None:
+        """They have something more to do then."""
+        if self.daemon is not None:
+            asyncio.get_event_loop().call_at(seconds, self._people)
 
     def _people(self) -> None:
         if not self.disk.dead:
@@ -335,12 +360,14 @@ class Run:
         processes = pick((1, 2, 3))
         self.deletes = "delete" in {options["on_success"], options["on_duplicate"]}
         self.tell(f"seed {self.seed}: {options}, {self.renditions} renditions, {processes} workers")
-        return settings_of(os.fsdecode(self.base), options, self.renditions, processes)
+        urls = self.urls.options() if self.urls is not None else None
+        return settings_of(os.fsdecode(self.base), options, self.renditions, processes, urls)
 
 
 _UNREST = """SELECT EXISTS (SELECT 1 FROM jobs WHERE state NOT IN ('completed', 'discarded', 'cancelled'))
   OR EXISTS (SELECT 1 FROM publications WHERE state IN ('owed', 'retiring'))
-  OR EXISTS (SELECT 1 FROM disposals WHERE state = 'owed') OR EXISTS (SELECT 1 FROM notices WHERE state = 'owed')"""
+  OR EXISTS (SELECT 1 FROM disposals WHERE state = 'owed') OR EXISTS (SELECT 1 FROM notices WHERE state = 'owed')
+  OR EXISTS (SELECT 1 FROM lines WHERE told = 0)"""
 
 
 @asynccontextmanager

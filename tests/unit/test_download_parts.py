@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -53,6 +54,7 @@ class Hands:
         ({"etag": 'W/"a"', "last-modified": OLD, "date": NOW}, ""),
         ({"etag": "a"}, ""),
         ({"etag": '"a"b"'}, ""),
+        ({"etag": '"\xe9"'}, ""),
         ({"last-modified": OLD, "date": NOW}, OLD),
         ({"last-modified": NOW, "date": NOW}, ""),
         ({"last-modified": OLD}, ""),
@@ -348,7 +350,9 @@ def test_u11_a_sidecar_is_never_beside_bytes_of_another_version(
     assert seen == [(0, False)]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"provenance": {"chain": []}}', "\0" * 300])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "{}", '{"provenance": {"chain": []}}', "\0" * 300, "[" * 10**5]
+)
 def test_u11_a_sidecar_that_was_cut_short_is_none(tmp_path: Path, text: str) -> None:
     place = Place(bytes(tmp_path), b"ab/cdef")
     (tmp_path / "ab").mkdir()
@@ -360,7 +364,7 @@ def test_u11_a_sidecar_of_other_types_is_none(tmp_path: Path) -> None:
     place = Place(bytes(tmp_path), b"ab/cdef")
     Part.begin(place, sidecar()).close()
     path = tmp_path / "ab/cdef.part.json"
-    for key, value in (("total_bytes", "10"), ("validator", ""), ("provenance", 5)):
+    for key, value in (("total_bytes", "10"), ("validator", ""), ("validator", '"a\r\nb"'), ("provenance", 5)):
         path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
         assert Sidecar.read(place) is None, key
         sidecar().write(place)
@@ -388,11 +392,33 @@ def test_a_part_that_cannot_be_taken_up_again_is_removed_with_its_attempt(tmp_pa
         ("headers", {"Range": "bytes=0-1"}, "is set by dropmill itself"),
         ("headers", {"A B": "c"}, "is no name of a header"),
         ("headers", {"X-Key": "a\r\nHost: b"}, "does not suit a header"),
+        ("headers", {"X-Key": " a"}, "without blanks around"),
         ("user_agent", "a\nb", "does not suit a header"),
         ("proxy", "proxy.example:3128", "is no proxy"),
+        ("proxy", "http://u:p@ss@proxy.example", "more than one @"),
+        ("proxy", "http://proxy.example:99999", "is no port"),
+        ("proxy", "http://proxy.example/way", "a path"),
         ("connections", 0, "greater than or equal"),
     ],
 )
 def test_settings_that_would_spoil_a_request_are_refused(key: str, value: Any, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         Downloads(**{key: value})
+
+
+def test_a_file_whose_close_fails_is_closed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number may belong to another file by the second time (close(2))."""
+    part = Part.begin(Place(bytes(tmp_path), b"cdef"), None)
+    close, closed = os.close, []
+
+    def failing(fd: int) -> None:
+        close(fd)
+        closed.append(fd)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.close", failing)
+        with pytest.raises(OSError, match="Input/output"):
+            part.close()
+        part.close()
+    assert len(closed) == 1

@@ -107,6 +107,14 @@ def test_the_ladder_cannot_be_seen(bench: Bench) -> None:
     assert mean_difference(small, picture.resize((400, 267), Image.Resampling.LANCZOS)) < 2.5
 
 
+@pytest.mark.parametrize(("side", "blocks"), [(150, 2), (100, 4), (60, 7)])
+def test_averaging_before_lanczos_cannot_be_seen(bench: Bench, side: int, blocks: int) -> None:
+    """Far reductions average blocks of pixels first: within a level of filtering everything."""
+    assert 640 // (1.5 * side) == blocks
+    made = bench.only(DATA, RenditionSpec("x", "fit", side, side, format="png"))
+    assert mean_difference(made, PHOTO.resize(made.size, Image.Resampling.LANCZOS)) < 0.9
+
+
 def test_quality_and_progressive_are_honoured(bench: Bench) -> None:
     sizes = []
     for quality in (40, 90):

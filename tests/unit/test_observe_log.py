@@ -17,6 +17,7 @@ from dropmill.model.outcome import EXPLANATIONS, Outcome, Reason
 from dropmill.observe import facts, log, render
 from dropmill.observe.sink import MOST_WAITING, File, Sink, Stream
 from dropmill.observe.wording import Wording, worded
+from dropmill.observe.words import DETAILS
 from dropmill.settings import Log as LogSettings
 
 ROOTS = {"camera": b"/srv/inbox"}
@@ -75,6 +76,12 @@ def test_every_fact_has_words_in_every_format(kind: type[facts.Fact]) -> None:
     assert "\n" not in render.Console(colours=True)(None, "", event)
     journal = render.as_journal(None, "", event)
     assert journal["MESSAGE"] and all(key.isupper() and isinstance(value, str) for key, value in journal.items())
+
+
+@pytest.mark.parametrize("kind", sorted(DETAILS, key=lambda kind: kind.__name__))
+def test_what_a_log_above_debug_does_not_even_word_is_of_that_level(kind: type[facts.Fact], tmp_path: Path) -> None:
+    assert Wording(ROOTS)(example(kind)).level == "debug"
+    assert written(tmp_path / "log", example(kind)) and not written(tmp_path / "less", example(kind), level="info")
 
 
 @pytest.mark.parametrize("kind", [kind for kind in every_fact() if {"job_id", "path"} <= set(kind.__annotations__)])

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, ExitStack
 
+from dropmill.assembly.fetching import read_logins
 from dropmill.assembly.ground import Bus, prepare
 from dropmill.assembly.wiring import Daemon, Wiring
 from dropmill.files import roots
 from dropmill.maintenance.state import take_state
 from dropmill.settings import Settings
 
-__all__ = ["Bus", "Daemon", "assemble"]
+__all__ = ["Bus", "Daemon", "assemble", "read_logins"]
 
 
 async def assemble(

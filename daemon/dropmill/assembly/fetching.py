@@ -35,7 +35,8 @@ HIGH_WATER_LINES: Final = 200_000
 class Stored:
     """Downloads into the private folder of an inbox, each under the number of its job: the port of the fetcher.
 
-    A mill that fetches nothing loads no HTTP client, and no certificates.
+    A mill that fetches nothing loads no HTTP client, and no certificates. The netrc file is read at once, because without
+    it no download would be what was meant. Raises ``ConfigurationError``.
     """
 
     def __init__(self, ground: Ground, *, heif: bool) -> None:
@@ -43,6 +44,7 @@ class Stored:
         self._heif = heif
         self._client: httpx.AsyncClient | None = None
         self._downloader: Downloader | None = None
+        self._logins = read_logins(ground.settings.downloads)
 
     async def download(self, fetch: Fetch, inbox: Inbox, note: Callable[[int, int | None], None]) -> FetchResult:
         return await self._opened().fetch(fetch, inbox.root.path, stored_name(fetch.job.id), note)
@@ -61,7 +63,7 @@ class Stored:
 
     def _open(self) -> Downloader:
         from dropmill.fetch.download import Downloader
-        from dropmill.net import Belongings, ClientOptions, SystemResolver, open_client, read_netrc
+        from dropmill.net import Belongings, ClientOptions, SystemResolver, open_client
 
         net, settings, clock = self._ground.settings.net, self._ground.settings.downloads, self._ground.clock
         options = ClientOptions(
@@ -78,11 +80,20 @@ class Stored:
             settings,
             self._client,
             net.policy,
-            Belongings(settings.headers, read_netrc(settings.netrc)),
+            Belongings(settings.headers, self._logins),
             clock,
             allow_heif=self._heif,
             robots=CatalogRobots(self._ground.catalog),
         )
+
+
+def read_logins(downloads: Downloads) -> Mapping[str, tuple[str, str]]:
+    """User and password by host, of ``downloads.netrc``. Raises ``ConfigurationError``."""
+    if not downloads.netrc:
+        return {}
+    from dropmill.net import read_netrc
+
+    return read_netrc(downloads.netrc)
 
 
 def make_fetcher(

@@ -72,7 +72,7 @@ def cancel(job_id: JobArgument, config: ConfigOption = None, as_json: JsonOption
     Its original stays where it is.
     """
     told = _ask(config, "cancel", job_id)
-    _say(told, as_json, f"job {job_id} is {told['state']}: {told['source']} stays where it is")
+    _say(told, as_json, f"job {job_id} is {told['state']}: {told['source']}{'' if told['phase'] else ' stays where it is'}")
 
 
 @guarded

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from dropmill import __version__
-from dropmill.assembly import Bus, Daemon, assemble
+from dropmill.assembly import Bus, Daemon, assemble, read_logins
 from dropmill.cli.common import first_known
 from dropmill.cli.reach import Beacon, heif_installed, remove_beacon, write_beacon
 from dropmill.control.describe import iso
@@ -219,6 +219,7 @@ class Life:
         try:
             loaded = await lane.call_within(CHECK_SECONDS, self._load)
             await lane.call_within(CHECK_SECONDS, loaded.settings.http.read_token)
+            await lane.call_within(CHECK_SECONDS, read_logins, loaded.settings.downloads)
         finally:
             lane.close()
         if loaded.settings.state_dir != self.loaded.settings.state_dir:

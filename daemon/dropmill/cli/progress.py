@@ -55,6 +55,8 @@ class Tally:
         self.refused = 0
         """Lines of drop-files that ask for nothing that could be done."""
         self.left = 0
+        self.out_of_reach: set[bytes] = set()
+        """Drop-files that cannot be read, and results files that cannot be written."""
         """URLs that stay for another run, because their hosts are to be left in peace."""
         self.held: set[str] = set()
         self.undone = 0
@@ -87,6 +89,10 @@ class Tally:
                 self.renditions += 1
             case facts.PublicationFailed():
                 self.undone += 1
+            case facts.DropfileTrouble(path=path):
+                self.out_of_reach.add(path)
+            case facts.DropfileWell(path=path):
+                self.out_of_reach.discard(path)
             case facts.Held(inbox=inbox):
                 self.held.add(inbox)
             case facts.Unheld(inbox=inbox):
@@ -111,7 +117,7 @@ class Tally:
     @property
     def exit_code(self) -> int:
         """1 where something could not be done or put into place, 3 where files were discarded or lines refused."""
-        if self.undone or self.left:
+        if self.undone or self.left or self.out_of_reach:
             return 1
         return 3 if self.discarded or self.refused or self.outcomes["discarded after interruptions"] else 0
 
@@ -152,7 +158,7 @@ class Display:
     def __call__(self, fact: Fact) -> None:
         line = self._line(fact)
         if line and (not self.is_live or isinstance(fact, _TROUBLE)):
-            self._console.print(Text(line))
+            tables.say(line, self._console)
         if self.is_live and isinstance(fact, _MOVES):
             self._redraw()
 

@@ -54,9 +54,22 @@ def show(what: RenderableType, to: Console | None = None) -> None:
         return
     with to.capture() as captured:
         to.print(what)
+    _write("".join(text.rstrip() + "\n" for text in captured.get().splitlines()), to)
+
+
+def say(line: str, to: Console) -> None:
+    """Print a line as it is; outside a terminal without laying it out, which would cost more than what it tells of."""
+    if to.is_terminal:
+        to.print(Text(line))
+    else:
+        _write(line + "\n", to)
+
+
+def _write(text: str, to: Console) -> None:
+    if to.quiet:
+        return
     try:
-        for text in captured.get().splitlines():
-            sys.stdout.write(text.rstrip() + "\n")
+        sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         to.on_broken_pipe()

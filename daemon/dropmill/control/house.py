@@ -15,7 +15,7 @@ from dropmill.fetch.results import Results
 from dropmill.files.lane import Lane
 from dropmill.maintenance.pulse import Pulse
 from dropmill.maintenance.surroundings import Surroundings
-from dropmill.model.inbox import Inbox
+from dropmill.model.inbox import URLS_SUFFIX, Inbox
 from dropmill.observe.facts import Emit
 from dropmill.pipeline.claim import Claimer
 from dropmill.pipeline.enqueue import Enqueuer
@@ -126,6 +126,9 @@ class House:
 
     def held(self, inbox: str) -> str:
         """Why nothing of an inbox is begun, with the remedy: ``output camera: …; …``; empty where that is not so."""
+        if all(known.name != inbox for known in self.settings.every_inbox):
+            return f"inbox {inbox} is not configured any more; put it back into the configuration, or cancel the job"
+        inbox = inbox.removesuffix(URLS_SUFFIX)
         trouble = self.live.surroundings.held.get(inbox) if self.live is not None else None
         if self.live is None or trouble is None:
             return ""

@@ -7,6 +7,7 @@ from typing import Any, Final
 from dropmill.control import describe
 from dropmill.control.house import House
 from dropmill.errors import Conflict, NotFound
+from dropmill.files import downloads
 from dropmill.model.job import JobState
 from dropmill.store import requests, views
 
@@ -61,6 +62,8 @@ async def cancel(house: House, job_id: int) -> Json:
         house.live.claimer.cancel(before.row["id"])
         house.live.fetcher.cancel(before.row["id"])
         house.live.claimer.wake()
+        if before.row["url"] is not None:
+            await house.blocking(before.row["inbox"], downloads.remove, before.row["root_path"], downloads.names_of(job_id))
     return await one(house, job_id)
 
 

@@ -89,7 +89,7 @@ async def _enqueue(house: House, row: Row, publisher: Row, root: bytes, rel: byt
     # What never had an outcome of its own is decided as if it were new.
     of = publisher["id"] if row["state"] == "completed" else None
     job_id = await house.catalog.write(
-        lambda session: requests.reprocess(session, of, publisher["root_id"], job, read_from, now_ms)
+        lambda session: requests.reprocess(session, of, publisher, job, read_from, now_ms)
     )
     if job_id is None:
         raise Conflict(

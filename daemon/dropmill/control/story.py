@@ -9,6 +9,7 @@ from typing import Any, Final
 from dropmill.control import describe
 from dropmill.control.describe import counted, iso, joined
 from dropmill.model.file import shown
+from dropmill.model.inbox import URLS_SUFFIX
 from dropmill.model.job import FoundBy
 from dropmill.store.connection import Row
 from dropmill.store.views import Life
@@ -74,12 +75,16 @@ def _attempts(life: Life) -> Iterator[_Entry]:
         yield attempt["started_at_ms"], f"attempt {number} began"
         result = attempt["result"]
         if result is None and not decided:
-            yield None, "a worker is at it"
+            yield None, "it is being downloaded" if _downloads(life.job.row) else "a worker is at it"
         elif result is not None and (result.startswith("retry") or result in {"released", "interrupted"}):
             detail = f": {shown(attempt['detail'])}" if attempt["detail"] else ""
             yield attempt["ended_at_ms"], f"attempt {number} ended, to be tried again ({result}{detail})"
         elif result is not None and result.startswith("discarded") and number < len(life.attempts):
             yield attempt["ended_at_ms"], f"attempt {number} ended, {result}; it was retried by hand later"
+
+
+def _downloads(row: Row) -> bool:
+    return row["url"] is not None and row["phase"] == "fetch"
 
 
 def _end(life: Life, held: str) -> Iterator[_Entry]:
@@ -91,7 +96,7 @@ def _end(life: Life, held: str) -> Iterator[_Entry]:
         case "scheduled":
             yield None, f"waits until {iso(row['scheduled_at_ms'])} to be tried again: {because(row)}"
         case "available" if life.paused:
-            yield None, f"waits: inbox {row['inbox']} is paused; dropmill resume {row['inbox']}"
+            yield None, f"waits: inbox {row['inbox']} is paused; dropmill resume {row['inbox'].removesuffix(URLS_SUFFIX)}"
         case "available":
             yield None, _waits(row)
         case "discarded":
@@ -202,7 +207,7 @@ def verdict(life: Life, held: str = "") -> str:
         case "discarded":
             return f"discarded: {row['reason']}"
         case "executing":
-            return "being processed"
+            return "being downloaded" if _downloads(row) else "being processed"
         case "available" | "scheduled" if held and not life.paused:
             return f"waits: {held.partition(';')[0]}"
         case "scheduled":

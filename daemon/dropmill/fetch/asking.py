@@ -87,7 +87,8 @@ class Asker:
                 await response.aclose()
 
     async def _send(self, url: Url, first: Url, headers: Mapping[str, str]) -> httpx.Response:
-        asked = {**self._belongings.headers(first, url), "Accept": _ACCEPT, **headers}
+        # httpx makes a Host of its own only by way of the Unicode form of a name, which some that exist do not have.
+        asked = {"Host": url.authority, **self._belongings.headers(first, url), "Accept": _ACCEPT, **headers}
         request = self._client.build_request("GET", url.canonical, headers=asked)
         try:
             return await self._client.send(request, stream=True)

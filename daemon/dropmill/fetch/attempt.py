@@ -6,7 +6,7 @@ import os
 import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -18,7 +18,7 @@ from dropmill.fetch.asking import Asker, Trail
 from dropmill.fetch.decoding import decoder_for
 from dropmill.fetch.failing import Stopped, failed, of_status
 from dropmill.fetch.partial import Part, Place, Sidecar
-from dropmill.fetch.ranges import Splice, Version, judge_partial, length_of, version_of
+from dropmill.fetch.ranges import Splice, Version, can_be_sent, judge_partial, length_of, version_of
 from dropmill.fetch.rate import Pace, Throttle
 from dropmill.fetch.robots import Robots, forbidden_by
 from dropmill.files.sniff import HEAD_BYTES
@@ -29,6 +29,9 @@ from dropmill.model.politeness import retry_after_seconds
 from dropmill.model.url import Url, parse_url
 from dropmill.ports import Clock
 from dropmill.settings.downloads import Downloads
+
+# Thousands of pieces this small come with one read, and others want to go on meanwhile.
+_SMALL_BYTES: Final = 1024
 
 T = TypeVar("T")
 OnBytes = Callable[[int, int | None], None]
@@ -112,9 +115,11 @@ class Attempt:
     def _asking(self, part: Part | None) -> dict[str, str]:
         if part is not None and part.sidecar is not None:
             return {"Range": f"bytes={part.size_bytes}-", "If-Range": part.sidecar.validator}
-        if self._fetch.etag:
+        if can_be_sent(self._fetch.etag):
             return {"If-None-Match": self._fetch.etag}
-        return {"If-Modified-Since": self._fetch.last_modified} if self._fetch.last_modified else {}
+        if can_be_sent(self._fetch.last_modified):
+            return {"If-Modified-Since": self._fetch.last_modified}
+        return {}
 
     async def _check(self, url: Url) -> None:
         if self._of.robots is not None:
@@ -134,7 +139,7 @@ class Attempt:
                 return None
         if status == 206:
             raise failed(Reason.PROTOCOL_ERROR, "the host answers with a part of a file of which all was asked for")
-        if status == 304 and part is None and (self._fetch.etag or self._fetch.last_modified):
+        if status == 304 and part is None and self._asking(None):
             return NotModified(self.provenance())
         raise Stopped(of_status(status, self._of.rest_seconds(self.trail)))
 
@@ -177,10 +182,16 @@ class Attempt:
         decoder = decoder_for(headers.get("content-encoding", ""))
         total_bytes = part.sidecar.total_bytes if part.sidecar else None if decoder else length_of(headers)
         pace = Pace(self._of.settings.min_bytes_per_second, self._of.clock.monotonic())
-        judged = False
+        judged, came_bytes = False, 0
         self._on_bytes(part.size_bytes, total_bytes)
         async for data in response.aiter_raw():
             await self._keep_pace(pace, len(data))
+            came_bytes += len(data)
+            if decoder:
+                # What is compressed may go on for ever and come to nothing.
+                content.check_compressed(came_bytes, self._of.settings.max_bytes)
+            if len(data) < _SMALL_BYTES:
+                await anyio.lowlevel.checkpoint()
             for piece in decoder.feed(data) if decoder else (data,):
                 content.check_growing(self._wanted, part.size_bytes + len(piece), self._of.settings.max_bytes)
                 part.write(piece)
@@ -221,7 +232,12 @@ class Attempt:
         except Stopped:
             self._restart()
             raise
-        signature = await self._in_thread(self._make_durable, part, named, self._ends_by_closing(part))
+        try:
+            signature = await self._in_thread(self._make_durable, part, named, self._ends_by_closing(part))
+        except OSError:
+            # After an fsync that failed nobody knows what the disk has, and the next one would succeed (fsync(2), S12).
+            self._restart()
+            raise
         return Fetched(signature, replace(self.provenance(), size_bytes=part.size_bytes, sha256=part.sha256))
 
     def _ends_by_closing(self, part: Part) -> bool:

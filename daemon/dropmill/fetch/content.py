@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from typing import Final
 
 from dropmill.fetch.failing import failed
 from dropmill.files.byte_source import ByteSource
@@ -13,6 +14,9 @@ from dropmill.files.completeness import completeness
 from dropmill.files.sniff import Kind, judge, sniff
 from dropmill.model.download import Wanted
 from dropmill.model.outcome import Reason
+
+# Header and trailer of gzip; incompressible bytes take another 5 for each 16 KiB at most (RFC 1951, 3.2.4).
+_FRAME_BYTES: Final = 1024
 
 _REPR_DIGEST = re.compile(r"(?:^|[,\s])sha-256=:([A-Za-z0-9+/=]{44}):")
 _DIGEST = re.compile(r"(?:^|[,\s])sha-256=([A-Za-z0-9+/=]{44})(?:$|[,\s])", re.IGNORECASE)
@@ -36,6 +40,12 @@ def check_growing(wanted: Wanted, size_bytes: int, max_bytes: int) -> None:
     if wanted.expected_size_bytes is not None and size_bytes > wanted.expected_size_bytes:
         told = f"more than the {wanted.expected_size_bytes} bytes that the line says"
         raise failed(Reason.SIZE_MISMATCH, told, permanent=True)
+
+
+def check_compressed(size_bytes: int, max_bytes: int) -> None:
+    """What came of a compressed body, which is not longer than what it stands for by more than a little. Raises ``Stopped``."""
+    if size_bytes > max_bytes + max_bytes // 1000 + _FRAME_BYTES:
+        raise failed(Reason.TOO_LARGE, f"more than {max_bytes} bytes came, compressed", permanent=True)
 
 
 def check_kind(wanted: Wanted, name: bytes, head: bytes, size_bytes: int, allow_heif: bool) -> None:

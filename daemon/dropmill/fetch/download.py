@@ -45,7 +45,8 @@ class Downloader:
         allow_heif: bool,
         robots: RobotsStore | None = None,
     ) -> None:
-        self._robots_asker = Asker(client, policy, belongings, _ROBOTS_REDIRECTS)
+        # What belongs to the host of a line is not for those that it redirects to, whose robots.txt is asked for, too.
+        self._robots_asker = Asker(client, policy, Belongings({}, {}), _ROBOTS_REDIRECTS)
         agent = settings.user_agent or USER_AGENT
         self._means = Means(
             settings=settings,

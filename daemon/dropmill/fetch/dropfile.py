@@ -24,6 +24,8 @@ from dropmill.store.catalog import Catalog
 
 # How soon it is asked again whether there is room for more, and what the catalog refused is offered again.
 ROOM_SECONDS: Final = 0.2
+# What was known of that before is out of date by then.
+COUNTED_SECONDS: Final = 1.5
 AGAIN_SECONDS: Final = 2.0
 
 
@@ -91,6 +93,17 @@ class Tail:
     def waits(self) -> str:
         """What reading waits for, where there is too much already; not a trouble."""
         return self._pressure.said
+
+    @property
+    def standing(self) -> bool:
+        """Whether reading does not go on at present: all is read, the file cannot be read, or too much waits already."""
+        return self.quiet or bool(self.trouble or self.waits)
+
+    async def finished(self) -> bool:
+        """Whether nothing more is read, provided that no job goes on. What cannot be read is left for another run."""
+        if self.waits and not self.quiet:
+            await self._clock.sleep(COUNTED_SECONDS)
+        return self.standing
 
     def close(self) -> None:
         """Let go of the file, once what is under way is over: where its disk hangs, nobody waits for that."""

@@ -14,6 +14,7 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
+from dropmill.fetch.ranges import can_be_sent
 from dropmill.files.access import closing
 from dropmill.files.durable import COPY_CHUNK_BYTES, make_dirs, sync, sync_file, write_all
 from dropmill.files.sniff import HEAD_BYTES
@@ -90,10 +91,10 @@ class Sidecar:
             sidecar = cls(**told, provenance=Provenance(**provenance))
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
-        sound = isinstance(sidecar.total_bytes, int) and isinstance(sidecar.validator, str) and sidecar.validator
-        return sidecar if sound else None
+        sound = isinstance(sidecar.total_bytes, int) and isinstance(sidecar.validator, str)
+        return sidecar if sound and can_be_sent(sidecar.validator) else None
 
 
 class Part:
@@ -193,8 +194,8 @@ class Part:
         """Idempotent. What cannot be taken up again is removed."""
         if self._fd < 0:
             return
-        os.close(self._fd)
-        self._fd = -1
+        fd, self._fd = self._fd, -1  # It is closed even where close(2) tells of trouble.
+        os.close(fd)
         if self.sidecar is None:
             _unlink(self.place.part)
 

@@ -12,7 +12,9 @@ from typing import Final
 # A Last-Modified is strong only if what it names had that long to stay as it is (RFC 9110, 8.8.2.2; 60 s: RFC 7232, 2.2.2).
 STEADY_SECONDS: Final = 60.0
 
-_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')
+# Others than ASCII may stand in one, and are spelled in as many ways as there are programs on the way.
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
+_SENDABLE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})", re.IGNORECASE)
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
@@ -50,6 +52,11 @@ def version_of(headers: Mapping[str, str]) -> Version | None:
     return Version(validator, total_bytes) if validator else None
 
 
+def can_be_sent(validator: str) -> bool:
+    """Whether what a host sent as ETag or Last-Modified can be sent back to it as it was."""
+    return _SENDABLE.fullmatch(validator) is not None
+
+
 def length_of(headers: Mapping[str, str]) -> int | None:
     """Content-Length in bytes, or None where there is none that can be believed."""
     text = headers.get("content-length", "").strip()
@@ -85,4 +92,4 @@ def _validator(headers: Mapping[str, str]) -> str:
         age = parsedate_to_datetime(headers.get("date", "")) - parsedate_to_datetime(modified)
     except (TypeError, ValueError):  # No date, or one with a time zone and one without.
         return ""
-    return modified if age.total_seconds() >= STEADY_SECONDS else ""
+    return modified if age.total_seconds() >= STEADY_SECONDS and can_be_sent(modified) else ""

@@ -1,7 +1,7 @@
 """Tells what came of each line of a drop-file, in JSON lines in a file beside it; each end of a line once.
 
 The catalog knows how large the file was after what was told last. What stands behind that was written by a run that
-ended before it could commit: whole lines count as told, a torn one is cut off and written again.
+ended before it could commit: whole lines count as told, a torn one is cut off and written again. What others wrote stays.
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ _MOST_SIBLINGS: Final = 10_000
 _CHUNK_BYTES: Final = 1 << 20
 # Longer than any line that we write.
 _LONGEST_RESULT_BYTES: Final = 16 << 20
+RESULT_OPENING: Final = b'{"line": '
+"""What every line that we write begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +212,9 @@ def _results_file(fd: int) -> ResultsFile:
 
 
 def whole_results(root: bytes, rel: bytes, offset_bytes: int) -> Iterator[tuple[bytes, int]]:
-    """Each whole line from an offset on, with the offset behind it, in bounded memory. Raises OSError."""
+    """Each whole line from an offset on, with the offset behind it, in bounded memory and durable. Raises OSError."""
     with closing(open_beneath(root, rel)) as fd:
+        sync_file(fd)  # What is found here counts as told.
         held, at = b"", offset_bytes
         while chunk := os.pread(fd, _CHUNK_BYTES, at + len(held)):
             *lines, held = (held + chunk).split(b"\n")
@@ -223,16 +226,27 @@ def whole_results(root: bytes, rel: bytes, offset_bytes: int) -> Iterator[tuple[
 
 
 def append_results(root: bytes, rel: bytes, expected: ResultsFile, lines: bytes) -> int:
-    """Append and fsync; the size behind it. What is behind ``expected.size_bytes`` is a torn line of ours and cut off.
+    """Append and fsync; the size behind it. A torn line of ours behind ``expected.size_bytes`` is cut off.
 
-    Raises OSError, ``FileNotFoundError`` also where another file is there than the expected one.
+    Whatever else stands there is somebody else's, and stays. Raises OSError, ``FileNotFoundError`` also where another file is there than the expected one.
     """
     with closing(open_beneath(root, rel, _APPEND)) as fd:
         now = _results_file(fd)
         if now.file != expected.file or now.size_bytes < expected.size_bytes:
             raise FileNotFoundError(errno.ENOENT, "the results file was exchanged", rel)
-        if now.size_bytes > expected.size_bytes:
-            os.ftruncate(fd, expected.size_bytes)
+        end_bytes = now.size_bytes
+        if end_bytes > expected.size_bytes:
+            if _is_torn(os.pread(fd, _LONGEST_RESULT_BYTES, expected.size_bytes)):
+                end_bytes = expected.size_bytes
+                os.ftruncate(fd, end_bytes)
+            elif os.pread(fd, 1, end_bytes - 1) != b"\n":
+                lines = b"\n" + lines
         write_all(fd, lines)
         sync_file(fd)
-        return expected.size_bytes + len(lines)
+        return end_bytes + len(lines)
+
+
+def _is_torn(text: bytes) -> bool:
+    """Whether this is the beginning of one line of ours."""
+    ours = text.startswith(RESULT_OPENING) or RESULT_OPENING.startswith(text)
+    return ours and len(text) < _LONGEST_RESULT_BYTES and b"\n" not in text

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import anyio
@@ -70,14 +70,22 @@ def deliver(
     loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], result: Any, error: BaseException | None
 ) -> None:
     """Settle a future from another thread; quiet where its loop has closed or its caller has left."""
+    deliver_all(loop, [(future, result, error)])
+
+
+def deliver_all(
+    loop: asyncio.AbstractEventLoop, answers: Sequence[tuple[asyncio.Future[Any], Any, BaseException | None]]
+) -> None:
+    """As ``deliver``, for several of one loop, which is woken once for all of them."""
 
     def settle() -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)
+        for future, result, error in answers:
+            if future.done():
+                continue
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
 
     try:
         loop.call_soon_threadsafe(settle)

@@ -25,7 +25,7 @@ Size = tuple[int, int]
 _LANCZOS: Final = Image.Resampling.LANCZOS
 _WEIGHT_BITS: Final = 22  # PRECISION_BITS of Pillow's Resample.c
 # Neighbouring columns of a target need neighbouring columns of the source: taken in lots, most of the zeros are left out.
-_LOT: Final = 16
+_LOT: Final = 8
 
 
 class _Lot(NamedTuple):

@@ -147,6 +147,8 @@ class Recovery:
 
 
 def _needed(one: downloads.Stored, session: Session) -> bool:
+    if one.partial:
+        return queries.is_active(session, one.job_id, phase="fetch")
     owes = queries.owes_disposal(session, one.job_id)
     return owes if one.leaving else owes or queries.is_active(session, one.job_id)
 

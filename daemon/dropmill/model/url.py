@@ -75,6 +75,11 @@ class Url:
         return f"{self.scheme}://{_in_url(self.host)}:{self.port}"
 
     @property
+    def authority(self) -> str:
+        """Host and port as the header Host says them: without the port that goes without saying."""
+        return _in_url(self.host) + ("" if self.port == DEFAULT_PORTS[self.scheme] else f":{self.port}")
+
+    @property
     def address(self) -> Address | None:
         """The address that the host is, or None for a name."""
         return read_address(self.host)

@@ -19,7 +19,7 @@ import httpx
 from dropmill import __version__
 from dropmill.model.netpolicy import Policy
 from dropmill.model.url import DEFAULT_PORTS, Url, parse_url
-from dropmill.net.guard import DIALLED, GuardedBackend
+from dropmill.net.guard import ALLOWANCE, DIALLED, Allowance, GuardedBackend
 from dropmill.net.pool import SinglePool
 from dropmill.net.redirects import LOCATION, REDIRECTS
 from dropmill.net.resolver import Resolver
@@ -104,8 +104,12 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             content=request.stream,
             extensions=request.extensions,
         )
-        with _as_httpx():
-            answer = await self._pool.handle_async_request(asked)
+        allowed = ALLOWANCE.set(Allowance())
+        try:
+            with _as_httpx():
+                answer = await self._pool.handle_async_request(asked)
+        finally:
+            ALLOWANCE.reset(allowed)
         headers, extensions = list(answer.headers), dict(answer.extensions)
         if answer.status in REDIRECTS:
             # httpx would read the target itself, in its own way, and fail the request where it cannot.
@@ -136,7 +140,7 @@ class _Body(httpx.AsyncByteStream):
 
 @contextmanager
 def _as_httpx() -> Iterator[None]:
-    """httpcore's errors under httpx's names, which are the same."""
+    """httpcore's errors under httpx's names, which are the same, and what it lets through of an HTTP/2 connection."""
     try:
         yield
     except Exception as error:
@@ -144,6 +148,10 @@ def _as_httpx() -> Iterator[None]:
             named = getattr(httpx, kind.__name__, None)
             if kind.__module__ == "httpcore" and isinstance(named, type) and issubclass(named, httpx.TransportError):
                 raise named(str(error)) from error
+        no_number = isinstance(error, ValueError) and not isinstance(error, OSError)
+        if no_number or type(error).__module__.startswith("h2."):
+            # A status that is no number, or frames that are none behind the headers.
+            raise httpx.RemoteProtocolError(str(error)) from error
         raise
 
 

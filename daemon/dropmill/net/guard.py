@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Any, Final
 
@@ -24,6 +26,27 @@ MOST_ADDRESSES: Final = 6
 """Of one host are dialled, one after the other, within the time that a connection may take."""
 DIALLED: Final = "dropmill_dialled"
 """Name under which a stream tells the address that was dialled (``get_extra_info``)."""
+
+
+UNANSWERED_BYTES: Final = 256 << 10
+"""May come for a request before its answer begins: headers, and interim answers (1xx) without end (U09)."""
+
+
+@dataclass(slots=True)
+class Allowance:
+    """What may still come until the answer to a request begins."""
+
+    left_bytes: int = UNANSWERED_BYTES
+
+    def take(self, size_bytes: int) -> None:
+        """Raises ``httpcore.RemoteProtocolError``."""
+        self.left_bytes -= size_bytes
+        if self.left_bytes < 0:
+            raise httpcore.RemoteProtocolError(f"more than {UNANSWERED_BYTES} bytes came before an answer")
+
+
+ALLOWANCE: Final[ContextVar[Allowance | None]] = ContextVar("allowance", default=None)
+"""Of the request that the task has sent and that is not answered yet."""
 
 
 class GuardedBackend(httpcore.AsyncNetworkBackend):
@@ -105,7 +128,11 @@ class _Dialled(httpcore.AsyncNetworkStream):
         self._clock = clock
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return await self._stream.read(max_bytes, timeout)
+        data = await self._stream.read(max_bytes, timeout)
+        allowance = ALLOWANCE.get()
+        if allowance is not None:
+            allowance.take(len(data))
+        return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         await self._stream.write(buffer, timeout)

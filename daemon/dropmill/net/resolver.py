@@ -67,6 +67,15 @@ class _Kept:
     failed: ResolveFailed | None
 
 
+@dataclass(slots=True, eq=False)
+class _Asked:
+    host: str
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Answer]
+    waiting: int = 0
+    begun: bool = False
+
+
 class SystemResolver:
     """``static``: hosts that are not looked up, in canonical spelling. Use it on one event loop, and ``close`` it there."""
 
@@ -83,9 +92,8 @@ class SystemResolver:
         self._lookup = lookup
         self._max_threads = max_threads
         self._kept: dict[str, _Kept] = {}
-        self._under_way: dict[str, asyncio.Future[Answer]] = {}
-        self._asked: queue.SimpleQueue[tuple[str, asyncio.AbstractEventLoop, asyncio.Future[Answer]] | None]
-        self._asked = queue.SimpleQueue()
+        self._under_way: dict[str, _Asked] = {}
+        self._asked: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._threads = 0
         self._open = 0
@@ -104,10 +112,18 @@ class SystemResolver:
             if kept.failed is not None:
                 raise ResolveFailed(host, kept.failed.said, missing=True)
             return kept.answer
-        future = self._under_way.get(host) or self._ask(host)
-        with anyio.move_on_after(timeout_seconds):
-            # Others may wait for the same answer, so whoever leaves does not take it along.
-            return await asyncio.shield(future)
+        asked = self._under_way.get(host) or self._ask(host)
+        asked.waiting += 1
+        try:
+            with anyio.move_on_after(timeout_seconds):
+                # Others may wait for the same answer, so whoever leaves does not take it along.
+                return await asyncio.shield(asked.future)
+        finally:
+            asked.waiting -= 1
+            if not asked.waiting and not asked.begun:
+                # Behind names that hang there may be many that nobody waits for any more.
+                self._under_way.pop(host, None)
+                asked.future.cancel()
         raise ResolveFailed(host, f"no answer from the name servers in {timeout_seconds:g} s", missing=False)
 
     def close(self) -> None:
@@ -117,24 +133,24 @@ class SystemResolver:
         for _ in range(threads):
             self._asked.put(None)
 
-    def _ask(self, host: str) -> asyncio.Future[Answer]:
+    def _ask(self, host: str) -> _Asked:
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answer] = loop.create_future()
-        self._under_way[host] = future
-        future.add_done_callback(lambda ended: self._ended(host, ended))
+        asked = self._under_way[host] = _Asked(host, loop, loop.create_future())
+        asked.future.add_done_callback(lambda _: self._ended(asked))
         with self._lock:
             self._open += 1
             start = self._threads < min(self._open, self._max_threads)
             self._threads += start
-        self._asked.put((host, loop, future))
+        self._asked.put(asked)
         if start:
             threading.Thread(target=self._work, name="dropmill-dns", daemon=True).start()
-        return future
+        return asked
 
-    def _ended(self, host: str, future: asyncio.Future[Answer]) -> None:
-        self._under_way.pop(host, None)
+    def _ended(self, asked: _Asked) -> None:
+        host, future = asked.host, asked.future
         if future.cancelled():
             return
+        self._under_way.pop(host, None)
         error = future.exception()
         if error is None:
             self._keep(host, _Kept(self._clock.monotonic() + KEPT_SECONDS, future.result(), None))
@@ -150,34 +166,32 @@ class SystemResolver:
     def _work(self) -> None:
         while True:
             try:
-                call = self._asked.get(timeout=IDLE_SECONDS)
+                asked = self._asked.get(timeout=IDLE_SECONDS)
             except queue.Empty:
                 with self._lock:
                     if self._open >= self._threads:
                         continue  # Something was asked just now, and counts on this thread.
                     self._threads -= 1
                 return
-            if call is None:
+            if asked is None:
                 with self._lock:
                     self._threads -= 1
                 return
-            host, loop, future = call
+            if asked.future.cancelled():
+                with self._lock:
+                    self._open -= 1
+                continue
+            asked.begun = True
             try:
-                answer = self._lookup(host)
+                answer = self._lookup(asked.host)
                 if not answer:
-                    raise ResolveFailed(host, "the name has no address", missing=True)
+                    raise ResolveFailed(asked.host, "the name has no address", missing=True)
             except BaseException as error:  # noqa: BLE001  # Whoever waits, not the thread, is to see it.
-                self._done(loop, future, (), error)
+                self._done(asked, (), error)
             else:
-                self._done(loop, future, answer, None)
+                self._done(asked, answer, None)
 
-    def _done(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        future: asyncio.Future[Answer],
-        answer: Answer,
-        error: BaseException | None,
-    ) -> None:
+    def _done(self, asked: _Asked, answer: Answer, error: BaseException | None) -> None:
         with self._lock:
             self._open -= 1
-        deliver(loop, future, answer, error)
+        deliver(asked.loop, asked.future, answer, error)

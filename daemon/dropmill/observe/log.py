@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any, Final, Literal
 
 import structlog
@@ -17,6 +17,7 @@ from dropmill.observe.facts import Fact
 from dropmill.observe.render import Console, as_journal, as_json
 from dropmill.observe.sink import Destination, File, Sink, stderr
 from dropmill.observe.wording import Wording
+from dropmill.observe.words import DETAILS
 from dropmill.ports import Clock
 from dropmill.settings import Log as LogSettings
 
@@ -39,12 +40,16 @@ class Log:
         self._sink = sink
         self._wording = wording
         wrapper = structlog.make_filtering_bound_logger(_LEVELS[level])
+        # Bound once: what wrap_logger gives binds itself anew for every line.
         self._logger: Any = structlog.wrap_logger(
             _Puts(sink), processors=[renderer, _as_argument], wrapper_class=wrapper
-        )
+        ).bind()
         self._clock = clock
+        self._left_out: Set[type[Fact]] = frozenset() if level == "debug" else DETAILS
 
     def __call__(self, fact: Fact) -> None:
+        if type(fact) in self._left_out:
+            return
         line = self._wording(fact)
         self.say(line.level, line.event, **line.fields)
 

@@ -49,6 +49,7 @@ class Metrics:
         """``started_at_seconds`` since 1970 UTC; ``lost_lines`` says how many lines of the log were lost so far."""
         self.registry = CollectorRegistry()
         self._metrics: dict[str, Any] = {metric.name: _make(metric, self.registry) for metric in METRICS}
+        self._children: dict[tuple[object, ...], Any] = {}
         self._lost_lines = lost_lines
         self._lost_told = 0
         self._gone: set[str] = set()
@@ -102,11 +103,19 @@ class Metrics:
         return generate_latest(self.registry)
 
     def _count(self, name: str, amount: float = 1, **labels: str) -> None:
-        metric = self._metrics[f"dropmill_{name}_total"]
-        (metric.labels(**labels) if labels else metric).inc(amount)
+        self._child(f"dropmill_{name}_total", labels).inc(amount)
 
     def _observe(self, name: str, seconds: float, **labels: str) -> None:
-        self._metrics[f"dropmill_{name}"].labels(**labels).observe(seconds)
+        self._child(f"dropmill_{name}", labels).observe(seconds)
+
+    def _child(self, name: str, labels: dict[str, str]) -> Any:
+        """What ``labels()`` gives is looked up there under a lock and by text, which costs more than to count."""
+        key = (name, *labels.items())
+        child = self._children.get(key)
+        if child is None:
+            metric = self._metrics[name]
+            child = self._children[key] = metric.labels(**labels) if labels else metric
+        return child
 
     def _completed(self, fact: facts.Completed) -> None:
         self._count("jobs", inbox=fact.inbox, outcome=fact.outcome.value)

@@ -160,7 +160,7 @@ def _files_held_up(fact: facts.FilesHeldUp) -> Line:
     return Line("warning", "a file cannot be looked at", fields)
 
 
-@_words(facts.Claimed)
+@_words(facts.Claimed, detail=True)
 def _claimed(fact: facts.Claimed) -> Line:
     fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path}
     waited = round(fact.waited_seconds, 3)
@@ -200,7 +200,7 @@ def _interrupted(fact: facts.Interrupted) -> Line:
     return Line("info", "taken up again after an interruption", fields)
 
 
-@_words(facts.RenditionVisible)
+@_words(facts.RenditionVisible, detail=True)
 def _rendition_visible(fact: facts.RenditionVisible) -> Line:
     fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path}
     event = "rendition was there already" if fact.adopted else "rendition is visible"
@@ -339,6 +339,6 @@ def _resumed(fact: facts.Resumed) -> Line:
     return Line("info", "resumed", {"inbox": fact.inbox})
 
 
-@_words(facts.StageTimed)
+@_words(facts.StageTimed, detail=True)
 def _stage_timed(fact: facts.StageTimed) -> Line:
     return Line("debug", "stage", {"stage": fact.stage, "seconds": round(fact.seconds, 6)})

@@ -13,7 +13,7 @@ from dropmill.observe.words import Fields, Level, Line, reason_fields, words
 _SHORT_REST_SECONDS: Final = 10.0
 
 
-@words(facts.FetchStarted)
+@words(facts.FetchStarted, detail=True)
 def _fetch_started(fact: facts.FetchStarted) -> Line:
     fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path, "attempt": fact.attempt}
     return Line("debug", "downloading", fields)

@@ -24,13 +24,17 @@ class Line:
 
 
 WORDS: Final[dict[type[Fact], Callable[[Any], Line]]] = {}
+# Told many times for each picture, and always at the level "debug": a log that leaves that out need not word them.
+DETAILS: Final[set[type[Fact]]] = set()
 
 
-def words(fact: type[F]) -> Callable[[Callable[[F], Line]], Callable[[F], Line]]:
-    """Put the words of a type of fact into the table."""
+def words(fact: type[F], *, detail: bool = False) -> Callable[[Callable[[F], Line]], Callable[[F], Line]]:
+    """Put the words of a type of fact into the table; ``detail``: into ``DETAILS`` too."""
 
     def put(word: Callable[[F], Line]) -> Callable[[F], Line]:
         WORDS[fact] = word
+        if detail:
+            DETAILS.add(fact)
         return word
 
     return put

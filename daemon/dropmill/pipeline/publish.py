@@ -69,7 +69,7 @@ class Publisher:
         """All of one output, in its lane, then one transaction."""
         inbox = self._inboxes[publications[0].output_id]
         attempted = await self._lanes[inbox.output.path].call(move_into_place, inbox, publications)
-        facts = await self._catalog.write(lambda session: self._record(session, attempted))
+        facts = await self._catalog.write(lambda session: self._record(session, attempted), patient=True)
         for fact in facts:
             self._emit(fact)
         if any(isinstance(fact, RenditionLost | PublicationFailed) for fact in facts):

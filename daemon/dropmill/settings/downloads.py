@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from pydantic import Field, field_validator
 
+from dropmill.model.url import UrlRefused, parse_url
 from dropmill.settings.findings import Wrong
 from dropmill.settings.sections import Number, PathText, Section, Whole
 
@@ -36,7 +37,7 @@ _OURS: Final = frozenset(
     }
 )
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_PROXY = re.compile(r"https?://[^\s/]+/?")
+_PROXY_HINT: Final = "write http://host:port or https://host:port, and an @ in a password as %40"
 
 
 class Downloads(Section):
@@ -143,13 +144,20 @@ class Downloads(Section):
                 raise Wrong(f"{name!r} is no name of a header", 'write it as in {"X-Api-Key" = "…"}')
             if name.lower() in _OURS:
                 raise Wrong(f"{name} is set by dropmill itself", "take it out; user_agent is a setting of its own")
-            if not text.isascii() or any(not char.isprintable() for char in text):
-                raise Wrong(f"the value of {name} does not suit a header", "use plain ASCII characters, on one line")
+            if not text.isascii() or any(not char.isprintable() for char in text) or text != text.strip():
+                hint = "use plain ASCII characters, on one line, without blanks around them"
+                raise Wrong(f"the value of {name} does not suit a header", hint)
         return value
 
     @field_validator("proxy")
     @classmethod
     def _is_proxy(cls, value: str) -> str:
-        if value and not _PROXY.fullmatch(value):
-            raise Wrong("this is no proxy", "write http://host:port or https://host:port")
+        if not value:
+            return value
+        try:
+            place = parse_url(value)
+        except UrlRefused as error:
+            raise Wrong(f"this is no proxy: {error.detail}", _PROXY_HINT) from None
+        if place.target != "/":
+            raise Wrong("this is no proxy: there is a path in it", _PROXY_HINT)
         return value

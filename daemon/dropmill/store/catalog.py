@@ -22,7 +22,10 @@ WAL_ALARM_BYTES: Final = 64 << 20
 
 
 class Catalog:
-    """``write`` returns after COMMIT; ``read`` sees a consistent snapshot and never waits for a writer."""
+    """``write`` returns after COMMIT; ``read`` sees a consistent snapshot and never waits for a writer.
+
+    ``patient`` writes may wait for others (``Writer.write``).
+    """
 
     def __init__(self, path: str) -> None:
         """Raises :class:`StateError` with the remedy where the file cannot be used; it is then as it was (Q11)."""
@@ -37,8 +40,8 @@ class Catalog:
         self._writer = Writer(connection)
         self._reader = Reader(path)
 
-    async def write(self, action: Callable[[Session], T]) -> T:
-        return await self._writer.write(action)
+    async def write(self, action: Callable[[Session], T], *, patient: bool = False) -> T:
+        return await self._writer.write(action, patient=patient)
 
     async def read(self, action: Callable[[Session], T]) -> T:
         return await self._reader.read(action)

@@ -18,7 +18,7 @@ import anyio
 import apsw
 
 from dropmill.errors import StateError
-from dropmill.files.lane import Lane, deliver
+from dropmill.files.lane import Lane, deliver, deliver_all
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -26,6 +26,10 @@ Row = dict[str, Any]
 BUSY_TIMEOUT_MS: Final = 10_000
 # More writes than this share no transaction, so that the first of them is not kept waiting for the last.
 GROUP_SIZE: Final = 256
+# Writes that nobody waits for wait for one another this long, or until so many do: a transaction of its own costs each
+# forty pages of the log and a sync, of which those of several are largely the same.
+LOT_SECONDS: Final = 0.05
+LOT_SIZE: Final = 32
 # The WAL is cut back to this size after a checkpoint (Q10).
 JOURNAL_SIZE_LIMIT_BYTES: Final = 64 << 20
 DAMAGED: Final = (
@@ -116,6 +120,10 @@ def _connect(path: str, *, readonly: bool) -> apsw.Connection:
     try:
         connection = apsw.Connection(path, flags=flags)
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        # Plans that follow the values bound are made anew, statement by statement, at every run of it; ours need none.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+        # What a savepoint may have to undo is 64 kB at most before SQLite makes a file of it, and removes that again.
+        connection.pragma("temp_store", "memory")
         if not readonly:
             if connection.readonly("main"):  # SQLite falls back to that in silence.
                 raise apsw.ReadOnlyError("it may not be written")
@@ -170,37 +178,72 @@ class _Write:
         self.alone = alone
 
 
+class Lot:
+    """What is on its way to the writer's thread, in order: at once, or in lots where it is patient."""
+
+    def __init__(self, put: Callable[[_Write], None]) -> None:
+        self._put = put
+        self._waiting: list[_Write] = []
+        self._pause: asyncio.AbstractEventLoop | None = None
+        """Of this loop, while the latest lot is younger than ``LOT_SECONDS``."""
+
+    def add(self, write: _Write, *, patient: bool) -> None:
+        self._waiting.append(write)
+        if not patient or len(self._waiting) >= LOT_SIZE:
+            self.send()
+        elif self._pause is not write.loop:
+            self._begin(write.loop)
+
+    def send(self) -> None:
+        for write in self._waiting:
+            self._put(write)
+        self._waiting.clear()
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.send()
+        self._pause = loop
+        loop.call_later(LOT_SECONDS, self._end_pause, loop)
+
+    def _end_pause(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._pause = None
+        if self._waiting:
+            self._begin(loop)
+
+
 class Writer:
     """All writes, in one thread. Those that wait together share one transaction with a savepoint each (PROTOCOL 6)."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._session = Session(connection)
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._lot = Lot(self._queue.put)
         self._thread = threading.Thread(target=self._work, name="catalog-writer", daemon=True)
         self._thread.start()
 
-    async def write(self, action: Callable[[Session], T]) -> T:
+    async def write(self, action: Callable[[Session], T], *, patient: bool = False) -> T:
         """Run ``action`` in a transaction; return its result only after COMMIT.
 
         An exception from ``action`` undoes that action alone. The caller is shielded from cancellation until the
-        answer is known, because a commit that nobody waits for has happened all the same.
+        answer is known, because a commit that nobody waits for has happened all the same. ``patient``: where another
+        patient one was begun less than ``LOT_SECONDS`` ago, it may wait until these have passed.
         """
-        return await self._submit(action, alone=False)
+        return await self._submit(action, alone=False, patient=patient)
 
     async def write_alone(self, action: Callable[[Session], T]) -> T:
         """As ``write``, but outside any transaction, as a checkpoint has to be."""
         return await self._submit(action, alone=True)
 
-    async def _submit(self, action: Callable[[Session], T], *, alone: bool) -> T:
+    async def _submit(self, action: Callable[[Session], T], *, alone: bool, patient: bool = False) -> T:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._queue.put(_Write(action, loop, future, alone))
+        self._lot.add(_Write(action, loop, future, alone), patient=patient)
         with anyio.CancelScope(shield=True):
             await asyncio.wait([future])
         return future.result()
 
     def close(self) -> None:
         """Finish what was queued, then close the connection."""
+        self._lot.send()
         self._queue.put(None)
         self._thread.join()
         self._session.connection.close()
@@ -249,8 +292,9 @@ class Writer:
                 _roll_back(connection)
             failure = trouble(error) if isinstance(error, apsw.Error) else error
             answers = [(write, None, failure) for write in batch]
-        for write, result, problem in answers:
-            deliver(write.loop, write.future, result, problem)
+        for loop in dict.fromkeys(write.loop for write in batch):
+            told = [(write.future, result, problem) for write, result, problem in answers if write.loop is loop]
+            deliver_all(loop, told)
 
     def _attempt(self, write: _Write) -> tuple[_Write, Any, BaseException | None]:
         connection = self._session.connection

@@ -246,7 +246,7 @@ def supersede(session: Session, job: Job, now_ms: int) -> bool:
     The ledger forgets having seen it: should it only have been out of reach, with its disk, it is new when it is back
     (W26).
     """
-    if session.one("download_asked", job_id=job.id) is not None:
+    if job.read_root_id is None and session.one("download_get", job_id=job.id) is not None:
         # Nobody replaces a download: it was removed, and comes again.
         again = session.run("job_fetch_again", id=job.id, epoch=job.epoch) == 1
         queue.end_attempt(session, job, "released", "the download is gone; it is fetched again", now_ms)

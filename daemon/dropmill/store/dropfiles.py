@@ -70,10 +70,11 @@ def _take(
     validators = None
     if known is not None:
         state = JobState(known["state"])
-        if on_repeat == "revalidate" and state in _ANSWERS:
-            validators = session.one("download_get", job_id=known["id"])
-        if state in ACTIVE or (on_repeat == "skip" and state in _ANSWERS):
+        answers = state in _ANSWERS and _is_as_asked(session, known["id"], asked)
+        if state in ACTIVE or (on_repeat == "skip" and answers):
             return Taken(known["id"], False, state)
+        if on_repeat == "revalidate" and answers:
+            validators = session.one("download_get", job_id=known["id"])
     if asked.origin not in hosts:
         hosts[asked.origin] = session.value("host_meet", origin=asked.origin)
     job = NewJob(
@@ -103,6 +104,19 @@ def _take(
         last_modified=validators["last_modified"] if validators else "",
     )
     return Taken(job_id, True, JobState.AVAILABLE)
+
+
+def _is_as_asked(session: Session, job_id: int, asked: Wanted) -> bool:
+    """Whether what a job fetched is known to have the size, type and digest that are asked for now."""
+    if asked.expected_size_bytes is None and not asked.expected_type and not asked.expected_sha256:
+        return True
+    got = session.one("download_get", job_id=job_id)
+    return (
+        got is not None
+        and asked.expected_size_bytes in {None, got["size_bytes"]}
+        and asked.expected_type in {"", got["expected_type"]}
+        and asked.expected_sha256 in {"", got["sha256"]}
+    )
 
 
 def take_lines(

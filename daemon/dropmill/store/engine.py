@@ -185,7 +185,7 @@ class CatalogDecisions:
             name_for = self._name_for(job, inbox, result, asked) if isinstance(result, Processed) else _no_names
             return decisions.conclude(session, job, inbox, result, presences, name_for, now_ms)
 
-        return await self._catalog.write(action)
+        return await self._catalog.write(action, patient=True)  # Its worker has the next job already.
 
 
 def _no_names(rendered: Rendered, suffix: str) -> bytes:

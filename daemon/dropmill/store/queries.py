@@ -43,9 +43,10 @@ def held_back(session: Session, inboxes: AbstractSet[str]) -> int:
     return count
 
 
-def is_active(session: Session, job_id: int) -> bool:
+def is_active(session: Session, job_id: int, phase: str | None = None) -> bool:
+    """``phase``: only while the job is in that one."""
     row = session.one("job_get", id=job_id)
-    return row is not None and row["state"] in ACTIVE
+    return row is not None and row["state"] in ACTIVE and phase in {None, row["phase"]}
 
 
 def owes_disposal(session: Session, job_id: int) -> bool:

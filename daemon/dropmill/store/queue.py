@@ -49,8 +49,9 @@ def insert(
     read_root_id: int | None = None,
     read_rel: bytes | None = None,
     host_id: int | None = None,
+    fetched: bool = False,
 ) -> int | None:
-    """``host_id``: what is to be downloaded from there first, and has no signature yet."""
+    """``host_id``: what is to be downloaded from there first, and has no signature yet; unless it was ``fetched``."""
     value: int | None = session.value(
         "job_enqueue",
         root_id=root_id,
@@ -66,7 +67,7 @@ def insert(
         reprocess_of=reprocess_of,
         read_root_id=read_root_id,
         read_rel=read_rel,
-        phase="process" if host_id is None else "fetch",
+        phase="process" if host_id is None or fetched else "fetch",
         host_id=host_id,
         **signature_values(job.signature),
     )

@@ -69,17 +69,31 @@ def refetch(session: Session, of: Row, now_ms: int) -> int | None:
 def reprocess(
     session: Session,
     of: int | None,
-    root_id: int,
+    publisher: Row,
     job: NewJob,
     read_from: tuple[int, bytes] | None,
     now_ms: int,
 ) -> int | None:
     """A new job for a file that was seen before, read from ``read_from`` (root id, path) where it has left the inbox.
 
-    ``of``: render whatever is known of it. None: a job is in the queue for this version already.
+    ``of``: render whatever is known of it. ``publisher``: a row of ``jobs``, whose names its renditions keep. None: a job is
+    in the queue for this version already.
     """
     read_root_id, read_rel = read_from or (None, None)
-    job_id = queue.insert(session, root_id, job, now_ms, reprocess_of=of, read_root_id=read_root_id, read_rel=read_rel)
-    if job_id is not None and read_from is None:
+    root_id = publisher["root_id"]
+    job_id = queue.insert(
+        session,
+        root_id,
+        job,
+        now_ms,
+        reprocess_of=of,
+        read_root_id=read_root_id,
+        read_rel=read_rel,
+        host_id=publisher["host_id"],
+        fetched=True,
+    )
+    if job_id is not None and publisher["host_id"] is not None:
+        session.run("download_same", job_id=job_id, of=publisher["id"])
+    elif job_id is not None and read_from is None:
         queue.remember(session, root_id, job.rel, job.signature, job_id, now_ms)
     return job_id

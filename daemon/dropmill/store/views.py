@@ -134,8 +134,13 @@ def life(session: Session, job_id: int) -> Life | None:
         session.all("publications_of_job", job_id=job_id),
         session.all("disposals_of_job", job_id=job_id),
         session.all("notices_of_job", job_id=job_id),
-        any(row["inbox"] in {ALL_INBOXES, found[0].row["inbox"]} for row in session.all("pauses_all")),
+        not _names_of(found[0].row["inbox"]).isdisjoint(row["inbox"] for row in session.all("pauses_all")),
     )
+
+
+def _names_of(inbox: str) -> set[str]:
+    """By which it can be paused: what is added to an inbox by URL is paused with it."""
+    return {ALL_INBOXES, inbox, inbox.removesuffix(URLS_SUFFIX)}
 
 
 def paths_named(session: Session, name: bytes, limit: int) -> list[bytes]:
