@@ -108,7 +108,7 @@ class Supervisor:
                         ingest.start_soon(self._keep_watching, watch)
                     self.ready = True
                     seconds = parts.clock.monotonic() - parts.started_at
-                    parts.emit(Ready(len(parts.watches), address, seconds))
+                    parts.emit(Ready(len(parts.watches), address, seconds, len(parts.tails)))
                     if self.once:
                         ingest.start_soon(self._stop_when_finished)
                     await self._stop.wait()

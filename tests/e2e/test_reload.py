@@ -188,7 +188,7 @@ def test_s10_what_cannot_be_had_is_found_before_anything_is_stopped(tmp_path: Pa
         text, said = {
             "state_dir": (good.replace('/state"', '/elsewhere"'), "stop the daemon, move the folder"),
             "token": (good.replace("[http]", '[http]\ntoken_file = "none"'), "the token file"),
-            "netrc": (good + '\n[downloads]\nnetrc = "none"\n', "the netrc file"),
+            "netrc": (good.replace("[downloads]", '[downloads]\nnetrc = "none"'), "the netrc file"),
             "bind": (good.replace("127.0.0.1:0", f"127.0.0.1:{port}"), "cannot be taken"),
             "log": (good.replace("[log]", '[log]\nfile = "none/log"'), "the log file cannot be opened"),
         }[change]

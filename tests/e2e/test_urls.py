@@ -12,7 +12,7 @@ import pytest
 
 import pictures
 from harness import Mill
-from web import Gate, WebServer, answer, document, in_turn, redirect
+from web import Exchange, Gate, WebServer, answer, document, in_turn, redirect
 
 LOCAL = {"allow_networks": ["127.0.0.0/8"], "ports": ["1-65535"]}
 SWIFT = {"retry_base_seconds": 0.1, "breaker_rest_seconds": 0.2}
@@ -191,6 +191,47 @@ def test_a_published_url_is_rendered_again_from_its_url(tmp_path: Path) -> None:
         assert stored(mill) == []
 
 
+@pytest.mark.long
+def test_a_url_whose_original_was_kept_is_rendered_again_from_it_under_its_names(tmp_path: Path) -> None:
+    with WebServer() as web:
+        web.on("/a.jpg", document(photo(1)))
+        names = "{dir}/{line}-{stem}-{rendition}.{ext}"
+        mill = mill_of(tmp_path, dropfile={"originals": "originals", "names": names})
+        append(mill, "# a comment", web.url("/a.jpg") + "\tdir=cats\tname=siam.png")
+        assert mill.once().returncode == 0
+        assert mill.outputs() == ["cats/2-siam-t.jpg"]
+        for job_id in ("1", "2"):
+            assert mill.run("reprocess", job_id).returncode == 0
+            assert mill.once().returncode == 0
+            assert mill.outputs() == ["cats/2-siam-t.jpg"]
+        assert len(web.asked("/a.jpg")) == 1
+        again = mill.jobs()[0]
+        assert (again["outcome"], again["source"]) == ("published", web.url("/a.jpg"))
+        # Where it is gone from there, it is at the URL, and keeps its names.
+        (original,) = (path for path in (tmp_path / "originals").rglob("*.jpg"))
+        original.unlink()
+        assert mill.run("reprocess", "1").returncode == 0
+        assert mill.once().returncode == 0
+        assert mill.outputs() == ["cats/2-siam-t.jpg"]
+        assert len(web.asked("/a.jpg")) == 2
+
+
+@pytest.mark.long
+def test_a_rendition_that_was_lost_is_there_again_when_its_url_is_fetched_again(tmp_path: Path) -> None:
+    with WebServer() as web:
+        web.on("/a.jpg", document(photo(1)))
+        mill = mill_of(tmp_path, dropfile={"on_repeat": "fetch"})
+        append(mill, web.url("/a.jpg"))
+        assert mill.once().returncode == 0
+        (lost,) = mill.outputs()
+        (mill.output / lost).unlink()
+        append(mill, web.url("/a.jpg"))
+        assert mill.once().returncode == 0
+        assert mill.outputs() == [lost]
+        assert results(mill)[-1]["renditions"]
+        assert stored(mill) == []
+
+
 def test_cancelling_a_download_ends_it_and_leaves_nothing(tmp_path: Path) -> None:
     gate = Gate()
     with WebServer() as web:
@@ -204,11 +245,29 @@ def test_cancelling_a_download_ends_it_and_leaves_nothing(tmp_path: Path) -> Non
         assert mill.run("cancel", str(job["id"])).returncode == 0
         mill.wait_for(lambda: results(mill))
         assert results(mill)[0]["outcome"] == "cancelled"
-        gate.open()
-        assert mill.stop() == 0
-        mill.start()
         mill.wait_for(lambda: stored(mill) == [])
+        gate.open()
         assert mill.outputs() == []
+
+
+def test_cancelling_a_url_between_two_attempts_leaves_no_part_of_it(tmp_path: Path) -> None:
+    data = photo(1)
+
+    async def broken_off(exchange: Exchange) -> None:
+        await exchange.head(200, {"Content-Length": str(len(data)), "ETag": '"1"'})
+        await exchange.send(data[:2000])
+        exchange.close()
+
+    with WebServer() as web:
+        web.on("/a.jpg", broken_off)
+        mill = mill_of(tmp_path, downloads={"retry_base_seconds": 60, "retry_cap_seconds": 100})
+        mill.start()
+        append(mill, web.url("/a.jpg"))
+        mill.wait_for(lambda: mill.jobs("scheduled"))
+        assert stored(mill)
+        cancelled = mill.run("cancel", "1")
+        assert cancelled.returncode == 0, cancelled.stderr
+        assert stored(mill) == []
 
 
 def test_a_paused_dropfile_fetches_nothing(tmp_path: Path) -> None:
@@ -220,6 +279,9 @@ def test_a_paused_dropfile_fetches_nothing(tmp_path: Path) -> None:
         append(mill, web.url("/a.jpg"))
         mill.wait_for(lambda: mill.jobs("available"))
         assert "paused" in mill.run("why", web.url("/a.jpg")).stdout
+        assert mill.run("pause", "camera").returncode == 0
+        assert mill.run("add", web.url("/b.jpg"), "--inbox", "camera").returncode == 0
+        assert "dropmill resume camera\n" in mill.run("why", web.url("/b.jpg")).stdout
         assert not web.connections
         assert mill.run("resume", "list").returncode == 0
         mill.wait_for(lambda: results(mill))
@@ -278,6 +340,37 @@ def test_reload_keeps_urls_and_takes_up_a_new_dropfile(tmp_path: Path) -> None:
         assert mill.run("reload").returncode == 0
         mill.wait_for(lambda: (tmp_path / "more.txt.results.jsonl").exists())
         assert [job["inbox"] for job in mill.jobs()] == ["more"]
+
+
+def test_once_ends_where_a_dropfile_cannot_be_read(tmp_path: Path) -> None:
+    mill = mill_of(tmp_path)
+    (tmp_path / "urls.txt").mkdir()
+    done = mill.once()
+    assert done.returncode == 1
+    assert "is no file but a directory" in done.stdout
+
+
+@pytest.mark.parametrize("why", ["paused", "rest"])
+def test_once_ends_where_lines_wait_in_their_file_for_jobs_that_wait(tmp_path: Path, why: str) -> None:
+    with WebServer() as web:
+        web.on("/*", answer(status=429, headers={"Retry-After": "3000"}))
+        mill = mill_of(tmp_path, queue={"high_water_jobs": 5})
+        append(mill, *(web.url(f"/{number}.jpg") for number in range(1500)))
+        if why == "paused":
+            assert mill.run("pause", "list").returncode == 0
+        done = mill.once()
+        assert done.returncode == (0 if why == "paused" else 1), done.stdout + done.stderr
+        assert len(mill.jobs("available")) >= 5
+
+
+@pytest.mark.long
+def test_once_takes_every_line_though_more_wait_in_their_file_than_may_wait_as_jobs(tmp_path: Path) -> None:
+    with WebServer() as web:
+        web.on("/*", answer(status=404))
+        mill = mill_of(tmp_path, queue={"high_water_jobs": 5})
+        append(mill, *(web.url(f"/{number}.jpg") for number in range(1200)))
+        assert mill.once().returncode == 3
+        assert len(results(mill)) == 1200
 
 
 def test_u01_the_shipped_policy_reaches_nothing_on_this_machine(tmp_path: Path) -> None:

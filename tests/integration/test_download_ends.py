@@ -280,6 +280,32 @@ def test_an_empty_answer_is_empty(tmp_path: Path) -> None:
         assert told(Rig(tmp_path / "d").get(web.on("/a.jpg", answer(b"")))) == ("empty", True, False)
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("status", [304, 404, 416, 429, 500])
+def test_an_answer_that_is_not_wanted_does_not_cost_its_connection(tmp_path: Path, status: int, chunked: bool) -> None:
+    body = b"" if status == 304 else b"Sorry"
+    with WebServer() as web:
+        url = web.on("/a.jpg", answer(body, status=status, chunked=chunked and status != 304))
+        rig = Rig(tmp_path / "d")
+
+        async def story(downloader: Any) -> list[FetchResult]:
+            return [await rig.fetch(downloader, asked_for(url, etag='"one"')) for _ in range(3)]
+
+        assert not any(isinstance(result, Fetched) for result in rig.run(story))
+        assert (len(web.asked()), web.connections) == (3, 1)
+
+
+def test_u10_an_answer_whose_body_does_not_end_is_told_by_its_status(tmp_path: Path) -> None:
+    async def busy(x: Any) -> None:
+        await x.head(429, {"Retry-After": "7", "Content-Length": "10"})
+        await x.client_gone()
+        x.close()
+
+    with WebServer() as web:
+        result = failure(Rig(tmp_path / "d").get(web.on("/a.jpg", busy)))
+        assert (told(result), result.retry_after_seconds) == (("http-429", False, True), 7)
+
+
 class Store:
     """robots.txt in memory."""
 

@@ -111,6 +111,18 @@ def test_u11_two_versions_are_never_joined(tmp_path: Path, second: str) -> None:
         assert set(ranges(web, "/a.jpg")[2:]) <= {""}
 
 
+@pytest.mark.parametrize("last", [len(DATA) - 1, len(DATA) - 2])
+def test_u11_a_rest_that_comes_in_chunks_is_no_whole_file_before_its_last_byte(tmp_path: Path, last: int) -> None:
+    """No length of the answer says that a byte is missing."""
+    headers = {"ETag": '"one"', "Content-Range": f"bytes {CUT}-{last}/{len(DATA)}"}
+    with WebServer() as web:
+        rig = Rig(tmp_path / "d")
+        short = answer(DATA[CUT:-1], status=206, headers=headers, chunked=True)
+        url = web.on("/a.jpg", in_turn(cut(), short, document(DATA, etag='"one"')))
+        assert any(isinstance(rig.get(url), Fetched) for _ in range(3))
+        assert rig.path(url).read_bytes() == DATA
+
+
 @pytest.mark.parametrize("status", [416, 206])
 def test_u11_a_host_that_never_does_better_is_asked_twice_and_no_more(tmp_path: Path, status: int) -> None:
     with WebServer() as web:

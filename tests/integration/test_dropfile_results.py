@@ -222,8 +222,12 @@ async def test_what_others_wrote_into_the_results_file_stays(rig: Rig) -> None:
     assert [json.loads(line)["line"] for line in told[len(mine) :].splitlines()] == [1, 2]
 
 
-@pytest.mark.parametrize("mine", [b"no newline at its end", b"x\n{", b"\1" * (17 << 20)], ids=["text", "brace", "large"])
-async def test_s01_nothing_of_a_file_of_somebody_else_that_is_named_for_results_is_cut_off(rig: Rig, mine: bytes) -> None:
+@pytest.mark.parametrize(
+    "mine", [b"no newline at its end", b"x\n{", b"\1" * (17 << 20)], ids=["text", "brace", "large"]
+)
+async def test_s01_nothing_of_a_file_of_somebody_else_that_is_named_for_results_is_cut_off(
+    rig: Rig, mine: bytes
+) -> None:
     await taken(rig, 1)
     rig.results_path.write_bytes(mine)
     await rig.end(1)

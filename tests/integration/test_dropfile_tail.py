@@ -164,6 +164,30 @@ async def test_u16_truncated_and_rewritten_is_read_from_its_start(rig: Rig) -> N
     assert [row[1] for row in found] == [1, 2, 3, 1, 1, 2, 3, 4]
 
 
+def test_u16_what_is_rewritten_while_it_is_read_gives_no_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "urls.txt"
+    path.write_bytes(b"http://a.test/1\n")
+    reading = calls.Reading(os.fsencode(path))
+    opened = reading.look(None).open
+    assert opened is not None
+    pread = os.pread
+
+    def and_rewritten(fd: int, size_bytes: int, offset_bytes: int) -> bytes:
+        data = pread(fd, size_bytes, offset_bytes)
+        path.write_bytes(b"http://a.test/2\n")
+        return data
+
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "pread", and_rewritten)
+            assert reading.read(Mark(opened, 1), last=False) is None
+        lot = reading.read(Mark(opened, 1), last=False)
+        assert lot is not None
+        assert [line.said.url for line in lot.lines] == ["http://a.test/2"]
+    finally:
+        reading.close()
+
+
 async def test_u16_a_line_corrected_in_place_is_taken_though_its_head_is_the_same(rig: Rig) -> None:
     head = "".join(f"{url(number)}\n" for number in range(200))
     rig.path.write_text(head + "http://example.com/tpyo.jpg\n")
@@ -380,6 +404,41 @@ async def test_u18_a_url_that_was_fetched_before_is_repeated_as_configured(
         if fresh:
             kept = ("e", "m") if on_repeat == "revalidate" else ("", "")
             assert await rig.rows("SELECT etag, last_modified FROM downloads WHERE job_id = 2") == [kept]
+    finally:
+        rig.close()
+
+
+@pytest.mark.parametrize("on_repeat", ["skip", "revalidate"])
+@pytest.mark.parametrize(
+    ("fields", "fresh"),
+    [
+        (f"\tsha256={'ab' * 32}\tsize=7\ttype=png", False),
+        (f"\tsha256={'cd' * 32}", True),
+        ("\tsize=8", True),
+        ("\ttype=jpeg", True),
+    ],
+    ids=["as it was", "digest", "size", "type"],
+)
+async def test_u18_a_line_that_asks_for_other_bytes_than_were_fetched_is_not_answered_with_them(
+    tmp_path: Path, on_repeat: str, fields: str, fresh: bool
+) -> None:
+    rig = Rig(tmp_path, on_repeat=on_repeat)
+    await rig.open()
+    try:
+        rig.path.write_text(lines(1).rstrip("\n") + "\ttype=png\n")
+        await rig.read()
+        fetched = f"UPDATE downloads SET etag = 'e', size_bytes = 7, sha256 = '{'ab' * 32}'"
+        await rig.catalog.write(lambda session: session.connection.execute(fetched).fetchall())
+        await rig.end(1, "published", reason=None)
+        with rig.path.open("a") as file:
+            file.write(lines(1).rstrip("\n") + fields + "\n")
+        rig.start()
+        await rig.read()
+        jobs = await rig.rows("SELECT job_id, etag FROM downloads WHERE job_id > 1")
+        if on_repeat == "skip":
+            assert jobs == ([(2, "")] if fresh else [])
+        else:  # What the host calls unchanged would not be looked at.
+            assert jobs == [(2, "" if fresh else "e")]
     finally:
         rig.close()
 

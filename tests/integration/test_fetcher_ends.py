@@ -6,6 +6,7 @@ import errno
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 import pytest
@@ -18,7 +19,10 @@ from dropmill.model.job import Job
 from dropmill.model.outcome import Outcome, Reason
 from dropmill.observe.facts import ClockSet, Completed, Discarded, Downloaded, DownloadFailed, Rescheduled, StateTrouble
 from dropmill.store import queue, requests, times
+from dropmill.store.connection import Session
 from dropmill.store.rows import job_of
+
+T = TypeVar("T")
 
 HOST = "https://host.test:443"
 OTHER = "https://other.test:443"
@@ -153,6 +157,29 @@ def test_a_pause_holds_for_what_was_claimed_and_others_go_on(tmp_path: Path) -> 
             await mill.until(lambda: mill.states(paused)["fetched"] == 100)
 
     mill.run(main)
+
+
+def test_a_pause_that_comes_while_a_claim_is_under_way_holds_for_what_it_brings(tmp_path: Path) -> None:
+    mill = Mill(tmp_path)
+    jobs = mill.add(HOST, 10)
+    write = mill.catalog.write
+
+    async def paused_by_then(action: Callable[[Session], T]) -> T:
+        result = await write(action)
+        if mill.states(jobs)["executing"]:
+            mill.closed = {"list"}
+        return result
+
+    mill.catalog.write = paused_by_then  # type: ignore[method-assign]
+
+    async def main() -> None:
+        async with mill.running():
+            await mill.until(lambda: mill.closed == {"list"} and mill.states(jobs) == {"available": 10})
+            await anyio.sleep(100)
+
+    mill.run(main)
+    assert mill.net.asked == []
+    assert mill.states(jobs) == {"available": 10}
 
 
 def test_w40_of_a_folder_that_hangs_everything_is_given_back(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ MAY_SCAN = {
     "root_put": "foreign keys, looked at only where an id changes",
     "host_meet": "foreign keys, looked at only where an id changes",
     "exports_renditions": "a person asks for everything",
+    "lines_counted": "a person asks for a list in an inbox",
 }
 # Walks an index from its beginning up to the limit, or one that holds no more than is owed.
 _BY_INDEX = re.compile(r"USING (COVERING )?(INDEX|INTEGER PRIMARY KEY)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import apsw
 
 from dropmill.store.connection import connect
 from simulation.sim_check import content_of, files_below, rows
+from simulation.sim_urls import parsed
 from simulation.sim_writers import KEY
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ _BEHIND = "it stands behind a last line%"
 def at_rest(run: Run, urls: Urls) -> list[str]:
     """Everything that is wrong with URLs once nothing is left to do."""
     with closing(connect(os.fsdecode(run.base + b"/state/catalog.db"), readonly=True)) as connection:
-        found = [*_lines(urls, connection), *_results(urls, connection)]
-        return found + [*_jobs(urls, connection), *_left(run, connection)]
+        lines = [*_lines(urls, connection), *_results(urls, connection)]
+        return [*lines, *_jobs(urls, connection), *_left(run, connection)]
 
 
 def _lines(urls: Urls, connection: apsw.Connection) -> Iterator[str]:
@@ -49,22 +49,21 @@ def _results(urls: Urls, connection: apsw.Connection) -> Iterator[str]:
     for entry in sorted(os.listdir(folder), key=len, reverse=True):
         if entry.startswith(name):
             for line in content_of(folder + b"/" + entry).splitlines():
-                try:
-                    told.append(json.loads(line))
-                except ValueError:
+                one = parsed(line)
+                if one is not None:
+                    told.append(one)
+                elif entry == name or not urls.writers.told_apart:
                     # What was torn when its file was taken away stays as it is, and is told anew.
-                    if entry == name or not urls.writers.told_apart:
-                        yield f"{entry!r} holds {line[:60]!r}"
+                    yield f"{entry!r} holds {line[:60]!r}"
     for (line, at), times in Counter((one["id"], one["at"]) for one in told).items():
         if times > 1 and line not in urls.writers.told_apart:
             yield f"what came of line {line} at {at} is told {times} times"
     last = {one["id"]: one for one in sorted(told, key=lambda one: one["at"])}
     asked = (
-        f"SELECT l.id, l.ended, l.told, {KEY.replace('label', 'l.label').replace('url', 'l.url')}, "
-        "coalesce(j.outcome, j.state, 'refused'), j.finished_at_ms "
-        "FROM lines AS l LEFT JOIN jobs AS j ON j.id = l.job_id"
+        f"SELECT l.id, l.ended, l.told, l.key, coalesce(j.outcome, j.state, 'refused') "
+        f"FROM (SELECT *, {KEY} AS key FROM lines) AS l LEFT JOIN jobs AS j ON j.id = l.job_id"
     )
-    for line, ended, is_told, key, outcome, _ in rows(connection, asked):
+    for line, ended, is_told, key, outcome in rows(connection, asked):
         if not (ended and is_told):
             yield f"line {line} ({key}) is not told of: ended {ended}, told {is_told}"
         elif line not in last:
@@ -78,11 +77,10 @@ def _results(urls: Urls, connection: apsw.Connection) -> Iterator[str]:
 
 def _jobs(urls: Urls, connection: apsw.Connection) -> Iterator[str]:
     asked = (
-        "SELECT j.id, d.canonical, j.state, j.outcome, j.reason, j.detail, j.sha256, "
-        "EXISTS (SELECT 1 FROM publications AS p WHERE p.image_id = j.image_id AND p.state = 'visible') "
+        "SELECT j.id, d.canonical, j.state, j.outcome, j.reason, j.detail, j.sha256 "
         "FROM jobs AS j JOIN downloads AS d ON d.job_id = j.id"
     )
-    for job, url, state, outcome, reason, detail, sha256, _ in rows(connection, asked):
+    for job, url, state, outcome, reason, detail, sha256 in rows(connection, asked):
         if state == "completed" and sha256 not in urls.web.served.get(url, set()):
             yield f"job {job} is {outcome} with {str(sha256)[:8]}, which {url} never had"
         elif outcome in {"superseded", "moved"}:

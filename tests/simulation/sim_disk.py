@@ -77,6 +77,8 @@ class Disk:
     separate: bool = False
     """Whether each area is a file system of its own, so that nothing can be renamed from one to another."""
     crash_at: int | None = None
+    aim: tuple[str, int] | None = None
+    """Instead of ``crash_at``: the process dies at the so-manieth of the calls in whose name this occurs."""
     steps: int = 0
     dead: bool = False
     apart: bytes = b"state"
@@ -94,7 +96,11 @@ class Disk:
         if self.dead:
             raise Crash
         self.steps += 1
-        if self.crash_at is not None and self.steps >= self.crash_at:
+        due = self.crash_at is not None and self.steps >= self.crash_at
+        if self.aim is not None and self.aim[0] in call:
+            self.aim = self.aim[0], self.aim[1] - 1
+            due = self.aim[1] <= 0
+        if due:
             self.dead = True
             raise Crash(call)
 
@@ -378,7 +384,9 @@ class Disk:
         What is as it was before is safe still, as the beginning of a file to which something was appended.
         """
         now = _bytes_of(fd)
-        part = now[: self.chance.randint(len(os.path.commonprefix([safe, now])), len(now))]
+        same = next((at for at, (one, other) in enumerate(zip(safe, now, strict=False)) if one != other), None)
+        least = min(len(safe), len(now)) if same is None else same
+        part = now[: self.chance.randint(least, len(now))]
         after = self.chance.choice((safe, part, part.ljust(len(now), b"\0"), now))
         if after == now:
             return 0

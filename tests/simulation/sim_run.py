@@ -197,10 +197,12 @@ class Run:
         with in_place_of_the_real_ones(self):
             for _ in range(self.chance.choice((0, 1, 1, 2, 3, 5))):
                 self.disk.crash_at = self.disk.steps + self.chance.randint(1, self.chance.choice((15, 60, 250)))
+                if self.urls is not None:
+                    self.urls.aim(self.disk)
                 self._boot(self.time.seconds + self.chance.uniform(2, 20))
                 if self.violations:
                     return
-            self.disk.crash_at = None
+            self.disk.crash_at = self.disk.aim = None
             last = max((deed.at for deed in self.people.deeds), default=0.0)
             self._boot(max(last, self.time.seconds, *(spell.end for spell in self._spells)) + 5)
             self.calm = True

@@ -21,9 +21,19 @@ from dropmill.control import jobs, retry
 from dropmill.control.house import House
 from dropmill.errors import DropmillError
 from dropmill.model.download import Fetch
-from dropmill.observe.facts import Discarded, Downloaded, DownloadFailed, Fact, FetchStarted, HostResting, ResultsTold
+from dropmill.observe.facts import (
+    Discarded,
+    Downloaded,
+    DownloadFailed,
+    Fact,
+    FetchStarted,
+    HostBack,
+    HostGivenUp,
+    HostResting,
+    ResultsTold,
+)
 from simulation.sim_check import rows
-from simulation.sim_disk import Crash
+from simulation.sim_disk import Crash, Disk
 from simulation.sim_people import Deed
 from simulation.sim_web import Web
 from simulation.sim_writers import Writers
@@ -46,7 +56,8 @@ class Urls:
     """What ``Fetches.fetched`` was called with, to be heard again."""
     _resting: dict[str, float] = field(default_factory=dict)
     """Until when an origin is to be left alone, as this run of the daemon has said."""
-    _failing: set[str] = field(default_factory=set)
+    _failing: dict[str, set[int]] = field(default_factory=dict)
+    """Origins whose circuit is open, each with the jobs that were asking it already when it opened."""
     _running: dict[int, str] = field(default_factory=dict)
     _heard_bytes: dict[int, int] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -106,6 +117,13 @@ class Urls:
         self.run.tell(f"drop-file: {dropfile}; {downloads}")
         return dropfile, downloads
 
+    def aim(self, disk: Disk) -> None:
+        """Let every second death be where URLs are dealt with: the rest of the way has its own histories."""
+        what = self.chance.choice(("", "", "in downloads", "in lists", "COMMIT"))
+        disk.aim = (what, self.chance.randint(1, 12)) if what else None
+        if what:
+            disk.crash_at = None
+
     # While it goes on
 
     def boots(self, daemon: assembly.Daemon, loop: asyncio.AbstractEventLoop) -> None:
@@ -134,27 +152,36 @@ class Urls:
                 origin = _origin(fact.path)
                 if self._resting.get(origin, 0.0) > now + 0.001:
                     self.run.wrong(f"{origin} is asked {self._resting[origin] - now:.3f} s before its time")
-                if origin in self._failing and origin in self._running.values():
-                    self.run.wrong(f"{origin} is asked by two at a time while it fails")
+                asking = {job for job, asked in self._running.items() if asked == origin}
+                if origin in self._failing and asking - self._failing[origin]:
+                    self.run.wrong(f"{origin} is asked by job {fact.job_id} and by {asking} while it fails")
                 self._running[fact.job_id] = origin
             case Downloaded() | DownloadFailed() | Discarded():
                 self._running.pop(fact.job_id, None)
             case HostResting():
                 origin = fact.origin.removesuffix(":80")
                 self._resting[origin] = max(self._resting.get(origin, 0.0), now + fact.seconds)
+                if not fact.failing:
+                    self._failing.pop(origin, None)
+                elif origin not in self._failing:
+                    self._failing[origin] = {job for job, asked in self._running.items() if asked == origin}
+            case HostBack() | HostGivenUp():
+                self._failing.pop(fact.origin.removesuffix(":80"), None)
             case ResultsTold():
                 self._told()
 
     def _told(self) -> None:
         """What was told just now can be seen: whatever is owed of it is not told yet."""
+        if not os.path.exists(self.writers.results):
+            return  # Its user has it now.
         with open(self.writers.results, "rb") as file:
             ino = os.fstat(file.fileno()).st_ino
             file.seek(self._heard_bytes.get(ino, 0))
             new = file.read()
             self._heard_bytes[ino] = file.tell()
         for line in new.splitlines():
-            told = json.loads(line)
-            if told["outcome"] != "published":
+            told = parsed(line)
+            if told is None or told["outcome"] != "published":
                 continue
             owed = rows(
                 self.run.committed,
@@ -217,12 +244,23 @@ class Urls:
                 self.run.tell(f"which fails: {error}")
             except Crash as crash:
                 self.run.die(str(crash))
-            except Exception as error:  # noqa: BLE001  # Whatever it is, nobody at the desk knows what to do about it.
-                self.run.wrong(f"the desk answers with {error!r}")
+            except Exception as error:  # Whatever it is, nobody at the desk knows what to do about it.
+                # What is closed with its loop says that there is none.
+                if not self.run.disk.dead and asyncio.get_event_loop().is_running():
+                    self.run.wrong(f"the desk answers with {error!r}")
 
         task = asyncio.get_running_loop().create_task(done())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def parsed(line: bytes) -> dict[str, Any] | None:
+    """A line of a results file; None for what is none of ours."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "outcome" in found else None
 
 
 def _origin(url: bytes) -> str:

@@ -87,11 +87,13 @@ class Web:
     def _page(self) -> Page:
         pick, chance = self.chance.choice, self.chance
         kinds = ("picture", "broken", "text", "empty", "moved", *_LASTING)
-        nature = chance.choices(kinds, (12, 1, 1, 1, 3, 1, 1, 1))[0]
+        nature = chance.choices(kinds, (20, 1, 1, 1, 4, 1, 1, 1))[0]
         versions = [(0.0, self._content(nature))]
         while chance.random() < 0.3:
             versions.append((versions[-1][0] + chance.uniform(1, self.seconds), self._content(nature)))
-        return Page(nature, versions, pick(("strong", "strong", "weak", "")), chance.random() < 0.8, chance.random() < 0.8)
+        return Page(
+            nature, versions, pick(("strong", "strong", "weak", "")), chance.random() < 0.8, chance.random() < 0.8
+        )
 
     def _content(self, nature: str) -> bytes:
         """The pictures are those that people drop too, so that the two ways meet."""
@@ -101,9 +103,6 @@ class Web:
             return b""
         subject = "broken0" if nature == "broken" else f"s{self.chance.randint(1, 4)}"
         return picture(subject, f"n{self.chance.choice((0, 0, 1001, 1002, 1003))}")
-
-    def calm(self) -> bool:
-        return self.run.calm
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         url = str(request.url)
@@ -123,9 +122,9 @@ class Web:
 
     def _answer(self, request: httpx.Request, url: str) -> httpx.Response:
         now, host = self.run.time.seconds, request.url.host
-        mood = next((m.kind for m in self.moods if m.host == host and m.start <= now < m.end and not self.calm()), "")
-        if not mood and not self.calm() and self.chance.random() < 0.15:
-            mood = self.chance.choice(("down", "tired", "sick", "silent", "wrong", "short"))
+        mood = next((m.kind for m in self.moods if m.host == host and m.start <= now < m.end and not self.run.calm), "")
+        if not mood and not self.run.calm and self.chance.random() < 0.25:
+            mood = self.chance.choice(("down", "tired", "sick", "silent", "wrong", "short", "short", "short"))
         if mood == "down":
             raise httpx.ConnectError("Connection refused")
         if mood == "silent":
@@ -199,7 +198,7 @@ class _Body(httpx.AsyncByteStream):
         end = len(self.body) if self.stop is None else self.stop
         while at < end:
             await anyio.sleep(self.web.pause() / 4)
-            size = chance.randint(1, end - at) if chance.random() < 0.7 else end - at
+            size = chance.randint(1, min(60, end - at)) if chance.random() < 0.8 else end - at
             yield self.body[at : at + size]
             at += size
         if self.stop is not None:

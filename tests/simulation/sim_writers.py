@@ -88,7 +88,7 @@ class Writers:
             key = f"ftp://a.example/{self._count}"
             return key, key.encode() + b"\n"
         url = self.chance.choice(self.urls)
-        extra = self.chance.choice(("",) * 6 + ("\tpriority=5", "\tdir=cats", "\ttype=jpeg", "\tsize=7"))
+        extra = self.chance.choice(("",) * 20 + ("\tpriority=5", "\tdir=cats", "\ttype=jpeg", "\tsize=7"))
         before = self.chance.choice((b"",) * 8 + (b"# a comment\n", b"\n", b"  \r\n"))
         return label, before + f"{url}\tlabel={label}{extra}\n".encode()
 
@@ -161,7 +161,9 @@ class Writers:
             self.tell(f"people append the rest of {key}{', late' if late else ''}")
 
         self._pending = finish
-        self.later(Deed(self.time.seconds + self.chance.uniform(0.1, 1.5 * self.quiet_seconds), "finish a line", finish))
+        self.later(
+            Deed(self.time.seconds + self.chance.uniform(0.1, 1.5 * self.quiet_seconds), "finish a line", finish)
+        )
 
     def _excuse(self, key: str, half: bytes) -> None:
         self.lines[key].least = 0

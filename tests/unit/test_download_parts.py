@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import zlib
 from pathlib import Path
 from typing import Any
@@ -422,3 +423,28 @@ def test_a_file_whose_close_fails_is_closed_once(tmp_path: Path, monkeypatch: py
             part.close()
         part.close()
     assert len(closed) == 1
+
+
+def test_s12_a_download_has_its_name_once_its_bytes_are_durable_and_then_the_name_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    fsync, rename = os.fsync, os.rename
+
+    def noting_fsync(fd: int) -> None:
+        calls.append("folder" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file")
+        fsync(fd)
+
+    def noting_rename(source: bytes, target: bytes) -> None:
+        calls.append("rename")
+        rename(source, target)
+
+    part = Part.begin(Place(bytes(tmp_path), b"cdef"), None)
+    part.write(b"0123")
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", noting_fsync)
+        patch.setattr("os.rename", noting_rename)
+        part.finish()
+    part.close()
+    assert calls == ["file", "rename", "folder"]
+    assert os.listdir(tmp_path) == ["cdef"]

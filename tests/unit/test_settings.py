@@ -202,7 +202,7 @@ def test_the_file_is_named_by_option_then_variable_then_default(tmp_path: Path) 
     without = load(None, {}, {}, default_path=str(tmp_path / "none.toml"), need_inboxes=False)
     assert without.settings == Settings()
     assert set(without.origin.values()) == {"default"}
-    with pytest.raises(SettingsError, match="no inbox is configured"):
+    with pytest.raises(SettingsError, match="neither an inbox nor a drop-file is configured"):
         load(None, {}, {}, default_path=str(tmp_path / "none.toml"))
 
 

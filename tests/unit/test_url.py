@@ -210,6 +210,9 @@ def test_u07_credentials_are_kept_apart_and_never_shown() -> None:
     [
         "http://u:sesame@h/",
         "http:u:sesame@h/",
+        "https//u:sesame@h/",
+        "https//sesame@h/",
+        "https//u:ses/sesame@h/",
         "http:\\\\u:sesame@h/",
         "//u:sesame@h",
         "u:sesame@h",
@@ -231,7 +234,7 @@ def test_u07_credentials_are_redacted_in_what_is_no_url_too(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["https://h/@user/a.jpg", "http://h:8080/a@b", "http://h/?mail=a@b", "http://[::1]:80/@x"]
+    "text", ["https://h/@user/a.jpg", "http://h:8080/a@b", "http://h/?mail=a@b", "http://[::1]:80/@x", "http//h/@x"]
 )
 def test_u07_an_at_sign_behind_the_host_is_no_credential(text: str) -> None:
     assert redact(text) == text

@@ -116,24 +116,24 @@ def reload(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 @guarded
 def reprocess(
     target: Annotated[str | None, typer.Argument(help="A path, a URL or a job id.", metavar="[PATH|URL|ID]")] = None,
-    inbox: Annotated[str | None, typer.Option("--inbox", help="Everything that this inbox has published.")] = None,
+    inbox: Annotated[str | None, typer.Option("--inbox", help="Everything that this inbox or drop-file has published.")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Render again, as after a change of the profile.
 
-    Earlier renditions are replaced.
+    Earlier renditions are replaced. A URL is downloaded again unless its original was kept.
     """
     if (target is None) == (inbox is None):
-        raise typer.BadParameter("give a path, a job id, or --inbox")
+        raise typer.BadParameter("give a path, a URL, a job id, or --inbox")
     if target is not None:
         from dropmill.cli.asking import meant
 
         told = _ask(config, "reprocess", meant(target))
     else:
         settings = common.known_settings(config).settings
-        if inbox not in {known.name for known in settings.inboxes}:
-            raise NotFound(f"there is no inbox {inbox!r}", hint="dropmill status lists them")
+        if inbox not in {known.name for known in settings.every_inbox}:
+            raise NotFound(f"there is no inbox or drop-file {inbox!r}", hint="dropmill status lists them")
         told = _ask(config, "reprocess", inbox)
     _say(told, as_json, f"{len(told['queued'])} queued: job {', '.join(map(str, told['queued'])) or 'none'}")
     _skipped(told["skipped"], as_json, "target")

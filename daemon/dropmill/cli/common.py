@@ -31,8 +31,6 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _level = ""
 _config: Path | None = None
-# Files that a person who gave no --config may have meant, where they are beneath the working directory.
-_NEARBY: Final = ("dropmill.toml", "config/local.toml")
 
 
 def set_log_level(level: str) -> None:
@@ -180,6 +178,7 @@ def known_settings(config: Path | None, *, tell_mistakes: bool = True) -> Loaded
     ``ConfigurationError`` where neither a file nor a variable does.
     """
     from dropmill.settings import DEFAULT_PATH, Loaded, SettingsError
+    from dropmill.settings.load import nearby
 
     global _config  # As the level: one process runs one command.
     _config = config
@@ -196,7 +195,7 @@ def known_settings(config: Path | None, *, tell_mistakes: bool = True) -> Loaded
                 f"warning: {printable(str(finding))} (not in force: the daemon runs with an earlier one)\n"
             )
     if loaded.path is None and not any(name.startswith("DROPMILL_") for name in os.environ):
-        here = next((name for name in _NEARBY if os.path.exists(name)), None)
+        here = nearby()
         raise ConfigurationError(
             f"no configuration is found: --config is not given, $DROPMILL_CONFIG is not set, {DEFAULT_PATH} does not "
             "exist, and no DROPMILL_ variable is set",

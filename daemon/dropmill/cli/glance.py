@@ -65,15 +65,15 @@ def _inboxes(inboxes: Sequence[Json]) -> Table:
             str(queue["available"] + queue["scheduled"]),
             str(queue["executing"]),
             str(inbox["completed"] + urls["completed"]),
-            str(inbox["discarded"] + urls["discarded"] + urls["refused_lines"]),
+            str(inbox["discarded"] + urls["discarded"]),
         )
     return made
 
 
 def _dropfiles(dropfiles: Sequence[Json]) -> Table:
     made = table(
-        "drop-file", "file", "lines", "to fetch", "in work", "done", "discarded",
-        right=("lines", "to fetch", "in work", "done", "discarded"),
+        "drop-file", "file", "at line", "to fetch", "in work", "done", "discarded", "refused",
+        right=("at line", "to fetch", "in work", "done", "discarded", "refused"),
     )  # fmt: skip
     for one in dropfiles:
         state = _state(one, one["watch"] if one["watch"] in _WORTH_SAYING else "")
@@ -84,7 +84,8 @@ def _dropfiles(dropfiles: Sequence[Json]) -> Table:
             str(one["waiting_to_fetch"]),
             str(sum(one["queue"].values()) - one["waiting_to_fetch"]),
             str(one["completed"]),
-            str(one["discarded"] + one["refused_lines"]),
+            str(one["discarded"]),
+            str(one["refused_lines"]),
         )
     return made
 
@@ -100,7 +101,7 @@ def _sums(told: Json) -> Text:
     waits = f", the oldest for {duration(oldest)}" if oldest is not None else ""
     lines = [
         f"queue    {queue['available']} available{waits}, {queue['scheduled']} scheduled, {queue['executing']} executing",
-        f"done     {outcomes}; {queue['discarded']} discarded",
+        f"done     {outcomes}; {queue['discarded']} discarded{_refused(told)}",
         f"workers  {workers['busy']} of {workers['size']} busy, {workers['lost_total']} lost",
     ]
     waiting = urls["waiting"]
@@ -114,6 +115,13 @@ def _sums(told: Json) -> Text:
     if owing:
         lines.append("owed     " + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in owing.items()))
     return Text("\n".join(lines))
+
+
+def _refused(told: Json) -> str:
+    """Lines that asked for nothing that could be done; they became no jobs, and are counted apart."""
+    lists = [*told["dropfiles"], *(inbox["urls"] for inbox in told["inboxes"] if inbox["urls"])]
+    refused = sum(one["refused_lines"] for one in lists)
+    return f"; {counted(refused, 'line')} refused" if refused else ""
 
 
 def _resting(urls: Json) -> Iterator[RenderableType]:

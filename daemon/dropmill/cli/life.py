@@ -20,22 +20,21 @@ from dropmill.assembly import Bus, Daemon, assemble, read_logins
 from dropmill.cli.common import first_known
 from dropmill.cli.reach import Beacon, heif_installed, remove_beacon, write_beacon
 from dropmill.control.describe import iso
-from dropmill.control.desk import Desk
-from dropmill.control.house import House, Live
-from dropmill.control.watchful import Chronicle
 from dropmill.errors import Conflict, DropmillError, Refused, StateError
 from dropmill.files.lane import Lane
 from dropmill.maintenance.state import take_state
 from dropmill.observe import log
 from dropmill.observe.clock import SystemClock
 from dropmill.observe.facts import Fact, Ready, Reloaded, Reloading, ReloadRefused
-from dropmill.observe.metrics import Metrics
 from dropmill.observe.notify_service import ServiceManager, sender
 from dropmill.settings import Loaded, Settings, TcpAddress, UnixAddress, differences
 
 if TYPE_CHECKING:
     from dropmill.cli.progress import Tally
+    from dropmill.control.desk import Desk
+    from dropmill.control.watchful import Chronicle
     from dropmill.files.roots import DirectoryLock
+    from dropmill.observe.metrics import Metrics
     from dropmill.web.listen import Listener
 
 # A file of configuration on a share that hangs must not hold the daemon.
@@ -78,8 +77,8 @@ class Life:
         self._log: log.Log | None = None
         self._lost_total = 0
         self._started_at = self.clock.monotonic()
-        self._metrics = Metrics(__version__, self.loaded_ms / 1000, self._lost_lines)
-        self._watching: list[Subscriber] = [*watching, self._metrics]
+        self._watching = [*watching]
+        self._metrics = None if once else self._counted()
         send = sender(os.environ)
         if send is not None:
             self._watching.append(ServiceManager(send, self.clock))
@@ -89,6 +88,14 @@ class Life:
         self._asked = anyio.Event()
         self._idle = anyio.Event()
         self._on_a_terminal = _terminal_is_there()
+
+    def _counted(self) -> Metrics:
+        """For those who ask over HTTP, which nobody can with ``once``."""
+        from dropmill.observe.metrics import Metrics
+
+        metrics = Metrics(__version__, self.loaded_ms / 1000, self._lost_lines)
+        self._watching.append(metrics)
+        return metrics
 
     async def run(self) -> None:
         """Until a signal or, with ``once``, until nothing is left to do. Raises what keeps it from starting."""
@@ -278,29 +285,30 @@ class Life:
     @contextlib.asynccontextmanager
     async def _serve(self, daemon: Daemon) -> AsyncIterator[str]:
         """The part of the supervisor's nest that answers: desk, HTTP, and the beacon by which commands find it."""
+        if self._metrics is None:
+            yield "none"
+            await self._tally.settle_up(daemon.catalog)
+            return
+        from dropmill.control.watchful import Chronicle
+
         chronicle = Chronicle(daemon.clock)
         self._of_these_parts = [chronicle] if self._greet is None else [chronicle, self._greet(daemon.settings)]
         self._subscribe()
-        live = self._parts_of(daemon, chronicle)
-        desk = Desk(House(daemon.settings, daemon.catalog, daemon.clock, self._bus.emit, heif_installed(), live))
+        desk = self._desk_of(daemon, chronicle)
         try:
-            if self._once:
-                yield "none"
-                await self._tally.settle_up(daemon.catalog)
-            else:
-                async with self._http(daemon, desk) as address:
-                    yield address
+            async with self._http(daemon, desk, self._metrics) as address:
+                yield address
         finally:
             desk.house.close()
 
     @contextlib.asynccontextmanager
-    async def _http(self, daemon: Daemon, desk: Desk) -> AsyncIterator[str]:
+    async def _http(self, daemon: Daemon, desk: Desk, metrics: Metrics) -> AsyncIterator[str]:
         from dropmill.web.server import serve
 
         state_dir = daemon.settings.state_dir
         if not self.number:
             remove_beacon(state_dir)  # One that a killed daemon left (W19).
-        async with serve(desk, self._metrics, daemon.settings.http, self._listener(daemon.settings)) as address:
+        async with serve(desk, metrics, daemon.settings.http, self._listener(daemon.settings)) as address:
             now = str(iso(self.clock.now_ms()))
             write_beacon(state_dir, Beacon(os.getpid(), daemon.boot, address, now))
             yield address
@@ -318,8 +326,11 @@ class Life:
         for address in set(self._listeners) - {self.loaded.settings.http.address}:
             self._listeners.pop(address).close()
 
-    def _parts_of(self, daemon: Daemon, chronicle: Chronicle) -> Live:
-        return Live(
+    def _desk_of(self, daemon: Daemon, chronicle: Chronicle) -> Desk:
+        from dropmill.control.desk import Desk
+        from dropmill.control.house import House, Live
+
+        live = Live(
             pid=os.getpid(),
             boot=daemon.boot,
             started_at=self._started_at,
@@ -340,6 +351,7 @@ class Life:
             pulse=daemon.supervisor.parts.pulse,
             configuration=self,
         )
+        return Desk(House(daemon.settings, daemon.catalog, daemon.clock, self._bus.emit, heif_installed(), live))
 
 
 def _told(error: BaseException) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -23,11 +24,12 @@ from rich.text import Text
 from dropmill.cli import tables
 from dropmill.control.describe import counted
 from dropmill.model.file import shown
-from dropmill.model.outcome import EXPLANATIONS, explained_as_ignored
+from dropmill.model.outcome import EXPLANATIONS, Reason, explained, explained_as_ignored, with_detail
+from dropmill.model.url import is_url
 from dropmill.observe import facts
 from dropmill.observe.facts import Fact
 from dropmill.ports import ALL_INBOXES, Clock
-from dropmill.store import owed, queries
+from dropmill.store import owed, queries, views
 from dropmill.store.catalog import Catalog
 
 # Discarded files that the summary names one by one.
@@ -55,9 +57,13 @@ class Tally:
         self.refused = 0
         """Lines of drop-files that ask for nothing that could be done."""
         self.left = 0
+        """URLs that stay for another run, because their hosts are to be left in peace."""
+        self.interrupted_by = ""
+        """The signal that ended it before everything was done."""
+        self.unfinished = 0
+        """Jobs that an interruption leaves in the queue."""
         self.out_of_reach: set[bytes] = set()
         """Drop-files that cannot be read, and results files that cannot be written."""
-        """URLs that stay for another run, because their hosts are to be left in peace."""
         self.held: set[str] = set()
         self.undone = 0
         """What is still owed to the file systems, or was given up, at the end."""
@@ -76,6 +82,8 @@ class Tally:
                 self.refused += 1
             case facts.LeftResting(urls=urls):
                 self.left = urls
+            case facts.Stopping(cause=cause) if cause in signal.Signals.__members__:
+                self.interrupted_by = cause
             case facts.Completed(outcome=outcome, size_bytes=size_bytes):
                 self.outcomes[outcome] += 1
                 self.size_bytes += size_bytes
@@ -107,7 +115,9 @@ class Tally:
         return self._clock.monotonic() - self._started
 
     async def settle_up(self, catalog: Catalog) -> None:
-        """Count what is still owed; to be called once the work is over."""
+        """Count what is still owed or queued; to be called once the work is over."""
+        queued = await catalog.read(views.counts)
+        self.unfinished = sum(queued.all(state) for state in ("scheduled", "available", "executing"))
         self.undone += (await catalog.read(owed.counts)).tried_in_vain
         self.undone += await catalog.read(queries.waiting_in_vain)
         self.undone += await catalog.read(lambda session: queries.held_back(session, self.held))
@@ -116,8 +126,11 @@ class Tally:
 
     @property
     def exit_code(self) -> int:
-        """1 where something could not be done or put into place, 3 where files were discarded or lines refused."""
-        if self.undone or self.left or self.out_of_reach:
+        """128 and the signal where one ended it, as shells have it; 1 where something could not be done or put into
+        place, 3 where files were discarded or lines refused. What waits for its hosts is as it should be."""
+        if self.interrupted_by:
+            return 128 + signal.Signals[self.interrupted_by]
+        if self.undone or self.out_of_reach:
             return 1
         return 3 if self.discarded or self.refused or self.outcomes["discarded after interruptions"] else 0
 
@@ -206,11 +219,14 @@ class Display:
                 stay = f"{counted(urls, 'URL')} of {counted(hosts, 'host')} at rest stay in the queue"
                 return f"{stay}; run again in {tables.duration(seconds)}"
             case facts.Completed(inbox=inbox, path=path, outcome=outcome, seconds=seconds, anchor=anchor):
-                of = f" of {self._path(inbox, anchor)}" if anchor is not None else ""
+                of = f" of {shown(anchor)}" if anchor is not None else ""
                 return f"{outcome} {self._path(inbox, path)}{of} ({seconds:.2f} s)"
-            case facts.Discarded(inbox=inbox, path=path, reason=reason):
-                why = EXPLANATIONS[reason]
-                return f"discarded {self._path(inbox, path)}: {reason}: {why.cause}; {why.remedy}"
+            case facts.Discarded(inbox=inbox, path=path, reason=reason, detail=detail):
+                why = explained(reason, of_url=is_url(path))
+                said = with_detail(reason, why.cause, shown(detail) if is_url(path) else "")
+                return f"discarded {self._path(inbox, path)}: {reason}: {said}; {why.remedy}"
+            case facts.FileIgnored(inbox=inbox, path=path, reason=Reason.URL_LIST):
+                return f"list of URLs {self._path(inbox, path)}"
             case facts.FileIgnored(inbox=inbox, path=path, reason=reason):
                 return f"ignored {self._path(inbox, path)}: {reason}: {explained_as_ignored(reason).cause}"
             case facts.OwedLater(what=what, path=path, detail=detail):
@@ -239,10 +255,13 @@ class Display:
             made.add_row(Text("ignored"), str(tally.ignored))
         if tally.refused:
             made.add_row(Text("refused lines", style="red"), str(tally.refused))
-        if not made.row_count:
+        if tally.left:
+            made.add_row(Text("waiting for their hosts", style="yellow"), str(tally.left))
+        if not made.row_count and not tally.interrupted_by:
             made.add_row(Text("nothing to do"), "0")
         rate = tally.done / tally.seconds if tally.seconds > 0 else 0.0
-        tables.show(made, self._console)
+        if made.row_count:
+            tables.show(made, self._console)
         self._console.print(
             f"{counted(tally.done, 'file')}, {tables.size(tally.size_bytes)} in {tally.seconds:.1f} s ({rate:.1f} files/s), "
             f"{counted(tally.renditions, 'rendition')}"
@@ -256,6 +275,12 @@ class Display:
         if tally.undone:
             self._console.print(
                 f"{counted(tally.undone, 'thing')} could not be put into place; dropmill status says more"
+            )
+        if tally.interrupted_by:
+            stay = f"{counted(tally.unfinished, 'job')} {'stays' if tally.unfinished == 1 else 'stay'} in the queue"
+            self._console.print(
+                f"interrupted by {tally.interrupted_by}: {stay}, and what had not been taken in yet waits where it is; "
+                "run again to go on"
             )
 
     def _name_discarded(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 import shutil
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropmill.cli import common
+from dropmill.cli import NEW_OBJECTS_AT_WORK, common
 from dropmill.cli.common import ConfigOption, guarded
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ async def _run(loaded: Loaded, once: bool, config: Path | None) -> int:
         # A progress display has the terminal for itself, and shows what matters above its bar.
         has_log=display is None or not display.is_live,
     )
+    gc.freeze()  # What is loaded stays for as long as the process.
+    gc.set_threshold(NEW_OBJECTS_AT_WORK)
     if display is None:
         await life.run()
         return 0

@@ -41,6 +41,10 @@ def try_file(
 
     Under which names its renditions would appear, and what would become of the original.
     """
+    from dropmill.control.add_urls import is_url
+
+    if is_url(os.fsencode(file)):
+        raise Conflict(f"{file} is a URL, and nothing is downloaded to be tried", hint=f"dropmill check --url {file}")
     settings = common.settings_of(config, need_inboxes=True).settings
     import anyio
 

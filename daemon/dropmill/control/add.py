@@ -134,6 +134,11 @@ async def _refuse_known(house: House, path: bytes, place: Place, now: Signature)
 
 async def _outside(house: House, path: bytes, wish: Wish) -> Json:
     inboxes = house.settings.inboxes
+    if not inboxes:
+        raise Conflict(
+            f"{shown(path)} is no URL, and no inbox is configured that takes files",
+            hint="https:// goes before it if it is meant as a URL; files need an inbox: [[inboxes]]",
+        )
     if wish.inbox is None and len(inboxes) != 1:
         known = ", ".join(inbox.name for inbox in inboxes)
         raise Conflict(f"{shown(path)} lies in no inbox", hint=f"say which one takes it: --inbox N, one of {known}")

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from dropmill.control.describe import explain
 from dropmill.control.house import House
 from dropmill.errors import Conflict
 from dropmill.model.download import Wanted
@@ -16,7 +15,7 @@ from dropmill.model.dropline import KEYS, Bad, wanted
 from dropmill.model.inbox import URLS_SUFFIX, Root
 from dropmill.model.job import FoundBy
 from dropmill.model.netpolicy import Policy
-from dropmill.model.outcome import Reason
+from dropmill.model.outcome import Reason, explained
 from dropmill.model.tailing import OnRepeat
 from dropmill.model.url import parse_url
 from dropmill.observe.facts import Enqueued
@@ -78,8 +77,7 @@ def is_url(target: bytes) -> bool:
 
 
 def hint_of(reason: Reason) -> str:
-    why = explain(reason)
-    return why.remedy if why else ""
+    return explained(reason, of_url=True).remedy
 
 
 async def add_urls(house: House, urls: Sequence[Asked], wish: Wish) -> Json:

@@ -8,7 +8,8 @@ from typing import Any
 
 from dropmill.model.download import stored_name
 from dropmill.model.file import shown
-from dropmill.model.outcome import EXPLANATIONS, Explanation, Reason
+from dropmill.model.outcome import Explanation, Reason, explained
+from dropmill.model.url import is_url
 from dropmill.store.connection import Row
 from dropmill.store.views import ToldJob
 
@@ -29,12 +30,14 @@ def counted(number: int, noun: str) -> str:
 
 
 def joined(root: bytes, rel: bytes) -> str:
-    return shown(root + b"/" + rel)
+    """A path as people are shown it. The path of a URL's job is the URL itself, in whichever folder its bytes are."""
+    return shown(rel if is_url(rel) else root + b"/" + rel)
 
 
-def explain(reason: str | None) -> Explanation | None:
-    """Cause and remedy of a reason code; None for none, and for codes of other versions."""
-    return EXPLANATIONS[Reason(reason)] if reason in set(Reason) else None
+def explain(row: Row) -> Explanation | None:
+    """Cause and remedy of a job's reason; None for none, and for codes of other versions."""
+    reason = row["reason"]
+    return explained(Reason(reason), of_url=row["url"] is not None) if reason in set(Reason) else None
 
 
 def original_of(row: Row) -> tuple[bytes, bytes] | None:
@@ -101,7 +104,7 @@ def job(told: ToldJob) -> Json:
     row = told.row
     own = told.own
     original = original_of(row)
-    why = explain(row["reason"])
+    why = explain(row)
     anchor = own[0] if row["outcome"] == "duplicate" and own else None
     return {
         "id": row["id"],

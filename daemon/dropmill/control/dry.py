@@ -95,7 +95,7 @@ def _identity(output: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """``names``: below the output, one for each rendition that would be made. ``other``: path that it would lean on."""
+    """``names``: below the output, one for each rendition that would be made. ``other``: path or URL that it would lean on."""
 
     verdict: Verdict
     names: tuple[bytes, ...]
@@ -113,7 +113,8 @@ async def judge(house: House, tried: Trial, result: Processed) -> Judged:
     def decide(session: Session) -> Judged:
         verdict = decisions.weigh(session, job, inbox, result.content, there)
         if isinstance(verdict, (Duplicate, Unchanged)):
-            return Judged(verdict, (), _source(session, verdict.image_id, inbox))
+            anchor = decisions.anchor_of(session, inbox, verdict.image_id)
+            return Judged(verdict, (), decisions.source_of(anchor) if anchor is not None else None)
         if isinstance(verdict, MovedHere):
             return Judged(verdict, (), inbox.root.path + b"/" + verdict.previous)
         return Judged(
@@ -121,9 +122,3 @@ async def judge(house: House, tried: Trial, result: Processed) -> Judged:
         )
 
     return await house.catalog.read(decide)
-
-
-def _source(session: Session, image_id: int, inbox: Inbox) -> bytes | None:
-    job_id = views.publisher(session, image_id, inbox.name)
-    found = views.told(session, [job_id]) if job_id is not None else []
-    return found[0].row["root_path"] + b"/" + found[0].row["rel"] if found else None

@@ -12,15 +12,17 @@ from dropmill.control import describe, places, story
 from dropmill.control.house import House, names
 from dropmill.control.places import Known, Place, Seen
 from dropmill.model.file import shown
-from dropmill.model.names import is_companion_name, owner_names, split_extension
+from dropmill.model.inbox import URLS_SUFFIX
+from dropmill.model.names import RESULTS_SUFFIX, is_companion_name, owner_names, split_extension
 from dropmill.model.outcome import EXPLANATIONS, Reason, explained_as_ignored
 from dropmill.settings import COMPANIONS
-from dropmill.store import views
+from dropmill.store import dropfiles, views
 from dropmill.store.connection import Row
 
 Json = dict[str, Any]
 _NOTE: Final = b".reason.json"
 _RECEIPT_BYTES: Final = 1 << 20
+_LINE_ENDS: Final = ("completed", "discarded", "cancelled", "refused")
 _TAKEN_AWAY: Final = ("nothing has this path now: somebody took it away",)
 # Verdicts on paths of which neither the catalog nor the disk knows anything.
 UNKNOWN: Final = frozenset({"never seen", "not in an inbox"})
@@ -139,7 +141,7 @@ async def _output(house: House, path: bytes, root_id: int, rel: bytes) -> Json |
         return None
     row = rows[0]
     life = await house.catalog.read(lambda session: views.life(session, row["job_id"]))
-    source = describe.joined(life.job.row["root_path"], life.job.row["rel"]) if life else "a job of old"
+    source = describe.source(life.job.row) if life else "a job of old"
     word = {"visible": "rendition", "owed": "rendition that is still to appear,", "failed": "failed rendition"}
     what = word.get(row["state"], "former rendition")
     verdict = f"{what} {row['rendition']} of {source}"
@@ -181,11 +183,25 @@ def ignored(source: Row, before: Sequence[Json], seen: Seen) -> Json:
     detail = f" ({shown(source['detail'])})" if source["detail"] else ""
     cause = f"{why.cause}; {why.remedy}" if why else source["reason"]
     left = "" if seen.kind == "nothing" else ", and left where it is"
-    text = f"ignored{left}: {source['reason']}{detail}: {cause}"
+    of_urls = source["reason"] == Reason.URL_LIST
+    told = "taken for" if of_urls else f"ignored{left}: {source['reason']}{detail}:"
+    text = f"{told} {cause}"
     story = [*before, line(text, describe.iso(source["seen_at_ms"]))]
     if seen.kind == "nothing":
         story.append(line("nothing has this path now: somebody took it away"))
-    return {"verdict": f"ignored: {source['reason']}", "story": story}
+    return {"verdict": "a list of URLs" if of_urls else f"ignored: {source['reason']}", "story": story}
+
+
+async def list_of_urls(house: House, path: bytes, place: Place) -> list[Json]:
+    """What became of the lines of a list in an inbox, as far as the catalog still knows, and where it is told."""
+    if place.root.inbox is None:
+        return []
+    name = f"{place.root.inbox.name}{URLS_SUFFIX}/{shown(place.rel)}"
+    states = await house.catalog.read(lambda session: dropfiles.counted(session, name))
+    under_way = sum(states.get(state, 0) for state in ("scheduled", "available", "executing"))
+    counts = [(under_way, "under way"), *((states.get(one, 0), one) for one in _LINE_ENDS)]
+    told = ", ".join(f"{count:,} {word}" for count, word in counts if count) or "none is known now"
+    return [line(f"its lines: {told}"), line(f"what came of each is told in {shown(path + RESULTS_SUFFIX)}")]
 
 
 async def never_seen(house: House, path: bytes, place: Place, seen: Seen) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final
 
 from dropmill.control import describe
@@ -63,7 +64,9 @@ async def cancel(house: House, job_id: int) -> Json:
         house.live.fetcher.cancel(before.row["id"])
         house.live.claimer.wake()
         if before.row["url"] is not None:
-            await house.blocking(before.row["inbox"], downloads.remove, before.row["root_path"], downloads.names_of(job_id))
+            with suppress(OSError, Conflict):  # It is cancelled all the same, and the next start removes what is left.
+                names = downloads.names_of(job_id)
+                await house.blocking(before.row["inbox"], downloads.remove, before.row["root_path"], names)
     return await one(house, job_id)
 
 

@@ -69,8 +69,8 @@ Read = Iterator[Listed | Unusable]
 def read(path: bytes, columns: Columns) -> Read:
     """Blocking. The rows of a list, by the extension of its name: .csv, .tsv, .jsonl, .ndjson, .parquet, .txt, .urls.
 
-    Raises ``NotFound`` where a column is missing, naming those that are there; ``ConfigurationError`` for another
-    extension, a file that is not of the format, and Parquet without pyarrow; OSError.
+    Raises ``NotFound`` where the list or a column is missing, naming those that are there; ``ConfigurationError`` for another
+    extension, a file that is not of the format, and Parquet without pyarrow; OSError while it is read.
     """
     reader = _READERS.get(_extension(path))
     if reader is None:
@@ -78,7 +78,12 @@ def read(path: bytes, columns: Columns) -> Read:
         raise ConfigurationError(
             f"{shown(path)}: what kind of list this is cannot be told from its name", hint=f"name it {known}"
         )
-    with open(path, "rb") as file:
+    try:
+        file = open(path, "rb")  # noqa: SIM115  # What its rows raise is another matter.
+    except OSError as error:
+        hint = "check the path, and that you may read it"
+        raise NotFound(f"the list {shown(path)} cannot be read: {error.strerror}", hint=hint) from error
+    with file:
         yield from reader(path, file, columns)
 
 

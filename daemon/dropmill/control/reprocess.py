@@ -66,6 +66,8 @@ async def _again(house: House, job_id: int) -> int:
     house.inbox(row["inbox"])
     now = await house.blocking(row["inbox"], signature, root, rel)
     if not isinstance(now, Signature):
+        if row["url"] is not None:
+            return await _fetch_again(house, publisher)
         raise Conflict(f"{describe.joined(root, rel)} is not there any more", hint="bring it back, or drop it again")
     return await _enqueue(house, row, publisher, root, rel, now)
 

@@ -11,7 +11,9 @@ from dropmill.control.describe import counted, iso, joined
 from dropmill.model.file import shown
 from dropmill.model.inbox import URLS_SUFFIX
 from dropmill.model.job import FoundBy
+from dropmill.model.outcome import with_detail
 from dropmill.store.connection import Row
+from dropmill.store.decisions import FETCHED_AGAIN
 from dropmill.store.views import Life
 
 Json = dict[str, Any]
@@ -24,6 +26,7 @@ _FOUND: Final = {
     FoundBy.MANUAL: "added by hand (dropmill add, retry or reprocess)",
 }
 _ORDER_LAST: Final = 1 << 62
+_NOT_MODIFIED: Final = 304
 
 
 def story(life: Life, held: str = "") -> list[Json]:
@@ -31,7 +34,7 @@ def story(life: Life, held: str = "") -> list[Json]:
 
     ``held``: why nothing of the inbox is begun now, as ``House.held`` tells it.
     """
-    told = [*_arrival(life.job.row), *_attempts(life), *_end(life, held), *_publications(life), *_disposals(life)]
+    told = [*_arrival(life), *_attempts(life), *_end(life, held), *_publications(life), *_disposals(life)]
     told += [(None, text) for text in _notices(life)]
     told.sort(key=lambda entry: _ORDER_LAST if entry[0] is None else entry[0])
     return [{"at": iso(at_ms), "text": text} for at_ms, text in told]
@@ -40,12 +43,15 @@ def story(life: Life, held: str = "") -> list[Json]:
 _Entry = tuple[int | None, str]
 
 
-def _arrival(row: Row) -> Iterator[_Entry]:
+def _arrival(life: Life) -> Iterator[_Entry]:
+    row, queued_ms = life.job.row, life.job.row["enqueued_at_ms"]
+    if life.attempts and life.attempts[0]["started_at_ms"] < queued_ms:
+        yield queued_ms, "queued once more, to be tried again by hand"
+        queued_ms = min(row["found_at_ms"], life.attempts[0]["started_at_ms"])
     if row["reprocess_of"] is not None:
-        yield row["enqueued_at_ms"], f"asked for by hand: job {row['reprocess_of']} is processed again"
+        yield queued_ms, f"asked for by hand: job {row['reprocess_of']} is processed again"
     elif row["url"] is not None:
-        yield row["enqueued_at_ms"], f"asked for by {row['asked_by'] or 'dropmill add'}"
-        yield from _download(row)
+        yield queued_ms, f"asked for by {row['asked_by'] or 'dropmill add'}"
     else:
         yield row["found_at_ms"], _FOUND.get(FoundBy(row["found_by"]), "found")
         yield (
@@ -53,7 +59,15 @@ def _arrival(row: Row) -> Iterator[_Entry]:
             f"settled: {counted(row['size_bytes'], 'byte')}, and nothing about it changed any more",
         )
     label = f", label {shown(row['label'])}" if row["label"] else ""
-    yield row["enqueued_at_ms"], f"queued as job {row['id']} of inbox {row['inbox']}, priority {row['priority']}{label}"
+    yield queued_ms, f"queued as job {row['id']} of {_taker(row)}, priority {row['priority']}{label}"
+    if row["url"] is not None:
+        yield from _download(row)
+
+
+def _taker(row: Row) -> str:
+    """What took it in: a drop-file, or an inbox, whose URLs go by a name of their own."""
+    is_list = row["url"] is not None and not row["inbox"].endswith(URLS_SUFFIX)
+    return f"{'drop-file' if is_list else 'inbox'} {row['inbox'].removesuffix(URLS_SUFFIX)}"
 
 
 def _download(row: Row) -> Iterator[_Entry]:
@@ -61,26 +75,41 @@ def _download(row: Row) -> Iterator[_Entry]:
     if told is None or told["fetched_at"] is None:
         return
     hops = f", by way of {counted(len(told['redirects']), 'redirect')}" if told["redirects"] else ""
-    size = counted(row["fetched_bytes"], "byte")
+    came = row["fetched_bytes"] and told["status"] != _NOT_MODIFIED
+    size = f", {counted(row['fetched_bytes'], 'byte')}" if came else ""
     yield (
         row["fetched_at_ms"],
-        f"downloaded from {shown(told['final_url'] or row['url'])}{hops} at {told['address']}: "
-        f"status {told['status']}, {size}",
+        f"{'downloaded from' if came else 'asked for at'} {shown(told['final_url'] or row['url'])}{hops} "
+        f"at {told['address']}: status {told['status']}{size}",
     )
 
 
 def _attempts(life: Life) -> Iterator[_Entry]:
     decided = life.job.row["state"] in {"completed", "discarded", "cancelled"}
-    for number, attempt in enumerate(life.attempts, start=1):
-        yield attempt["started_at_ms"], f"attempt {number} began"
+    for number, (name, attempt) in enumerate(_named_attempts(life), start=1):
+        yield attempt["started_at_ms"], f"{name} began"
         result = attempt["result"]
         if result is None and not decided:
             yield None, "it is being downloaded" if _downloads(life.job.row) else "a worker is at it"
         elif result is not None and (result.startswith("retry") or result in {"released", "interrupted"}):
             detail = f": {shown(attempt['detail'])}" if attempt["detail"] else ""
-            yield attempt["ended_at_ms"], f"attempt {number} ended, to be tried again ({result}{detail})"
+            yield attempt["ended_at_ms"], f"{name} ended, to be tried again ({result}{detail})"
         elif result is not None and result.startswith("discarded") and number < len(life.attempts):
-            yield attempt["ended_at_ms"], f"attempt {number} ended, {result}; it was retried by hand later"
+            yield attempt["ended_at_ms"], f"{name} ended, {result}; it was retried by hand later"
+
+
+def _named_attempts(life: Life) -> Iterator[tuple[str, Row]]:
+    """Attempts at processing are numbered apart from those at downloading, which come before them."""
+    fetches = life.job.row["url"] is not None and life.job.row["read_root_id"] is None
+    numbers: Counter[bool] = Counter()
+    for attempt in life.attempts:
+        numbers[fetches] += 1
+        number, result = numbers[fetches], attempt["result"] or ""
+        yield (f"download{f' {number}' if number > 1 else ''}" if fetches else f"attempt {number}"), attempt
+        if life.job.row["url"] is not None and (result == "fetched" or result.startswith("discarded")):
+            fetches = result != "fetched"  # Who retries a URL asks for it anew.
+        elif result == "released" and attempt["detail"] == FETCHED_AGAIN:
+            fetches = True
 
 
 def _downloads(row: Row) -> bool:
@@ -118,11 +147,11 @@ def _waits(row: Row) -> str:
 
 def because(row: Row) -> str:
     """The reason of a job in words, with its remedy."""
-    why = describe.explain(row["reason"])
-    detail = f" ({shown(row['detail'])})" if row["detail"] else ""
+    why = describe.explain(row)
     if why is None:
+        detail = f" ({shown(row['detail'])})" if row["detail"] else ""
         return f"{row['reason'] or 'no reason is known'}{detail}"
-    return f"{row['reason']}: {why.cause}{detail}; {why.remedy}"
+    return f"{row['reason']}: {with_detail(row['reason'], why.cause, shown(row['detail']))}; {why.remedy}"
 
 
 def _outcome(life: Life) -> str:
@@ -170,21 +199,24 @@ def _tried(row: Row) -> str:
 
 
 def _disposals(life: Life) -> Iterator[_Entry]:
+    of_url = life.job.row["url"] is not None
+    what = "the download" if of_url else "the original"
     for row in life.disposals:
         word = row["disposition"]
         if row["state"] == "owed":
             to = "deleted" if word == "delete" else f"moved to {shown(row['target_path'] or b'')}"
-            yield None, f"the original is still to be {to}{_tried(row)}"
+            yield None, f"{what} is still to be {to}{_tried(row)}"
             continue
         target = joined(row["target_path"], row["target_name"]) if row["target_name"] is not None else ""
+        kept = of_url and word in {"archive", "duplicates"}  # In one folder, whatever it came to.
         text = {
-            "moved": f"the original was moved to the {word} folder: {target}",
-            "deleted": "the original was deleted, as the configuration says",
-            "gone": "the original had been taken away by somebody else before it could be moved",
-            "put back": "the original was put back into the inbox for another try",
-        }.get(row["result"], f"the original stayed: {row['result']}")
+            "moved": f"{what} was {'kept as' if kept else f'moved to the {word} folder:'} {target}",
+            "deleted": f"{what} was deleted{' here' if of_url else ''}, as the configuration says",
+            "gone": f"{what} had been taken away by somebody else before it could be moved",
+            "put back": f"{what} was put back into the inbox for another try",
+        }.get(row["result"], f"{what} stayed: {row['result']}")
         if row["result"] == "gone" and word == "delete":
-            text = "the original, which was to be deleted, was not there any more"
+            text = f"{what}, which was to be deleted, was not there any more"
         yield row["done_at_ms"], text
 
 

@@ -14,8 +14,9 @@ from dropmill.control.story import story, verdict
 from dropmill.errors import Conflict, NotFound
 from dropmill.model.file import shown
 from dropmill.model.names import split_extension
+from dropmill.model.outcome import Reason
 from dropmill.model.settling import DELAYED, WAITS_FOR_DONE_FILE, Waiting
-from dropmill.model.url import UrlRefused, parse_url, redact
+from dropmill.model.url import UrlRefused, is_url, parse_url, redact
 from dropmill.settings import Inbox as InboxSettings
 from dropmill.store import downloads, views
 from dropmill.store.connection import Row
@@ -57,6 +58,8 @@ async def _why(house: House, text: str) -> Json:
         raise NotFound("a path holds no NUL byte", hint="give the path as it is on disk")
     if path and b"/" not in path:
         path = await _path_named(house, path)
+    if is_url(path):
+        return await _of_url(house, os.fsdecode(path))
     if not path.startswith(b"/"):
         raise NotFound(
             f"{shown(path)} is no job id, no SHA-256 and no absolute path", hint="give the whole path, from /"
@@ -86,7 +89,7 @@ async def _digest(house: House, prefix: str) -> str | None:
 
 
 async def _path_named(house: House, name: bytes) -> bytes:
-    """The one path of that file name, also as it was shown escaped. Raises ``NotFound``, ``Conflict`` for several."""
+    """The one path, or URL, of that file name, also as it was shown escaped. Raises ``NotFound``, ``Conflict`` for several."""
     for wanted in dict.fromkeys((name, places.unshown(name))):
         found = await house.catalog.read(
             lambda session, wanted=wanted: views.paths_named(session, wanted, 4)  # type: ignore[misc]  # mypy infers no lambda with a default.
@@ -190,7 +193,10 @@ async def _in_inbox(house: House, path: bytes, place: Place) -> Json:
         if companion is not None:
             return companion
     if ignored is not None:
-        return {**told, **elsewhere.ignored(ignored, told["story"], seen)}
+        said = elsewhere.ignored(ignored, told["story"], seen)
+        if ignored["reason"] == Reason.URL_LIST:
+            said["story"] += await elsewhere.list_of_urls(house, path, place)
+        return {**told, **said}
     if forgotten is not None:
         return {**told, "verdict": forgotten["verdict"], "story": [*told["story"], *forgotten["story"]]}
     return {**told, **await elsewhere.never_seen(house, path, place, seen)}

@@ -8,16 +8,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+import anyio
 import httpx
 
-from dropmill.fetch.failing import failed
+from dropmill.fetch.failing import Stopped, failed
+from dropmill.fetch.ranges import length_of
 from dropmill.model.netpolicy import Policy
 from dropmill.model.url import Url
-from dropmill.net import Belongings, Hops, ResolveFailed, classify, is_redirect, peer_address
+from dropmill.net import Belongings, Hops, ResolveFailed, classify, is_redirect, peer_address, redirected
 
-_WANTED: Final = frozenset({200, 203, 206})
 # An answer that nobody reads to its end costs its connection, so a short one is read.
 _SHORT_BYTES: Final = 16 << 10
+_SHORT_SECONDS: Final = 1.0
 
 # No format is asked for by name: hosts that choose one by that would send another than everybody else gets.
 _ACCEPT: Final = "image/*,*/*;q=0.5"
@@ -75,9 +77,12 @@ class Asker:
                     trail.chain = hops.chain
                     await _read_short(response)
                 else:
-                    yield response
-                    if trail.status not in _WANTED:
+                    try:
+                        yield response
+                    except Stopped:
                         await _read_short(response)
+                        raise
+                    await _read_short(response)
                     return
             except (httpx.HTTPError, ssl.SSLError) as error:
                 # It had answered, so this is a matter of this download and not of the host.
@@ -94,17 +99,21 @@ class Asker:
             return await self._client.send(request, stream=True)
         except (httpx.HTTPError, ResolveFailed, ssl.SSLError) as error:
             found = classify(error)
-            raise failed(
-                found.reason, found.detail, permanent=found.permanent, blames_host=found.blames_host
-            ) from error
+            detail = found.detail if url is first else redirected(url, found.detail)
+            raise failed(found.reason, detail, permanent=found.permanent, blames_host=found.blames_host) from error
 
 
 async def _read_short(response: httpx.Response) -> None:
-    """Read what is left of a short answer, so that its connection can be used again."""
-    length = response.headers.get("content-length", "")
-    if length.isdigit() and int(length) <= _SHORT_BYTES and not response.is_stream_consumed:
-        try:
-            async for _ in response.aiter_raw():
-                pass
-        except httpx.HTTPError:
-            return  # The connection is lost, and the answer was not wanted.
+    """Read a short answer that nobody has begun to read, so that its connection can be used again."""
+    announced_bytes = length_of(response.headers) if response.status_code != httpx.codes.NOT_MODIFIED else 0
+    if response.is_stream_consumed or (announced_bytes or 0) > _SHORT_BYTES:
+        return
+    came_bytes = 0
+    try:
+        with anyio.move_on_after(_SHORT_SECONDS):
+            async for data in response.aiter_raw():
+                came_bytes += len(data)
+                if came_bytes > _SHORT_BYTES:
+                    return
+    except httpx.HTTPError:
+        return  # The connection is lost, and the answer was not wanted.

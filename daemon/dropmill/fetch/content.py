@@ -27,7 +27,7 @@ def check_announced(wanted: Wanted, size_bytes: int | None, max_bytes: int) -> N
     if size_bytes is None:
         return
     if size_bytes > max_bytes:
-        raise failed(Reason.TOO_LARGE, f"{size_bytes} bytes, and at most {max_bytes} are taken", permanent=True)
+        raise failed(Reason.TOO_LARGE, f"{size_bytes} bytes, and downloads.max_bytes is {max_bytes}", permanent=True)
     if wanted.expected_size_bytes not in {None, size_bytes}:
         told = f"{size_bytes} bytes, and the line says {wanted.expected_size_bytes}"
         raise failed(Reason.SIZE_MISMATCH, told, permanent=True)
@@ -36,7 +36,7 @@ def check_announced(wanted: Wanted, size_bytes: int | None, max_bytes: int) -> N
 def check_growing(wanted: Wanted, size_bytes: int, max_bytes: int) -> None:
     """As soon as it is too much. Raises ``Stopped``."""
     if size_bytes > max_bytes:
-        raise failed(Reason.TOO_LARGE, f"more than the {max_bytes} bytes that are taken", permanent=True)
+        raise failed(Reason.TOO_LARGE, f"more than the {max_bytes} bytes of downloads.max_bytes", permanent=True)
     if wanted.expected_size_bytes is not None and size_bytes > wanted.expected_size_bytes:
         told = f"more than the {wanted.expected_size_bytes} bytes that the line says"
         raise failed(Reason.SIZE_MISMATCH, told, permanent=True)
@@ -45,7 +45,7 @@ def check_growing(wanted: Wanted, size_bytes: int, max_bytes: int) -> None:
 def check_compressed(size_bytes: int, max_bytes: int) -> None:
     """What came of a compressed body, which is not longer than what it stands for by more than a little. Raises ``Stopped``."""
     if size_bytes > max_bytes + max_bytes // 1000 + _FRAME_BYTES:
-        raise failed(Reason.TOO_LARGE, f"more than {max_bytes} bytes came, compressed", permanent=True)
+        raise failed(Reason.TOO_LARGE, f"more than the {max_bytes} bytes of downloads.max_bytes came, compressed", permanent=True)
 
 
 def check_kind(wanted: Wanted, name: bytes, head: bytes, size_bytes: int, allow_heif: bool) -> None:

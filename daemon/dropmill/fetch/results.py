@@ -147,6 +147,7 @@ class Results:
 
 def result_line(result: Result) -> bytes:
     """One line of a results file, newline included. Empty values are left out."""
+    several = any(rendition.page > 1 for rendition in result.renditions)
     document: dict[str, Any] = {
         "line": result.line,
         "url": result.url,
@@ -158,7 +159,7 @@ def result_line(result: Result) -> bytes:
         "label": result.label,
         "renditions": [
             {"name": rendition.name, "path": shown(rendition.path)}
-            | ({"page": rendition.page} if rendition.page else {})
+            | ({"page": rendition.page} if several else {})
             for rendition in result.renditions
         ],
         "at": _utc(result.at_ms),

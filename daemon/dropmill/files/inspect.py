@@ -118,12 +118,24 @@ def _judge(dir_fd: int, name: bytes, rel: bytes, signature: Signature, policy: P
         if policy.takes_lists and sniff.extension_of(name) == LIST_SUFFIX:
             return Inspection(rel, signature, writer, Ignored(Reason.URL_LIST), released=released)
         ignored = sniff.judge(name, head, signature.size_bytes, policy.heif)
+        if ignored and ignored.reason is Reason.NOT_AN_IMAGE:
+            ignored = Ignored(ignored.reason, ignored.detail or _maybe_list(name, head, policy.takes_lists))
         if ignored and ignored.reason is Reason.UNSUPPORTED_FORMAT and policy.take_unsupported:
             ignored = None
         complete = UNKNOWN
         if ignored is None and released and not writer:
             complete = _completeness(descriptor, name, head, signature.size_bytes)
     return Inspection(rel, signature, writer=writer, ignored=ignored, complete=complete, released=released)
+
+
+def _maybe_list(name: bytes, head: bytes, takes_lists: bool) -> str:
+    """What a file that is no picture may have been meant for; empty for nothing that is known."""
+    if sniff.extension_of(name) == LIST_SUFFIX:
+        return "to have it read as a list of URLs, set urls = true for the inbox"
+    if not head.removeprefix(b"\xef\xbb\xbf").startswith((b"http://", b"https://")):
+        return ""
+    also = "" if takes_lists else ", with urls = true for the inbox,"
+    return f"to have it read as a list of URLs, name it *{os.fsdecode(LIST_SUFFIX)}{also} or name it in [[dropfiles]]"
 
 
 def _released(dir_fd: int, name: bytes, done_suffix: str) -> bool:

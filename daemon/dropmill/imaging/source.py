@@ -89,7 +89,7 @@ def _check_size(attempt: Attempt, size_bytes: int) -> None:
     if size_bytes < limits.min_bytes:
         raise reject(Reason.TOO_SMALL, f"{size_bytes} bytes; at least {limits.min_bytes} are asked for")
     if size_bytes > limits.max_bytes:
-        raise reject(Reason.TOO_LARGE, f"{size_bytes} bytes; at most {limits.max_bytes} are allowed")
+        raise reject(Reason.TOO_LARGE, f"{size_bytes} bytes; workers.max_bytes is {limits.max_bytes}")
 
 
 def _read_all(descriptor: int, size_bytes: int) -> bytes:

@@ -94,6 +94,9 @@ def parse(text: bytes) -> Wanted | Bad | None:
     try:
         url = parse_url(address)
     except UrlRefused as error:
+        if _is_url(address.partition(" ")[0]):
+            detail = "there is a blank behind the URL: put a tab between it and a label or fields (%20 is a blank within)"
+            return Bad(error.reason, detail, _shown_url(address))
         return Bad(error.reason, error.detail, _shown_url(address))
     if fields.wrong:
         return Bad(Reason.BAD_LINE, fields.wrong, _shown_url(address))
@@ -114,6 +117,14 @@ def wanted(address: str, **values: str) -> Wanted | Bad:
     if fields.wrong:
         return Bad(Reason.BAD_LINE, fields.wrong, _shown_url(address))
     return _wanted(Wanted(url.given, url.canonical, url.origin), fields.values)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parse_url(text)
+    except UrlRefused:
+        return False
+    return True
 
 
 def _fields(parts: list[str]) -> _Fields:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -102,7 +103,8 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     Reason.TRUNCATED: Explanation("the picture ends too early", "copy it again from the source; the tail is missing"),
     Reason.CORRUPT: Explanation("the decoder found damaged data", "open it in a picture program and save it again"),
     Reason.TOO_LARGE: Explanation(
-        "more pixels or bytes than the limits allow", "raise workers.max_pixels if the picture is wanted"
+        "more pixels or bytes than the limits allow",
+        "raise workers.max_pixels or workers.max_bytes if the picture is wanted",
     ),
     Reason.TOO_SMALL: Explanation("fewer bytes than workers.min_bytes", "lower workers.min_bytes if it is wanted"),
     Reason.TOO_MANY_FRAMES: Explanation(
@@ -145,7 +147,8 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     ),
     Reason.UNEXPECTED: Explanation("a defect in dropmill", "report it with the log line", retryable=True),
     Reason.BAD_LINE: Explanation(
-        "a line of a drop-file that is no URL with fields", "correct it: URL, then tab-separated key=value fields"
+        "a line of a drop-file that is no URL with fields",
+        "write it anew as one whole line: URL, then tab-separated key=value fields",
     ),
     Reason.BAD_URL: Explanation("no URL that could be asked for", "correct it and add it again"),
     Reason.BLOCKED_SCHEME: Explanation(
@@ -159,7 +162,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     ),
     Reason.BLOCKED_ADDRESS: Explanation(
         "the host has an address that is not of the public internet (loopback, private, link-local, reserved, …)",
-        "name the network in net.allow_networks if it is meant to be reached; `dropmill why URL` tells the rule",
+        'if it is meant to be reached, name its network: [net] allow_networks = ["127.0.0.0/8"], say',
     ),
     Reason.ROBOTS_DISALLOWED: Explanation(
         "the host's robots.txt disallows it", 'ask its owner, or set downloads.robots = "off" if you may'
@@ -172,7 +175,9 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "the host's name has no address", "check its spelling, and the resolver of the machine", retryable=True
     ),
     Reason.CONNECT_FAILED: Explanation(
-        "no connection to the host", "check that it is up and can be reached from here", retryable=True
+        "no connection to the host",
+        "check that it is up and can be reached from here (the systemd unit lets nothing out until IPAddressAllow does)",
+        retryable=True,
     ),
     Reason.CONNECTION_LOST: Explanation(
         "the connection broke off", "nothing to do; it is taken up again", retryable=True
@@ -216,7 +221,10 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "the file at the URL is not the one that was meant",
     ),
     Reason.HTTP_400: Explanation("the host calls the request wrong (400)", "check the URL"),
-    Reason.HTTP_401: Explanation("the host asks for a login (401)", "put user and password into downloads.netrc"),
+    Reason.HTTP_401: Explanation(
+        "the host asks for a login (401)",
+        "name a netrc file that has user and password for the host in downloads.netrc, or write them into the URL",
+    ),
     Reason.HTTP_403: Explanation(
         "the host refuses the file (403)", "check whether it needs a login or a header (downloads.headers)"
     ),
@@ -254,10 +262,57 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     ),
 }
 
+# What helps differs where nobody can copy the file again: it is at a host.
+_OF_URL: Final[dict[Reason, Explanation]] = {
+    Reason.EMPTY: Explanation("the answer has no bytes", "open the URL in a browser; `dropmill retry ID` asks again"),
+    Reason.NOT_AN_IMAGE: Explanation(
+        "what the host sent is no image, often a page about a login or an error",
+        "open the URL in a browser; take it out of the list if it leads to no picture",
+    ),
+    Reason.TRUNCATED: Explanation(
+        "the picture ends too early", "open the URL in a browser: it ends so at the host, or `dropmill retry ID` helps"
+    ),
+    Reason.CORRUPT: Explanation("the decoder found damaged data", "open the URL in a browser; it is damaged at the host"),
+    Reason.TOO_LARGE: Explanation(
+        "more bytes than downloads.max_bytes or workers.max_bytes, or more pixels than workers.max_pixels",
+        "raise the setting that the detail is about if the picture is wanted, then `dropmill retry ID`",
+    ),
+    Reason.UNSUPPORTED_FORMAT: Explanation(
+        "a known kind of file that is outside the allow-list (camera RAW, PSD, SVG, PDF, video, …)",
+        "list the URL of a JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF or HEIC instead",
+    ),
+    Reason.WORKER_CRASHED: Explanation(
+        "the decoder crashed each time it was tried",
+        "take the URL out of the list; report it with `dropmill version --components`",
+    ),
+}
+
+# What ``fetch/failing.py`` says of an answer that is no file.
+_STATUS: Final = re.compile(r"the host answered with (\d{3})")
+# Where the detail names the rule that decided, which is what the cause tells in general.
+_DETAIL_SAYS_ALL: Final = frozenset(
+    {Reason.BLOCKED_SCHEME, Reason.BLOCKED_HOST, Reason.BLOCKED_PORT, Reason.BLOCKED_ADDRESS}
+)
+
 # Discarded files of these reasons have an image's name or content; ignored ones have neither.
 _AS_IGNORED: Final[dict[Reason, Explanation]] = {
     Reason.NOT_AN_IMAGE: Explanation("no image by name or content", "nothing to do; it stays where it is"),
 }
+
+
+def explained(reason: Reason, *, of_url: bool) -> Explanation:
+    """What a reason means of a job, which for some reasons differs between a file and a URL."""
+    return (_OF_URL.get(reason) if of_url else None) or EXPLANATIONS[reason]
+
+
+def with_detail(reason: str, cause: str, detail: str) -> str:
+    """Cause and detail of a reason as one phrase; one of them alone where it says what the other does."""
+    status = _STATUS.fullmatch(detail)
+    if not detail or detail == cause or (status and f"({status[1]})" in cause):
+        return cause
+    if not cause or reason in _DETAIL_SAYS_ALL:
+        return detail
+    return f"{cause} ({detail})"
 
 
 def explained_as_ignored(reason: Reason) -> Explanation:

@@ -34,10 +34,12 @@ _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 # What is left as it is besides unreserved ones; the WHATWG standard's path and query sets, the other way round.
 _TO_ENCODE_IN_PATH = re.compile(r"%[0-9A-Fa-f]{2}|[^A-Za-z0-9._~!$&'()*+,;=:@/\[\]|-]")
 _TO_ENCODE_IN_QUERY = re.compile(r"%[0-9A-Fa-f]{2}|[^A-Za-z0-9._~!$&'()*+,;=:@/?\[\]|^`{}-]")
-_CREDENTIALS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*:)?([/\\]*)[^/\\?#]*@", re.DOTALL)
+# The colon of a scheme may have been forgotten, as in https//user:pass@host.
+_CREDENTIALS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*(?::|(?=[/\\]{2})))?([/\\]*)[^/\\?#]*@", re.DOTALL)
 # user:pass@host with a delimiter in the password: no URL, and yet nothing to show. A port is digits up to the path.
 _LIKELY_CREDENTIALS = re.compile(
-    r"^(?>([A-Za-z][A-Za-z0-9+.-]*:(?=[/\\]))?)([/\\]*)[^/\\?#@:\[]*:(?![0-9]+(?:[/\\?#]|$)).*@", re.DOTALL
+    r"^(?>([A-Za-z][A-Za-z0-9+.-]*(?::(?=[/\\])|(?=[/\\]{2})))?)([/\\]*)[^/\\?#@:\[]*:(?![0-9]+(?:[/\\?#]|$)).*@",
+    re.DOTALL,
 )
 
 
@@ -175,6 +177,12 @@ def rel_of(canonical: str) -> bytes:
     return f"{digest[:2]}/{digest[:40]}".encode()
 
 
+def is_url(source: bytes | str) -> bool:
+    """Whether what a job is of, a path or a URL, is a URL. No path is: neither of a file in an inbox nor from the root."""
+    start = source if isinstance(source, str) else source[:8].decode("latin-1")
+    return start.startswith(("http://", "https://"))
+
+
 def redact(text: str) -> str:
     """Any text that is meant as a URL, for logs and results: credentials replaced, control characters escaped."""
     plain = text[:MAX_URL_BYTES]
@@ -182,7 +190,13 @@ def redact(text: str) -> str:
         plain = pattern.sub(lambda match: f"{match[1] or ''}{match[2]}***@", plain)
     if plain.isascii() and plain.isprintable():
         return plain
-    return "".join(char if _visible(char) else char.encode("unicode_escape").decode() for char in plain)
+    return "".join(char if _visible(char) else _escaped(char) for char in plain)
+
+
+def _escaped(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":  # A byte that is not UTF-8, as os.fsdecode carries it.
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode()
 
 
 def _visible(char: str) -> bool:

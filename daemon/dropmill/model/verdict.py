@@ -112,7 +112,7 @@ def decide(evidence: Evidence) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What the commit made of a job. ``anchor`` is the path that published what this one duplicates."""
+    """What the commit made of a job. ``anchor`` is the whole path, or the URL, of what this one duplicates."""
 
     outcome: Outcome
     image_id: int

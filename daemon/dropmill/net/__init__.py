@@ -5,7 +5,7 @@ Nothing else in the package makes a request to anywhere but the daemon's own add
 
 from dropmill.net.client import USER_AGENT, ClientOptions, open_client, peer_address
 from dropmill.net.failures import Failure, classify
-from dropmill.net.redirects import Belongings, Hops, is_redirect, next_hop, read_netrc
+from dropmill.net.redirects import Belongings, Hops, is_redirect, next_hop, read_netrc, redirected
 from dropmill.net.resolver import ResolveFailed, Resolver, SystemResolver
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "open_client",
     "peer_address",
     "read_netrc",
+    "redirected",
 ]

@@ -34,8 +34,16 @@ def next_hop(policy: Policy, url: Url, response: httpx.Response) -> Url:
     That it judges the address only of a host that is one is no gap: the backend judges every address that it dials.
     """
     target = follow(url, response.extensions[LOCATION])
-    policy.judge_url(target).require()
+    try:
+        policy.judge_url(target).require()
+    except UrlRefused as error:
+        raise UrlRefused(error.reason, redirected(target, error.detail)) from None
     return target
+
+
+def redirected(target: Url, detail: str) -> str:
+    """What is wrong with a URL that nobody wrote: where it led is told, without credentials."""
+    return f"redirected to {target.canonical}: {detail}"
 
 
 class Hops:

@@ -62,6 +62,7 @@ class Ready(Fact):
     inboxes: int
     http: str
     seconds: float
+    dropfiles: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 from dropmill.model.file import shown
+from dropmill.model.outcome import with_detail
 
 EventDict = Mapping[str, Any]
 
@@ -112,7 +113,7 @@ def _sentence(event: Mapping[str, Any], colour: Callable[[str, str], str]) -> st
 
 def _why(event: Mapping[str, Any]) -> str:
     detail, cause, reason = event.get("detail", ""), event.get("cause", ""), event.get("reason", "")
-    said = cause if not detail else f"{cause} ({detail})" if cause else detail
+    said = with_detail(reason, cause, detail)
     return f"{reason}: {said}" if reason and said else reason or said
 
 

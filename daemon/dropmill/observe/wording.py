@@ -8,6 +8,7 @@ from typing import Final
 from dropmill.model.file import shown
 from dropmill.model.job import FoundBy
 from dropmill.model.outcome import EXPLANATIONS, Reason, explained_as_ignored
+from dropmill.model.url import is_url
 from dropmill.observe import facts
 from dropmill.observe import wording_urls as _urls  # noqa: F401  # For the words that it puts into the table.
 from dropmill.observe.facts import Fact
@@ -34,7 +35,7 @@ class Wording:
 
     def _whole(self, inbox: str | None, name: bytes) -> bytes:
         root = self._roots.get(inbox) if inbox is not None else None
-        if root is None or name.startswith((b"/", b"http://", b"https://")):
+        if root is None or name.startswith(b"/") or is_url(name):
             return name
         return root.rstrip(b"/") + b"/" + name if name else root
 
@@ -58,7 +59,8 @@ def _started(fact: facts.Started) -> Line:
 
 @_words(facts.Ready)
 def _ready(fact: facts.Ready) -> Line:
-    return Line("info", "ready", {"inboxes": fact.inboxes, "page": fact.http, "seconds": round(fact.seconds, 3)})
+    fields: Fields = {"inboxes": fact.inboxes, "dropfiles": fact.dropfiles, "page": fact.http}
+    return Line("info", "ready", {**fields, "seconds": round(fact.seconds, 3)})
 
 
 @_words(facts.Stopping)
@@ -137,7 +139,9 @@ def _catalog_log_grown(fact: facts.CatalogLogGrown) -> Line:
 @_words(facts.Enqueued)
 def _enqueued(fact: facts.Enqueued) -> Line:
     fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path}
-    fields |= {"found_by": fact.found_by.value, "size_bytes": fact.size_bytes}
+    fields["found_by"] = fact.found_by.value
+    if not is_url(fact.path):  # Nobody knows it yet; a line may say what it is to be.
+        fields["size_bytes"] = fact.size_bytes
     if fact.found_by is FoundBy.RECONCILE and not fact.met_before:
         hint = 'the watcher missed it; where the file system tells nobody of changes, set watch = "poll"'
         return Line("warning", "queued", {**fields, "hint": hint})
@@ -147,6 +151,8 @@ def _enqueued(fact: facts.Enqueued) -> Line:
 @_words(facts.FileIgnored)
 def _file_ignored(fact: facts.FileIgnored) -> Line:
     level: Level = "warning" if fact.reason is Reason.CODEC_MISSING else "info"
+    if fact.reason is Reason.URL_LIST:
+        return Line("info", "taken for a list of URLs", {"inbox": fact.inbox, "path": fact.path})
     why = explained_as_ignored(fact.reason)
     fields: Fields = {"inbox": fact.inbox, "path": fact.path, **reason_fields(fact.reason, fact.detail)}
     fields |= {"cause": why.cause, "remedy": why.remedy}
@@ -179,14 +185,14 @@ def _completed(fact: facts.Completed) -> Line:
 @_words(facts.Discarded)
 def _discarded(fact: facts.Discarded) -> Line:
     fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path}
-    fields |= reason_fields(fact.reason, fact.detail) | {"quarantined": fact.moves}
+    fields |= reason_fields(fact.reason, fact.detail, fact.path) | {"quarantined": fact.moves}
     return Line("warning", "discarded", fields)
 
 
 @_words(facts.Rescheduled)
 def _rescheduled(fact: facts.Rescheduled) -> Line:
     fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path}
-    fields |= reason_fields(fact.reason, fact.detail)
+    fields |= reason_fields(fact.reason, fact.detail, fact.path)
     return Line(
         "warning", "will be retried", {**fields, "attempt": fact.attempt, "after_seconds": round(fact.after_seconds, 1)}
     )
@@ -208,6 +214,8 @@ def _rendition_visible(fact: facts.RenditionVisible) -> Line:
 
 
 _TAKEN: Final = {"archive": "archived", "duplicates": "set apart", "quarantine": "quarantined", "delete": "deleted"}
+# What is at its host stays there.
+_TAKEN_DOWNLOADS: Final = _TAKEN | {"archive": "download kept", "duplicates": "download kept", "delete": "download deleted"}
 
 
 @_words(facts.OriginalDisposed)
@@ -215,7 +223,8 @@ def _original_disposed(fact: facts.OriginalDisposed) -> Line:
     fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path}
     if fact.target is not None:
         fields["target"] = fact.target
-    event = _TAKEN.get(fact.disposition, fact.disposition) if fact.result in {"moved", "deleted"} else "left alone"
+    taken = _TAKEN_DOWNLOADS if is_url(fact.path) else _TAKEN
+    event = taken.get(fact.disposition, fact.disposition) if fact.result in {"moved", "deleted"} else "left alone"
     return Line("info", event, {**fields, "disposition": fact.disposition, "result": fact.result})
 
 

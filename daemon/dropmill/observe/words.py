@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
-from dropmill.model.outcome import EXPLANATIONS, Reason
+from dropmill.model.outcome import Reason, explained
+from dropmill.model.url import is_url
 from dropmill.observe.fact import Fact
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -40,7 +41,7 @@ def words(fact: type[F], *, detail: bool = False) -> Callable[[Callable[[F], Lin
     return put
 
 
-def reason_fields(reason: Reason, detail: str) -> Fields:
-    """Why, in a stable word and in a sentence, and what the reader can do about it."""
-    explanation = EXPLANATIONS[reason]
+def reason_fields(reason: Reason, detail: str, path: bytes = b"") -> Fields:
+    """Why, in a stable word and in a sentence, and what the reader can do about it. ``path``: of the job, may be a URL."""
+    explanation = explained(reason, of_url=is_url(path))
     return {"reason": reason.value, "cause": explanation.cause, "detail": detail, "remedy": explanation.remedy}

@@ -20,8 +20,9 @@ from dropmill.model.backoff import owed_wait_seconds
 from dropmill.model.file import shown
 from dropmill.model.inbox import Inbox
 from dropmill.model.names import with_suffix
-from dropmill.model.outcome import EXPLANATIONS, Reason
+from dropmill.model.outcome import Reason, explained
 from dropmill.model.publication import Disposal, Disposition
+from dropmill.model.url import is_url
 from dropmill.observe.facts import Emit, OriginalDisposed, OwedLater, StateTrouble
 from dropmill.observe.flight import Flight
 from dropmill.ports import Clock
@@ -140,7 +141,7 @@ class Disposer:
 
     async def _done(self, disposal: Disposal, result: str, name: bytes | None) -> None:
         await self._catalog.write(
-            lambda session: owed.disposed(session, disposal.id, result, name, self._clock.now_ms())
+            lambda session: owed.disposed(session, disposal.id, result, name, self._clock.now_ms()), patient=True
         )
         target = disposal.target + b"/" + name if disposal.target is not None and name is not None else None
         self._emit(
@@ -198,7 +199,7 @@ def take_out(disposal: Disposal, name: bytes, inbox: Inbox) -> files.DisposeResu
 def reason_document(disposal: Disposal) -> bytes:
     """The JSON that stands beside a quarantined original."""
     known = disposal.reason in set(Reason)
-    explanation = EXPLANATIONS[Reason(disposal.reason)] if known else None
+    explanation = explained(Reason(disposal.reason), of_url=is_url(disposal.source)) if known else None
     document = {
         "job": disposal.job_id,
         "inbox": disposal.inbox,

@@ -47,8 +47,8 @@ def check(settings: Settings, report: Report, *, profile_names: set[str], need_i
     if need_inboxes and not settings.inboxes and not settings.dropfiles:
         report.error(
             ("inboxes",),
-            "no inbox is configured",
-            "name one in the file under [[inboxes]], or set DROPMILL_INBOX and DROPMILL_OUTPUT",
+            "neither an inbox nor a drop-file is configured",
+            "name one in the file under [[inboxes]] or [[dropfiles]], or set DROPMILL_INBOX and DROPMILL_OUTPUT",
         )
     _http(settings, report)
     if settings.queue.retry_cap_seconds < settings.queue.retry_base_seconds:

@@ -32,8 +32,8 @@ class Dropfile(Section):
     names: str = Field(default=DEFAULT_NAMES, description="Names in the output, with the fields of an inbox's names.")
     quarantine: PathText = Field(
         default="",
-        description="Folder for downloads that are no sound pictures, each with <name>.reason.json. Left out, they are "
-        "deleted.",
+        description="Folder for downloads that begin like a picture and are broken, each with <name>.reason.json. Left "
+        "out, they are deleted; so is always what is no picture by its first bytes, for it is not downloaded further.",
     )
     results: PathText = Field(
         default="",

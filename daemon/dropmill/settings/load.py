@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from dropmill.settings.sources import TABLES, Data, Layer, dotted, file_layer, o
 from dropmill.settings.top import Settings
 
 DEFAULT_PATH: Final = "/etc/dropmill/dropmill.toml"
+_NEARBY: Final = ("dropmill.toml", "config/local.toml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,10 @@ def load(
     settings = _validated(stack, report, need_inboxes=need_inboxes)
     unread = bool(errors)
     errors += wrong + report.errors
+    here = nearby() if path is None else None
+    if here:
+        perhaps = f"perhaps --config {here}; or "
+        errors = [replace(one, hint=perhaps + one.hint) if one.key == "inboxes" else one for one in errors]
     if settings is None or unread:
         raise SettingsError(_in_order(errors))
     origin = {dotted(key): stack.origin(key) for key in leaves(settings.model_dump(exclude_none=True))}
@@ -77,6 +82,11 @@ def load(
     if errors:
         raise SettingsError(_in_order(errors), loaded)
     return loaded
+
+
+def nearby() -> str | None:
+    """A configuration in the working folder, which nothing takes by itself: somebody may have meant it."""
+    return next((name for name in _NEARBY if os.path.exists(name)), None)
 
 
 def leaves(value: Any, key: Key = ()) -> list[Key]:

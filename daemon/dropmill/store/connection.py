@@ -53,6 +53,7 @@ class Session:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection
+        self._columns: dict[str, tuple[str, ...]] = {}
 
     def run(self, name: str, /, **values: Any) -> int:
         """Run a statement and return the number of rows it changed."""
@@ -61,10 +62,12 @@ class Session:
 
     def all(self, name: str, /, **values: Any) -> list[Row]:
         cursor = self.connection.execute(sql(name), values)
-        try:
-            columns = [column[0] for column in cursor.get_description()]
-        except apsw.ExecutionCompleteError:
-            return []  # No rows, and the statement has already been finished.
+        columns = self._columns.get(name)
+        if columns is None:
+            try:
+                columns = self._columns[name] = tuple(column[0] for column in cursor.get_description())
+            except apsw.ExecutionCompleteError:
+                return []  # No rows, and the statement has already been finished.
         return [dict(zip(columns, values_, strict=True)) for values_ in cursor]
 
     def one(self, name: str, /, **values: Any) -> Row | None:
@@ -73,8 +76,8 @@ class Session:
 
     def value(self, name: str, /, **values: Any) -> Any:
         """The first column of the first row, or None."""
-        row = self.one(name, **values)
-        return next(iter(row.values())) if row else None
+        rows = self.connection.execute(sql(name), values).fetchall()
+        return rows[0][0] if rows else None
 
 
 def connect(path: str, *, readonly: bool = False) -> apsw.Connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from dropmill.model.file import Signature
 from dropmill.model.fingerprint import Content, from_int64, to_int64
@@ -33,6 +34,8 @@ from dropmill.store.rows import signature_of
 
 NameFor = Callable[[Rendered, str], bytes]
 """The final name of a rendition, given a collision suffix (empty for none)."""
+FETCHED_AGAIN: Final = "the download is gone; it is fetched again"
+"""Detail of the attempt that ends so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +188,9 @@ def _without_publishing(
         case Duplicate(tier=tier):
             outcome = Outcome.DUPLICATE
             _retire_earlier(session, job, inbox, image_id)
-            _complete(session, job, outcome, sha256, image_id, now_ms, tier=tier)
+            leans_on = anchor_of(session, inbox, image_id)
+            anchor_job_id = leans_on["job_id"] if leans_on else None
+            _complete(session, job, outcome, sha256, image_id, now_ms, tier=tier, anchor_job_id=anchor_job_id)
             disposition = {"move": Disposition.DUPLICATES, "delete": Disposition.DELETE, "keep": None}[
                 inbox.on_duplicate
             ]
@@ -195,11 +200,28 @@ def _without_publishing(
             kept = not owe_disposal(
                 session, job, inbox, disposition, inbox.duplicates, sha256, image_id, target_name=name
             )
-            published = session.all("publications_of_image", image_id=image_id)
-            reference = session.one("job_reference", id=published[0]["job_id"]) if published else None
-            anchor = reference["rel"] if reference else None
+            anchor = source_of(leans_on) if leans_on else None
     _put_version(session, job, inbox, sha256, image_id, kept, now_ms)
     return Decided(outcome, image_id, anchor)
+
+
+def anchor_of(session: Session, inbox: Inbox, image_id: int) -> Row | None:
+    """The publication of an image that a duplicate found in ``inbox`` leans on; a row of ``anchor_of_image``."""
+    return session.one(
+        "anchor_of_image",
+        image_id=image_id,
+        scope=inbox.dedupe_scope,
+        output_id=inbox.output.id,
+        recipe=inbox.recipe_digest,
+        root_id=inbox.root.id,
+    )
+
+
+def source_of(anchor: Row) -> bytes | None:
+    """The whole path, or the URL, that such a publication was made from; None where its job is forgotten."""
+    if anchor["source_url"] is not None:
+        return str(anchor["source_url"]).encode()
+    return None if anchor["source_root"] is None else bytes(anchor["source_root"] + b"/" + anchor["source_rel"])
 
 
 def _forget_home(session: Session, inbox: Inbox, rel: bytes, sha256: str) -> None:
@@ -223,6 +245,7 @@ def _complete(
     *,
     tier: str | None = None,
     moved_from: bytes | None = None,
+    anchor_job_id: int | None = None,
 ) -> bool:
     changed = session.run(
         "job_complete",
@@ -234,6 +257,7 @@ def _complete(
         image_id=image_id,
         duplicate_tier=tier,
         moved_from=moved_from,
+        anchor_job_id=anchor_job_id,
         now_ms=now_ms,
     )
     queue.end_attempt(session, job, outcome, "", now_ms)
@@ -249,7 +273,7 @@ def supersede(session: Session, job: Job, now_ms: int) -> bool:
     if job.read_root_id is None and session.one("download_get", job_id=job.id) is not None:
         # Nobody replaces a download: it was removed, and comes again.
         again = session.run("job_fetch_again", id=job.id, epoch=job.epoch) == 1
-        queue.end_attempt(session, job, "released", "the download is gone; it is fetched again", now_ms)
+        queue.end_attempt(session, job, "released", FETCHED_AGAIN, now_ms)
         return again
     if not _complete(session, job, Outcome.SUPERSEDED, None, None, now_ms):
         return False
@@ -338,6 +362,8 @@ def _retire_earlier(session: Session, job: Job, inbox: Inbox, image_id: int) -> 
     rows = _to_redo(session, job, inbox, image_id) if job.reprocess_of is not None else []
     if job.reprocess_of is None:
         replaced = own_images(session, job, inbox) - {image_id}
+        if not replaced:
+            return {}
         standing = session.all("publications_standing", output_id=inbox.output.id, root_id=inbox.root.id, rel=job.rel)
         rows = [row for row in standing if row["image_id"] in replaced]
     for row in rows:

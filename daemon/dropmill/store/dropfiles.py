@@ -286,6 +286,11 @@ def lists_to_tell(session: Session, inbox: str) -> list[tuple[str, bytes]]:
     return [(row["name"], row["path"]) for row in rows]
 
 
+def counted(session: Session, dropfile: str) -> dict[str, int]:
+    """Lines of a drop-file, or of a list by its name, by the state of their job, or ``refused``."""
+    return {row["state"]: row["lines"] for row in session.all("lines_counted", dropfile=dropfile)}
+
+
 def ended(session: Session, ids: Sequence[int]) -> dict[int, int]:
     """Of the given lines those that are still to be told, with when they ended (ms)."""
     return {row["id"]: row["at_ms"] for row in session.all("lines_ended", ids=json.dumps(list(ids)))}

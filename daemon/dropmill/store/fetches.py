@@ -173,6 +173,7 @@ def unchanged(
         image_id=last["image_id"],
         duplicate_tier=None,
         moved_from=None,
+        anchor_job_id=None,
         now_ms=now_ms,
     )
     queue.end_attempt(session, job, Outcome.UNCHANGED, "not modified", now_ms)
@@ -252,12 +253,12 @@ class CatalogFetches:
 
     async def fetched(self, job: Job, signature: Signature, provenance: Provenance, host: Host | None) -> bool:
         return await self.catalog.write(
-            lambda session: fetched(session, job, signature, provenance, host, self.clock.now_ms())
+            lambda session: fetched(session, job, signature, provenance, host, self.clock.now_ms()), patient=True
         )
 
     async def unchanged(self, job: Job, inbox: Inbox, provenance: Provenance, host: Host | None) -> bool | None:
         return await self.catalog.write(
-            lambda session: unchanged(session, job, inbox, provenance, host, self.clock.now_ms())
+            lambda session: unchanged(session, job, inbox, provenance, host, self.clock.now_ms()), patient=True
         )
 
     async def reschedule(self, job: Job, after_seconds: float, reason: Reason, detail: str, host: Host | None) -> bool:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from dropmill.model.inbox import URLS_SUFFIX
+from dropmill.model.url import is_url
 from dropmill.ports import ALL_INBOXES
 from dropmill.store.connection import Row, Session
 from dropmill.store.rows import signature_of as signature_of  # Callers name it with these functions.
@@ -47,8 +49,9 @@ class ToldJob:
         mine = tuple(one for one in self.renditions if one["job_id"] == self.row["id"])
         if mine:
             return mine
+        leant_on = tuple(one for one in self.renditions if one["job_id"] == self.row["anchor_job_id"])
         near = tuple(one for one in self.renditions if one["inbox"] == self.row["inbox"])
-        return near or self.renditions
+        return leant_on or near or self.renditions
 
 
 def told(session: Session, ids: Iterable[int]) -> list[ToldJob]:
@@ -144,10 +147,11 @@ def _names_of(inbox: str) -> set[str]:
 
 
 def paths_named(session: Session, name: bytes, limit: int) -> list[bytes]:
-    """Whole paths whose last component is ``name``, each once: of the jobs' sources, or else of renditions."""
+    """Whole paths, or URLs, whose last component is ``name``, each once: of the jobs' sources, or else of renditions."""
     rows = session.all("paths_named", name=name, tail=b"/" + name, limit=limit)
     rows = rows or session.all("outputs_named", name=name, tail=b"/" + name, limit=limit)
-    return [row["root_path"] + b"/" + row["rel"] for row in rows]
+    found = (row["rel"] if is_url(row["rel"]) else row["root_path"] + b"/" + row["rel"] for row in rows)
+    return list(dict.fromkeys(found))
 
 
 def sha256_beginning(session: Session, prefix: str, limit: int) -> list[str]:

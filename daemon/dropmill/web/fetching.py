@@ -12,7 +12,7 @@ _STATES: Final = {"missing": "not there yet", "starting": "starting", "stopped":
 
 
 def dropfile(one: Json) -> Json:
-    """A row for one drop-file. Refused lines count as discarded: each has its line in the results file."""
+    """A row for one drop-file. Refused lines became no jobs: they are counted apart."""
     return {
         "name": one["name"],
         "path": one["path"],
@@ -24,7 +24,8 @@ def dropfile(one: Json) -> Json:
         "to_fetch": number(one["waiting_to_fetch"]),
         "in_work": number(sum(one["queue"].values()) - one["waiting_to_fetch"]),
         "completed": number(one["completed"]),
-        "discarded": number(one["discarded"] + one["refused_lines"]),
+        "discarded": number(one["discarded"]),
+        "refused": number(one["refused_lines"]),
     }
 
 

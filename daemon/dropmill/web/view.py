@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import posixpath
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-from dropmill.model.outcome import EXPLANATIONS, Reason
+from dropmill.model.outcome import Reason, explained
+from dropmill.model.url import is_url
 from dropmill.web import fetching
 from dropmill.web.fetching import number as number  # Callers name it with what it is for.
 
@@ -100,7 +102,8 @@ def _inbox(inbox: Json) -> Json:
         "trouble": inbox["trouble"],
         "waiting": number(waiting + inbox["settling"]),
         "completed": number(inbox["completed"] + urls["completed"]),
-        "discarded": number(inbox["discarded"] + urls["discarded"] + urls["refused_lines"]),
+        "discarded": number(inbox["discarded"] + urls["discarded"]),
+        "refused": number(urls["refused_lines"]),
     }
 
 
@@ -110,16 +113,20 @@ def tile(job: Json, several_inboxes: bool) -> Json:
     icon, word = _OUTCOMES[outcome]
     picture, full = _pictures(job["renditions"])
     reason = job["reason"] or ""
-    notes = [_origin(job), job["remedy"] or "", f"inbox {job['inbox']}" if several_inboxes else ""]
+    of_url = is_url(job["source"])
+    cause = explained(Reason(reason), of_url=of_url).cause if reason in set(Reason) else job["detail"]
+    detail = job["detail"] if reason and job["detail"] != cause else ""
+    notes = [_origin(job), detail, job["remedy"] or "", f"inbox {job['inbox']}" if several_inboxes else ""]
     return {
         "id": job["id"],
         "name": _name(job["source"]),
+        "host": _host(job["source"]),
         "source": job["source"],
         "outcome": outcome,
         "icon": icon,
         "word": word,
         "reason": reason,
-        "cause": EXPLANATIONS[Reason(reason)].cause if reason in set(Reason) else job["detail"],
+        "cause": cause,
         "notes": [note for note in notes if note],
         "picture": picture,
         "full": full,
@@ -130,16 +137,23 @@ def tile(job: Json, several_inboxes: bool) -> Json:
 
 def _name(source: str) -> str:
     """The last part of a path, or of a URL without its query."""
-    if source.startswith(("http://", "https://")):
+    if _host(source):
         source = source.partition("?")[0].rstrip("/")
     return posixpath.basename(source)
+
+
+def _host(source: str) -> str:
+    """Host and port of a URL, for one name is on many hosts; empty for a path."""
+    return urlsplit(source).netloc if is_url(source) else ""
 
 
 def _origin(job: Json) -> str:
     """What a picture without renditions of its own goes back to."""
     twin = job["duplicate_of"]
     if twin:
-        of = _name(twin["source"]) if twin["source"] else f"job {twin['job']}"
+        source = twin["source"] or ""
+        of = _name(source) or f"job {twin['job']}"
+        of += f" at {_host(source)}" if _host(source) else ""
         return f"of {of}" + (" (other metadata)" if twin["tier"] == "coded" else "")
     if job["outcome"] == "moved" and job["moved_from"]:
         return f"from {_name(job['moved_from'])}"

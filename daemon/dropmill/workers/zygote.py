@@ -165,6 +165,7 @@ def _loaded(name: str) -> Handler:
 
 
 def main() -> int:
+    gc.disable()
     parser = argparse.ArgumentParser(prog="dropmill-zygote")
     parser.add_argument("--load", required=True, metavar="MODULE")
     parser.add_argument("--control-fd", required=True, type=int)
@@ -186,7 +187,6 @@ def main() -> int:
         why = "".join(traceback.format_exception_only(error)).strip()
         tell(control, {"failed": f"cannot load {args.load}: {why}"[:2000]})
         return 1
-    gc.disable()
     gc.collect()
     gc.freeze()  # Collections in workers then leave the shared pages alone.
     Zygote(control, handler, args.budget_bytes).serve()

@@ -1,6 +1,8 @@
 -- URLs: a job of a URL is fetched first, then processed like any other.
 ALTER TABLE jobs ADD COLUMN phase TEXT NOT NULL DEFAULT 'process' CHECK (phase IN ('fetch', 'process'));
 ALTER TABLE jobs ADD COLUMN host_id INTEGER REFERENCES hosts;
+-- Of a duplicate: the job whose renditions stand for it, which may be forgotten before it.
+ALTER TABLE jobs ADD COLUMN anchor_job_id INTEGER;
 DROP INDEX jobs_to_claim;
 CREATE INDEX jobs_to_claim ON jobs (inbox, rank_ms, id) WHERE state = 'available' AND phase = 'process';
 CREATE INDEX jobs_to_fetch ON jobs (host_id, inbox, rank_ms, id) WHERE state = 'available' AND phase = 'fetch';

@@ -1,1 +1,0 @@
-SELECT inbox, rel FROM jobs WHERE id = :id;
