@@ -6,8 +6,13 @@
 # Configured by variables alone: every setting has one (docs/configuration.md), a file may be mounted at
 # /etc/dropmill/dropmill.toml instead. The page and the API listen on the container's own loopback. To open them, set
 # DROPMILL_HTTP__BIND=0.0.0.0:8686 and DROPMILL_HTTP__TOKEN_FILE, since nothing but loopback is served without a token.
+#
+# URLs: mount a folder at /lists, which the user may write to, and set
+#   DROPMILL_DROPFILES='[{"name": "list", "path": "/lists/urls.txt", "output": "/outbox"}]'
+# Parquet: docker build --build-arg EXTRAS=heif,parquet -t dropmill .
 
 FROM python:3.13-slim-trixie AS build
+ARG EXTRAS=heif
 WORKDIR /src
 # Newer versions of pip read the second for what builds the wheel, older ones the first for everything.
 ENV PIP_CONSTRAINT=/src/constraints.txt \
@@ -19,7 +24,7 @@ COPY constraints.txt pyproject.toml README.md CHANGELOG.md LICENSE ./
 COPY daemon daemon
 RUN pip wheel --no-deps --wheel-dir /wheel . \
  && python -m venv /opt/dropmill \
- && /opt/dropmill/bin/pip install "$(echo /wheel/dropmill-*.whl)[heif]" \
+ && /opt/dropmill/bin/pip install "$(echo /wheel/dropmill-*.whl)[${EXTRAS}]" \
  && /opt/dropmill/bin/dropmill version
 
 FROM python:3.13-slim-trixie

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from dropmill.model.job import TERMINAL, TRANSITIONS
-from dropmill.model.outcome import EXPLANATIONS, Reason, explained_as_ignored
+from dropmill.model.outcome import EXPLANATIONS, Explanation, Reason, explained, explained_as_ignored
 from dropmill.settings import PRESETS, schema
 from dropmill.settings.environment import SHORTHANDS
 
@@ -79,17 +79,24 @@ def job_states() -> str:
 
 
 def reasons(group: tuple[Reason, ...]) -> str:
-    rows = [(f"`{reason}`", EXPLANATIONS[reason].cause, EXPLANATIONS[reason].remedy) for reason in group]
-    return _table(("code", "what it means", "what to do"), rows)
+    return _explained((reason, EXPLANATIONS[reason]) for reason in group)
 
 
 def reasons_ignored() -> str:
     """Those of ignored files only, and those that say something else of an ignored file than of a discarded one."""
     group = (*IGNORED, *(reason for reason in Reason if explained_as_ignored(reason) != EXPLANATIONS[reason]))
-    rows = [
-        (f"`{reason}`", explained_as_ignored(reason).cause, explained_as_ignored(reason).remedy) for reason in group
-    ]
-    return _table(("code", "what it means", "what to do"), rows)
+    return _explained((reason, explained_as_ignored(reason)) for reason in group)
+
+
+def reasons_of_urls() -> str:
+    """Those that say something else of what was downloaded than of a file."""
+    both = ((reason, explained(reason, of_url=True)) for reason in Reason)
+    return _explained((reason, of_url) for reason, of_url in both if of_url != EXPLANATIONS[reason])
+
+
+def _explained(rows: Iterable[tuple[Reason, Explanation]]) -> str:
+    told = [(f"`{reason}`", explanation.cause, explanation.remedy) for reason, explanation in rows]
+    return _table(("code", "what it means", "what to do"), told)
 
 
 def presets() -> str:
@@ -177,6 +184,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "reasons-refused": lambda: reasons(REFUSED),
     "reasons-downloads": lambda: reasons(DOWNLOADS),
     "reasons-ignored": reasons_ignored,
+    "reasons-of-urls": reasons_of_urls,
     "presets": presets,
     "shorthands": shorthands,
     "settings": settings,

@@ -251,19 +251,26 @@ class Supervisor:
 
     async def _stop_when_finished(self) -> None:
         parts = self.parts
-        while True:
-            stays = await parts.closed()
-            quiet = all(watch.quiet or (watch.waits and watch.inbox.name in stays) for watch in parts.watches)
-            # Without room for the queue, what has settled waits in its inbox for another run.
-            closed = not parts.surroundings.intake_open
-            settled = closed or all(settling.quiet for settling in parts.settlings.values())
-            read = closed or all(tail.standing for tail in parts.tails.values())
-            in_hand = parts.claimer.in_hand or parts.fetcher.in_hand or self._committing
-            # In the order of the way: what has gone on meanwhile is met by a later question.
-            idle = quiet and settled and read and not in_hand
-            done = idle and not await parts.fetcher.left() and await parts.finished() and await self._all_told()
-            if done and (closed or all([await tail.finished() for tail in parts.tails.values()])):
-                await parts.fetcher.tell_left()
-                self.stop("everything is done")
-                return
+        while not await self._is_finished():
             await parts.clock.sleep(ONCE_POLL_SECONDS)
+        await parts.fetcher.tell_left()
+        self.stop("everything is done")
+
+    def _in_hand(self) -> bool:
+        return bool(self.parts.claimer.in_hand or self.parts.fetcher.in_hand or self._committing)
+
+    async def _is_finished(self) -> bool:
+        parts = self.parts
+        if self._in_hand():  # The rest need not be asked.
+            return False
+        # In the order of the way: what has gone on meanwhile is met by a later question.
+        stays = await parts.closed()
+        quiet = all(watch.quiet or (watch.waits and watch.inbox.name in stays) for watch in parts.watches)
+        # Without room for the queue, what has settled waits in its inbox for another run.
+        closed = not parts.surroundings.intake_open
+        settled = closed or all(settling.quiet for settling in parts.settlings.values())
+        read = closed or all(tail.standing for tail in parts.tails.values())
+        if not (quiet and settled and read) or self._in_hand():
+            return False
+        done = not await parts.fetcher.left() and await parts.finished() and await self._all_told()
+        return done and (closed or all([await tail.finished() for tail in parts.tails.values()]))

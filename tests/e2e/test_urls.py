@@ -250,7 +250,9 @@ def test_cancelling_a_download_ends_it_and_leaves_nothing(tmp_path: Path) -> Non
         assert mill.outputs() == []
 
 
-def test_cancelling_a_url_between_two_attempts_leaves_no_part_of_it(tmp_path: Path) -> None:
+def test_u11_a_part_outlives_a_kill_between_two_attempts_and_goes_with_its_job_that_is_cancelled(
+    tmp_path: Path,
+) -> None:
     data = photo(1)
 
     async def broken_off(exchange: Exchange) -> None:
@@ -264,7 +266,10 @@ def test_cancelling_a_url_between_two_attempts_leaves_no_part_of_it(tmp_path: Pa
         mill.start()
         append(mill, web.url("/a.jpg"))
         mill.wait_for(lambda: mill.jobs("scheduled"))
-        assert stored(mill)
+        assert sorted(stored(mill)) == ["1.part", "1.part.json"]
+        mill.kill()
+        mill.start()
+        assert sorted(stored(mill)) == ["1.part", "1.part.json"], "the next attempt goes on with it"
         cancelled = mill.run("cancel", "1")
         assert cancelled.returncode == 0, cancelled.stderr
         assert stored(mill) == []
@@ -359,7 +364,7 @@ def test_once_ends_where_lines_wait_in_their_file_for_jobs_that_wait(tmp_path: P
         if why == "paused":
             assert mill.run("pause", "list").returncode == 0
         done = mill.once()
-        assert done.returncode == (0 if why == "paused" else 1), done.stdout + done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
         assert len(mill.jobs("available")) >= 5
 
 

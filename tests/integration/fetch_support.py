@@ -113,7 +113,7 @@ class SimulatedCatalog:
         self.locked: Exception | None = None
         self.reads = 0
 
-    async def write(self, action: Callable[[Session], T]) -> T:
+    async def write(self, action: Callable[[Session], T], *, patient: bool = False) -> T:
         await anyio.lowlevel.cancel_shielded_checkpoint()
         if self.locked is not None:
             raise self.locked

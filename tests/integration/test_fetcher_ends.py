@@ -159,7 +159,9 @@ def test_a_pause_holds_for_what_was_claimed_and_others_go_on(tmp_path: Path) -> 
     mill.run(main)
 
 
-def test_a_pause_that_comes_while_a_claim_is_under_way_holds_for_what_it_brings(tmp_path: Path) -> None:
+def test_a_pause_that_comes_while_a_claim_is_under_way_holds_for_what_it_brings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mill = Mill(tmp_path)
     jobs = mill.add(HOST, 10)
     write = mill.catalog.write
@@ -170,7 +172,7 @@ def test_a_pause_that_comes_while_a_claim_is_under_way_holds_for_what_it_brings(
             mill.closed = {"list"}
         return result
 
-    mill.catalog.write = paused_by_then  # type: ignore[method-assign]
+    monkeypatch.setattr(mill.catalog, "write", paused_by_then)
 
     async def main() -> None:
         async with mill.running():

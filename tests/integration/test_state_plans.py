@@ -174,3 +174,23 @@ def test_q14_counts_follow_every_change(tmp_path: Path) -> None:
             lot = queue.prune(session, NOW_MS + 1, 50, lot.last)
             forgotten += lot.forgotten
         assert forgotten
+
+
+def test_a_statement_is_planned_once_whatever_values_it_is_given(catalog: Session) -> None:
+    """With plans that follow the values SQLite parses these at each run, which costs more than to run them."""
+    planned: list[int] = []
+    catalog.connection.trace_v2(
+        apsw.SQLITE_TRACE_PROFILE,
+        lambda event: planned.append(event["stmt_status"]["SQLITE_STMTSTATUS_REPREPARE"]),
+    )
+    try:
+        for number in range(3):
+            names = json.dumps([f"inbox-{number}"])
+            catalog.all("publications_due", outputs=json.dumps([number]), now_ms=number, limit=10)
+            catalog.all("disposals_due", inboxes=names, now_ms=number, limit=10)
+            catalog.all("notices_due", inboxes=names, now_ms=number, limit=10)
+            place = {"root_id": number, "rel": b"a.jpg", "sha256": f"{number}", "output_id": number}
+            catalog.all("version_homes", **place)
+    finally:
+        catalog.connection.trace_v2(0)
+    assert planned and not any(planned)

@@ -43,6 +43,20 @@ def test_the_unit_is_valid(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")  # It ends with 0 on keys that it does not know.
 
 
+def test_what_opens_the_unit_for_downloads_is_in_its_head_and_valid(tmp_path: Path) -> None:
+    head, _, unit = UNIT.read_text("utf-8").partition("[Unit]")
+    assert "#   [Service]\n#   IPAddressAllow=any\n" in head
+    assert "IPAddressAllow=any" in (SYSTEMD.parent / "docs" / "operations.md").read_text("utf-8")
+    families = setting("RestrictAddressFamilies")[0].split()
+    assert {"AF_INET", "AF_INET6"} <= set(families)
+    opened = tmp_path / UNIT.name
+    unit = unit.replace(PROGRAM, os.path.realpath(sys.executable))
+    opened.write_text(f"[Unit]{unit}\n[Service]\nIPAddressAllow=any\n", "utf-8")
+    command = [tool("systemd-analyze"), "verify", "--man=no", str(opened)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_unit_is_hardened() -> None:
     command = [tool("systemd-analyze"), "security", "--offline=true", "--threshold=15", str(UNIT)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -72,3 +86,5 @@ def test_the_user_and_the_folders_come_to_be(tmp_path: Path) -> None:
     assert account[0] == "dropmill"
     inbox = (tmp_path / "srv" / "dropmill" / "inbox").stat()
     assert (inbox.st_uid, inbox.st_mode & 0o7777) == (int(account[2]), 0o2775)
+    urls = (tmp_path / "srv" / "dropmill" / "urls.txt").stat()
+    assert (urls.st_gid, urls.st_mode & 0o7777) == (int(account[3]), 0o664)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from dropmill.cli import glance
+from dropmill.cli import glance, tables
 from web_support import FakeDesk, download, dropfile
 
 LONG = "https://images.example.com/" + "album/" * 40 + "picture-7.jpg"
@@ -34,7 +34,7 @@ def shown(made: FakeDesk, columns: int = 80, rows: int = 40, *, watching: bool =
 
 @given(st.text(st.characters(codec="ascii", exclude_categories=["C"]), min_size=1), st.integers(3, 300))
 def test_a_long_url_keeps_both_its_ends(url: str, columns: int) -> None:
-    told = glance.shortened(url, columns)
+    told = tables.shortened(url, columns)
     assert len(told) == min(len(url), columns)
     assert told == url or (url.startswith(told.partition("…")[0]) and url.endswith(told.rpartition("…")[2]))
 
@@ -54,11 +54,12 @@ def test_downloads_take_what_room_the_screen_has_and_the_others_are_counted() ->
     assert "picture-7.jpg" not in shown(desk(60), watching=False)
 
 
-def test_refused_lines_count_as_discarded_and_what_is_missing_is_said() -> None:
+def test_refused_lines_are_counted_apart_and_what_is_missing_is_said() -> None:
     queue = {"scheduled": 1, "available": 5, "executing": 4}
     told = shown(desk(line=20, queue=queue, waiting_to_fetch=7, completed=6, discarded=2, refused_lines=3))
     row = next(line for line in told.splitlines() if line.startswith("list"))
-    assert row.split()[-5:] == ["20", "7", "3", "6", "5"]
+    assert row.split()[-6:] == ["20", "7", "3", "6", "2", "3"]
+    assert "; 3 lines refused" in told
     assert "missing" in shown(desk(watch="missing")) and "paused" in shown(desk(paused=True))
 
 

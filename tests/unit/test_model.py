@@ -13,7 +13,7 @@ from dropmill.model.backoff import backoff_seconds
 from dropmill.model.file import Signature, shown
 from dropmill.model.fingerprint import Content, from_int64, to_hex, to_int64
 from dropmill.model.job import ACTIVE, PRIORITY_STEP_MS, TERMINAL, TRANSITIONS, FoundBy, Job, JobState, rank_ms
-from dropmill.model.outcome import EXPLANATIONS, Reason
+from dropmill.model.outcome import EXPLANATIONS, Reason, explained
 from dropmill.model.publication import collision_key
 from dropmill.model.verdict import (
     Duplicate,
@@ -53,6 +53,15 @@ def test_every_active_state_can_end_and_every_state_is_reachable() -> None:
 def test_every_reason_is_explained() -> None:
     assert set(EXPLANATIONS) == set(Reason)
     assert all(explanation.cause and explanation.remedy for explanation in EXPLANATIONS.values())
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_what_helps_a_url_is_nothing_to_do_with_copying_a_file(reason: Reason) -> None:
+    of_url = explained(reason, of_url=True)
+    assert of_url.cause and of_url.retryable == EXPLANATIONS[reason].retryable
+    if reason in {Reason.EMPTY, Reason.NOT_AN_IMAGE, Reason.TRUNCATED, Reason.CORRUPT, Reason.WORKER_CRASHED}:
+        assert "URL" in of_url.remedy and "copy" not in of_url.remedy and "rename" not in of_url.remedy
+    assert explained(reason, of_url=False) == EXPLANATIONS[reason]
 
 
 def test_q09_low_priority_ages_past_fresh_high_priority() -> None:

@@ -188,3 +188,14 @@ def test_u19_what_passes_is_retried_with_jitter_up_to_its_limit(attempts: int, s
     patient = retry_seconds(attempts, FULL, RULES, chance)
     assert patient is not None
     assert 0 < patient <= 300, "a full disk uses no attempts up"
+
+
+def test_u10_what_another_origin_asks_for_is_not_held_against_the_host() -> None:
+    """A shortener is not silenced by one of the hosts that it leads to; the URL itself waits."""
+    host = Host(1, "https://short.example:443", failures=2)
+    told = Failed(Reason.HTTP_429, "", permanent=False, retry_after_seconds=900.0, elsewhere=True)
+    after_it = after(host, told, NOW_MS, RULES, random.Random(1))
+    assert (after_it.ready_at_ms, after_it.failures) == (0, 0)
+    seconds = retry_seconds(1, told, RULES, random.Random(1))
+    assert seconds is not None
+    assert seconds == min(900.0, RULES.max_rest_seconds)

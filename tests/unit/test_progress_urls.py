@@ -48,9 +48,18 @@ def test_downloads_are_counted_beside_files() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "code"), [((REFUSED,), 3), ((LEFT,), 1), ((REFUSED, LEFT), 1), ((FAILED, FETCHED), 0)]
+    ("said", "code"),
+    [
+        ((REFUSED,), 3),
+        ((LEFT,), 0),
+        ((REFUSED, LEFT), 3),
+        ((FAILED, FETCHED), 0),
+        ((REFUSED, facts.Stopping("SIGINT")), 130),
+        ((facts.Stopping("SIGTERM"),), 143),
+        ((facts.Stopping("everything is done"),), 0),
+    ],
 )
-def test_what_was_refused_or_stays_shows_in_the_exit_code(said: tuple[Fact, ...], code: int) -> None:
+def test_what_was_refused_or_broken_off_shows_in_the_exit_code(said: tuple[Fact, ...], code: int) -> None:
     assert told(*said).exit_code == code
 
 
@@ -70,3 +79,18 @@ def test_what_a_person_has_to_know_is_said_as_it_happens(capsys: pytest.CaptureF
     assert "30 URLs of 2 hosts at rest stay in the queue; run again in 10 min" in text
     assert "/urls.txt has to wait: cannot be read: Permission denied; let the daemon read it" in text
     assert "refused lines" in text and "1 URL fetched, 900 bytes received" in text
+
+
+def test_what_was_broken_off_is_never_nothing_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    tally = told(facts.Stopping("SIGINT"))
+    tally.unfinished = 21
+    Display(tally, {}).summary()
+    text = capsys.readouterr().out
+    assert "nothing to do" not in text
+    assert "interrupted by SIGINT: 21 jobs stay in the queue" in text
+
+
+def test_urls_that_wait_for_their_hosts_are_something(capsys: pytest.CaptureFixture[str]) -> None:
+    Display(told(LEFT), {}).summary()
+    text = capsys.readouterr().out
+    assert "nothing to do" not in text and "waiting for their hosts" in text

@@ -212,6 +212,7 @@ def test_u07_credentials_are_kept_apart_and_never_shown() -> None:
         "http:u:sesame@h/",
         "https//u:sesame@h/",
         "https//sesame@h/",
+        "http://u:" + "sesame" * 2000 + "@h/",
         "https//u:ses/sesame@h/",
         "http:\\\\u:sesame@h/",
         "//u:sesame@h",
@@ -315,6 +316,7 @@ def test_parsing_refuses_or_gives_a_spelling_that_stays(text: str) -> None:
     assert read.userinfo == b""
 
 
+@example("\ud800")
 @given(PIECES)
 def test_hosts_are_refused_or_have_a_spelling_that_stays(text: str) -> None:
     try:

@@ -56,7 +56,7 @@ def test_urls_that_were_added_to_an_inbox_are_shown_without_a_drop_file() -> Non
     page = shown(FakeDesk([inbox(urls=urls, completed=4)]))
     assert page["downloads"] is not None
     told = page["inboxes"][0]
-    assert (told["waiting"], told["completed"], told["discarded"]) == ("2", "7", "5")
+    assert (told["waiting"], told["completed"], told["discarded"], told["refused"]) == ("2", "7", "1", "4")
 
 
 def test_urls_are_text_without_markup_or_links() -> None:

@@ -73,6 +73,19 @@ def test_duplicates_and_moved_files_name_where_they_go_back_to() -> None:
     ]
 
 
+def test_cards_of_urls_name_host_and_drop_file_and_tell_the_detail_once() -> None:
+    twin = {"job": 4, "source": "https://b.example/x/a.jpg", "tier": "bytes"}
+    same = view.tile(job(5, source="http://a.example:8080/a.jpg?x=1", inbox="list", duplicate_of=twin), True)
+    assert (same["name"], same["host"]) == ("a.jpg", "a.example:8080")
+    assert same["notes"] == ["of a.jpg at b.example", "drop-file list"]
+    more = {"state": "discarded", "outcome": None, "inbox": "camera.urls", "source": "http://a.example/a.jpg"}
+    empty = view.tile(job(6, **more, reason="empty", detail="the answer has no bytes"), True)
+    assert empty["cause"] == "the answer has no bytes" and empty["notes"] == ["inbox camera"]
+    large = view.tile(job(7, **more, reason="too-large", detail="9 bytes, and downloads.max_bytes is 8"), True)
+    assert large["cause"].endswith("(9 bytes, and downloads.max_bytes is 8)")
+    assert view.tile(job(8), False)["host"] == ""
+
+
 def test_the_latest_comes_first_and_pauses_are_told() -> None:
     desk = FakeDesk([inbox(paused=True)], [job(1), job(3), job(2)])
     desk.paused = True

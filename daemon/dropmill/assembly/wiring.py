@@ -275,7 +275,8 @@ class Wiring:
     def _parts(self, serve: Callable[[], AbstractAsyncContextManager[str]]) -> Parts:
         ground = self._ground
         catalog, clock, emit, queue = ground.catalog, ground.clock, ground.emit, ground.settings.queue
-        longest_wait_seconds = max(queue.retry_cap_seconds, ground.settings.downloads.retry_cap_seconds)
+        downloads = ground.settings.downloads
+        longest_wait_seconds = max(queue.retry_cap_seconds, downloads.retry_cap_seconds, downloads.max_rest_seconds)
         pulse = Pulse(
             {"catalog": catalog.pulse, **work_checks(self._claimer, self._deadline, ground.inboxes, clock)},
             clock,

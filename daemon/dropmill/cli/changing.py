@@ -72,7 +72,11 @@ def cancel(job_id: JobArgument, config: ConfigOption = None, as_json: JsonOption
     Its original stays where it is.
     """
     told = _ask(config, "cancel", job_id)
-    _say(told, as_json, f"job {job_id} is {told['state']}: {told['source']}{'' if told['phase'] else ' stays where it is'}")
+    _say(
+        told,
+        as_json,
+        f"job {job_id} is {told['state']}: {told['source']}{'' if told['phase'] else ' stays where it is'}",
+    )
 
 
 @guarded
@@ -116,7 +120,9 @@ def reload(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 @guarded
 def reprocess(
     target: Annotated[str | None, typer.Argument(help="A path, a URL or a job id.", metavar="[PATH|URL|ID]")] = None,
-    inbox: Annotated[str | None, typer.Option("--inbox", help="Everything that this inbox or drop-file has published.")] = None,
+    inbox: Annotated[
+        str | None, typer.Option("--inbox", help="Everything that this inbox or drop-file has published.")
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

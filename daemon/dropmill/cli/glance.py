@@ -9,7 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dropmill.cli.tables import BLANK, duration, size, table, word
+from dropmill.cli.tables import BLANK, Shortened, duration, shortened, size, table, word
 from dropmill.control.describe import counted
 
 Json = Mapping[str, Any]
@@ -41,7 +41,8 @@ def status(told: Json, watching: Console | None = None) -> RenderableType:
     if told["downloads"]["resting_hosts"]:
         parts += [BLANK, *_resting(told["downloads"])]
     if watching is not None and told["downloads"]["progress"]:
-        taken = 14 + len(told["inboxes"]) + len(told["dropfiles"]) + len(unwell)
+        # On a narrow terminal an inbox takes two lines.
+        taken = 14 + 2 * len(told["inboxes"]) + len(told["dropfiles"]) + len(unwell)
         taken += min(MOST_HOSTS, len(told["downloads"]["resting_hosts"]))
         most = max(LEAST_DOWNLOADS, watching.height - taken)
         parts += [BLANK, *_downloads(told["downloads"], most, watching.width)]
@@ -59,7 +60,7 @@ def _inboxes(inboxes: Sequence[Json]) -> Table:
         queue = {state: count + urls["queue"].get(state, 0) for state, count in inbox["queue"].items()}
         made.add_row(
             Text(inbox["name"]),
-            Text(f"{inbox['path']} → {inbox['output']}"),
+            Shortened(inbox["path"], f"→ {inbox['output']}"),
             _state(inbox, inbox["watch"]),
             str(inbox["settling"]),
             str(queue["available"] + queue["scheduled"]),
@@ -79,7 +80,7 @@ def _dropfiles(dropfiles: Sequence[Json]) -> Table:
         state = _state(one, one["watch"] if one["watch"] in _WORTH_SAYING else "")
         made.add_row(
             Text(one["name"]),
-            Text.assemble(one["path"], "  " if state else "", state),
+            Group(Shortened(one["path"]), *([state] if state else [])),
             str(one["line"]),
             str(one["waiting_to_fetch"]),
             str(sum(one["queue"].values()) - one["waiting_to_fetch"]),
@@ -156,18 +157,6 @@ def _downloads(urls: Json, most: int, columns: int) -> Iterator[RenderableType]:
 def _more(number: int) -> Iterator[RenderableType]:
     if number > 0:
         yield Text(f"and {number} more", style="dim")
-
-
-def shortened(url: str, columns: int) -> str:
-    """Its middle left out where it is too long: host and file name tell most.
-
-    >>> shortened("https://example.com/a/long/path/to/picture.jpg", 30)
-    'https://example…to/picture.jpg'
-    """
-    if len(url) <= columns:
-        return url
-    tail = (columns - 1) // 2
-    return f"{url[: columns - 1 - tail]}…{url[len(url) - tail :]}"
 
 
 def fetched(size_bytes: int, total_bytes: int | None) -> str:

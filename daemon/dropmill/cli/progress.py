@@ -19,6 +19,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from dropmill.cli import tables
@@ -34,6 +35,9 @@ from dropmill.store.catalog import Catalog
 
 # Discarded files that the summary names one by one.
 MOST_NAMED: Final = 20
+_WIDE_COLUMNS: Final = 120
+_BAR_COLUMNS: Final = 40
+_SHORT_BAR_COLUMNS: Final = 10
 
 
 class Tally:
@@ -145,13 +149,14 @@ class Display:
         self.is_live = self._console.is_terminal and sys.stdout.isatty()
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
+            BarColumn(_BAR_COLUMNS if self._console.width >= _WIDE_COLUMNS else _SHORT_BAR_COLUMNS),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
+            TimeElapsedColumn(table_column=Column(no_wrap=True)),
             TextColumn("ETA"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[counts]}"),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
+            # On a narrow terminal this one is folded, and nothing else.
+            TextColumn("{task.fields[counts]}", table_column=Column(overflow="fold")),
             console=self._console,
             disable=not self.is_live,
             refresh_per_second=5,
@@ -227,8 +232,9 @@ class Display:
                 return f"discarded {self._path(inbox, path)}: {reason}: {said}; {why.remedy}"
             case facts.FileIgnored(inbox=inbox, path=path, reason=Reason.URL_LIST):
                 return f"list of URLs {self._path(inbox, path)}"
-            case facts.FileIgnored(inbox=inbox, path=path, reason=reason):
-                return f"ignored {self._path(inbox, path)}: {reason}: {explained_as_ignored(reason).cause}"
+            case facts.FileIgnored(inbox=inbox, path=path, reason=reason, detail=detail):
+                said = with_detail(reason, explained_as_ignored(reason).cause, shown(detail))
+                return f"ignored {self._path(inbox, path)}: {reason}: {said}"
             case facts.OwedLater(what=what, path=path, detail=detail):
                 return f"{what} {shown(path)} could not be done yet: {detail}"
             case facts.PublicationFailed(path=path, detail=detail):

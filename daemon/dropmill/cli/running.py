@@ -6,6 +6,7 @@ import gc
 import os
 import shlex
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ import typer
 
 from dropmill.cli import NEW_OBJECTS_AT_WORK, common
 from dropmill.cli.common import ConfigOption, guarded
+from dropmill.errors import AlreadyRunning
 
 if TYPE_CHECKING:
     from dropmill.observe.facts import Fact
@@ -30,7 +32,10 @@ def install(app: typer.Typer) -> None:
 def run(
     config: ConfigOption = None,
     once: Annotated[
-        bool, typer.Option("--once", help="Process what is there, then end; exit code 3 if anything was discarded.")
+        bool,
+        typer.Option(
+            "--once", help="Process what is there, then end; exit code 3 if anything was discarded, 130 after Ctrl-C."
+        ),
     ] = False,
 ) -> None:
     """Watch the inboxes and drop-files until told to stop, or once over.
@@ -52,7 +57,13 @@ def run(
     os.umask(0o022)  # The modes of outputs are set one by one; this one is for the catalog, which others may read.
     try:
         code = anyio.run(_run, loaded, once, config, backend="asyncio")
+    except KeyboardInterrupt:  # Before it listened for signals.
+        common.say_error("interrupted before it had begun; nothing is changed")
+        code = 128 + signal.SIGINT
     except BaseException as error:  # noqa: BLE001  # Whatever ended the daemon, its user gets one line and we leave.
+        known = common.first_known(error)
+        if once and isinstance(known, AlreadyRunning):
+            known.hint = "it takes in what is there by itself: dropmill status"
         code = common.tell(error)
     _leave(code)
 

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from rich.console import Console, Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -30,6 +32,7 @@ _STYLES: Final = {
 }
 # Where output goes into a file or a pipe, lines are not folded at the width of a terminal that is not there.
 _PIPE_COLUMNS: Final = 240
+_NARROWEST_COLUMNS: Final = 20
 BLANK: Final = Text("")
 
 
@@ -82,8 +85,42 @@ def word(text: str) -> Text:
 def table(*columns: str, right: Sequence[str] = ()) -> Table:
     made = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        # A number that is broken in two is none; names and paths give way before.
+        number = column in right
+        made.add_column(column, justify="right" if number else "left", overflow="fold", no_wrap=number)
     return made
+
+
+class Shortened:
+    """Paths or URLs of a cell: side by side, else each on a line of its own, with its middle left out on a terminal that
+    is too narrow. What goes into a file or a pipe is whole."""
+
+    def __init__(self, *parts: str) -> None:
+        self._parts = parts
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        whole = " ".join(self._parts)
+        if len(whole) <= options.max_width or not console.is_terminal:
+            yield Text(whole, overflow="fold")
+            return
+        for part in self._parts:
+            yield Text(shortened(part, options.max_width), no_wrap=True)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        widest = cell_len(" ".join(self._parts))
+        return Measurement(min(_NARROWEST_COLUMNS, widest), widest).with_maximum(options.max_width)
+
+
+def shortened(text: str, columns: int) -> str:
+    """Its middle left out where it is too long: host and file name tell most.
+
+    >>> shortened("https://example.com/a/long/path/to/picture.jpg", 30)
+    'https://example…to/picture.jpg'
+    """
+    if len(text) <= columns:
+        return text
+    tail = (columns - 1) // 2
+    return f"{text[: columns - 1 - tail]}…{text[len(text) - tail :]}"
 
 
 def health(told: Json) -> RenderableType:
@@ -104,7 +141,7 @@ def jobs(told: Sequence[Json]) -> RenderableType:
             Text(job["inbox"]),
             word(job["state"]),
             word(job["outcome"] or job["reason"] or ""),
-            Text(job["source"]),
+            Shortened(job["source"]),
         )
     return made
 

@@ -25,6 +25,7 @@ Json = dict[str, Any]
 # An original that is just on its way to quarantine gets that long to arrive.
 ARRIVAL_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.05
+_QUEUED_ALREADY: Final = "queued-already"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,9 @@ async def _fetch_again(house: House, job_id: int) -> Json:
     """A URL is asked for anew, whatever became of what came last time."""
     if not await house.catalog.write(lambda session: requests.fetch_again(session, job_id, house.clock.now_ms())):
         raise Conflict(
-            f"the URL of job {job_id} is in the queue already", hint=f"nothing is to be done: dropmill why {job_id}"
+            f"the URL of job {job_id} is in the queue already",
+            hint=f"nothing is to be done: dropmill why {job_id}",
+            reason=_QUEUED_ALREADY,
         )
     if house.live is not None:
         house.live.fetcher.wake()
@@ -91,6 +94,8 @@ async def retry_all(house: House) -> Json:
         try:
             await retry(house, job_id)
         except DropmillError as error:
+            if error.reason == _QUEUED_ALREADY:
+                continue  # Another job of its URL is what was asked for.
             skipped.append({"id": job_id, "detail": error.public_message, "hint": error.hint})
         except OSError as error:
             skipped.append({"id": job_id, "detail": error.strerror or str(error), "hint": "check the folders"})

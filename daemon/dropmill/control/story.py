@@ -125,7 +125,10 @@ def _end(life: Life, held: str) -> Iterator[_Entry]:
         case "scheduled":
             yield None, f"waits until {iso(row['scheduled_at_ms'])} to be tried again: {because(row)}"
         case "available" if life.paused:
-            yield None, f"waits: inbox {row['inbox']} is paused; dropmill resume {row['inbox'].removesuffix(URLS_SUFFIX)}"
+            yield (
+                None,
+                f"waits: inbox {row['inbox']} is paused; dropmill resume {row['inbox'].removesuffix(URLS_SUFFIX)}",
+            )
         case "available":
             yield None, _waits(row)
         case "discarded":

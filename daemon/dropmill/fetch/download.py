@@ -79,9 +79,10 @@ class Downloader:
         if not isinstance(result, Failed):
             return result
         # Where a redirect leads says nothing about the host that sent it.
-        blames_host = result.blames_host and attempt.trail.url.origin == fetch.wanted.origin
+        elsewhere = attempt.trail.url.origin != fetch.wanted.origin
+        blames_host = result.blames_host and not elsewhere
         told = attempt.provenance() if attempt.trail.status else None
-        return replace(result, blames_host=blames_host, provenance=told)
+        return replace(result, blames_host=blames_host, elsewhere=elsewhere, provenance=told)
 
     async def _tried(self, attempt: Attempt) -> FetchResult:
         timeout_seconds = self._means.settings.timeout_seconds

@@ -110,7 +110,9 @@ class Ends:
             return
         self._emit(DownloadFailed(*about, active.received_bytes, seconds))
         if after_seconds is not None:
-            self._emit(Rescheduled(*about, after_seconds, job.attempts))
+            # What its host asks for comes on top.
+            rest_seconds = (active.queued.host.ready_at_ms - self._clock.now_ms()) / 1000
+            self._emit(Rescheduled(*about, max(after_seconds, rest_seconds), job.attempts))
             return
         self._emit(Discarded(*about, False))
         await self.forget(active)

@@ -41,7 +41,10 @@ def names_of(job_id: int) -> list[bytes]:
 
 
 def remove(root: bytes, names: Iterable[bytes]) -> int:
-    """Blocking. Remove files that nobody needs; returns how many there were. Raises OSError."""
+    """Blocking. Remove files that nobody needs; returns how many there were. Raises OSError.
+
+    What a power cut brings back is found by ``stored`` at the next start, as nobody's.
+    """
     removed = 0
     for name in names:
         try:

@@ -103,6 +103,8 @@ class Failed:
     permanent: bool
     retry_after_seconds: float | None = None
     blames_host: bool = False
+    elsewhere: bool = False
+    """Another origin said so, to which the host had redirected: what that asks for is no wish of the host."""
     provenance: Provenance | None = None
 
 

@@ -274,8 +274,8 @@ _OF_URL: Final[dict[Reason, Explanation]] = {
     ),
     Reason.CORRUPT: Explanation("the decoder found damaged data", "open the URL in a browser; it is damaged at the host"),
     Reason.TOO_LARGE: Explanation(
-        "more bytes than downloads.max_bytes or workers.max_bytes, or more pixels than workers.max_pixels",
-        "raise the setting that the detail is about if the picture is wanted, then `dropmill retry ID`",
+        "more bytes or pixels than the limits allow",
+        "if the picture is wanted, raise downloads.max_bytes, or workers.max_pixels for pixels; then `dropmill retry ID`",
     ),
     Reason.UNSUPPORTED_FORMAT: Explanation(
         "a known kind of file that is outside the allow-list (camera RAW, PSD, SVG, PDF, video, …)",

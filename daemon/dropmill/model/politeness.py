@@ -67,12 +67,14 @@ def retry_after_seconds(value: str, now_ms: int, cap_seconds: float) -> float | 
 
 def asks_for_rest(result: FetchResult) -> TypeGuard[Failed]:
     """Whether the host is well and wants to be asked less: 429, or anything that comes with a Retry-After."""
-    return isinstance(result, Failed) and (result.reason is Reason.HTTP_429 or result.retry_after_seconds is not None)
+    if not isinstance(result, Failed) or result.elsewhere:
+        return False
+    return result.reason is Reason.HTTP_429 or result.retry_after_seconds is not None
 
 
 def answered(result: FetchResult) -> bool:
     """Whether the host has shown that it is alive, be it by a refusal."""
-    if not isinstance(result, Failed):
+    if not isinstance(result, Failed) or result.elsewhere:
         return True
     if result.blames_host and not asks_for_rest(result):
         return False
@@ -148,4 +150,7 @@ def retry_seconds(attempts: int, failed: Failed, rules: Rules, chance: random.Ra
     """
     if failed.permanent or (attempts >= rules.max_attempts and failed.reason not in PATIENT):
         return None
-    return backoff_seconds(max(1, attempts), rules.retry_base_seconds, rules.retry_cap_seconds, chance)
+    wait = backoff_seconds(max(1, attempts), rules.retry_base_seconds, rules.retry_cap_seconds, chance)
+    # Whoever the host redirected to may ask for rest too; of its own rests ``after`` takes care.
+    asked = min(failed.retry_after_seconds or 0.0, rules.max_rest_seconds) if failed.elsewhere else 0.0
+    return max(wait, asked)

@@ -145,7 +145,7 @@ def canonical_host(text: str) -> str:
     """
     try:
         decoded = unquote_to_bytes(text).decode()
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise UrlRefused(Reason.BAD_URL, "the host is not UTF-8") from error
     plain = unicodedata.normalize("NFKC", decoded).replace("\u3002", ".").lower()
     plain = plain.removesuffix(".")
@@ -185,9 +185,10 @@ def is_url(source: bytes | str) -> bool:
 
 def redact(text: str) -> str:
     """Any text that is meant as a URL, for logs and results: credentials replaced, control characters escaped."""
-    plain = text[:MAX_URL_BYTES]
+    plain = text
     for pattern in (_LIKELY_CREDENTIALS, _CREDENTIALS):
         plain = pattern.sub(lambda match: f"{match[1] or ''}{match[2]}***@", plain)
+    plain = plain[:MAX_URL_BYTES]
     if plain.isascii() and plain.isprintable():
         return plain
     return "".join(char if _visible(char) else _escaped(char) for char in plain)

@@ -82,10 +82,10 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         self._policy = policy
         proxy = parse_url(options.proxy) if options.proxy else None
         place = (proxy.host, proxy.port) if proxy else None
-        tls = options.tls or _trusted()
         self._pool = SinglePool(
-            ssl_context=tls,
-            proxy=_proxy(proxy, tls) if proxy else None,
+            _trusted,
+            ssl_context=options.tls,
+            proxy=_proxy(proxy, options.tls or _trusted()) if proxy else None,
             max_connections=options.connections,
             max_keepalive_connections=options.connections,
             keepalive_expiry=KEEPALIVE_SECONDS,

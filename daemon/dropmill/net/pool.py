@@ -8,8 +8,9 @@ and a host that sends without end harms no other download.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Final
+import ssl
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
 
 import httpcore
 
@@ -18,11 +19,21 @@ _SWEEP_CALLS: Final = 100
 
 
 class SinglePool(httpcore.AsyncConnectionPool):
-    """A pool in which a connection is free once its last response was read or closed."""
+    """A pool in which a connection is free once its last response was read or closed.
+
+    ``trusted`` makes the context of TLS where ``ssl_context`` is None: once, for the first origin that needs it, because
+    reading all certificates takes as long as dozens of downloads.
+    """
 
     _calls = 0
 
+    def __init__(self, trusted: Callable[[], ssl.SSLContext], **options: Any) -> None:
+        super().__init__(**options)
+        self._trusted = trusted
+
     def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
+        if origin.scheme == b"https" and self._ssl_context is None:
+            self._ssl_context = self._trusted()
         return _Single(super().create_connection(origin))
 
     def _assign_requests_to_connections(self) -> list[httpcore.AsyncConnectionInterface]:

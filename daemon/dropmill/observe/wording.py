@@ -215,7 +215,11 @@ def _rendition_visible(fact: facts.RenditionVisible) -> Line:
 
 _TAKEN: Final = {"archive": "archived", "duplicates": "set apart", "quarantine": "quarantined", "delete": "deleted"}
 # What is at its host stays there.
-_TAKEN_DOWNLOADS: Final = _TAKEN | {"archive": "download kept", "duplicates": "download kept", "delete": "download deleted"}
+_TAKEN_DOWNLOADS: Final = _TAKEN | {
+    "archive": "download kept",
+    "duplicates": "download kept",
+    "delete": "download deleted",
+}
 
 
 @_words(facts.OriginalDisposed)

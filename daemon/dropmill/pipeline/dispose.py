@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import anyio
 
 from dropmill.errors import DropmillError
 from dropmill.files import dispose as files
+from dropmill.files.downloads import remove
 from dropmill.files.lane import Lane
 from dropmill.files.moving import Target
+from dropmill.files.private import private_name
 from dropmill.files.reason import forget_reason, write_reason
 from dropmill.files.roots import read_identity
 from dropmill.files.standing import disk_is_away
@@ -62,11 +64,33 @@ class Disposer:
     async def drain(self, inboxes: Collection[str]) -> bool:
         """Do what is due in some inboxes once over; True if anything was done, so that more may be due."""
         due = await self._catalog.read(lambda session: owed.due_disposals(session, inboxes, self._clock.now_ms()))
+        spent: dict[bytes, list[Disposal]] = {}
         # Side by side, so that the transactions of many share one sync; the lanes keep the file operations in order.
         async with anyio.create_task_group() as group:
             for disposal in due:
-                group.start_soon(self._dispose, disposal, self._inboxes[disposal.inbox])
+                inbox = self._inboxes[disposal.inbox]
+                if inbox.urls and disposal.disposition is Disposition.DELETE and disposal.anchor_image_id is None:
+                    spent.setdefault(disposal.root, []).append(disposal)
+                else:
+                    group.start_soon(self._dispose, disposal, inbox)
+            for root, disposals in spent.items():
+                group.start_soon(self._remove, root, disposals)
         return bool(due)
+
+    async def _remove(self, root: bytes, downloads: Sequence[Disposal]) -> None:
+        """Downloads that were published: ours alone, in a folder of ours, named by their jobs, so that no other version
+        can have taken their place, and one look and one transaction do for all."""
+        names = [name for disposal in downloads for name in (disposal.rel, private_name(str(disposal.job_id)))]
+        with self._flight.stage("dispose"):
+            try:
+                await self._lanes[root].call(remove, root, names)
+                await self._done(downloads, "deleted", None)
+            except OSError as error:
+                for disposal in downloads:
+                    await self._later(disposal, error.strerror or str(error))
+            except DropmillError as error:
+                self._emit(StateTrouble("dispose", str(error)))
+                await self._clock.sleep(1.0)
 
     async def _dispose(self, disposal: Disposal, inbox: Inbox) -> None:
         with self._flight.stage("dispose"):
@@ -123,30 +147,33 @@ class Disposer:
     async def _conclude(self, disposal: Disposal, result: files.DisposeResult) -> None:
         match result:
             case files.Moved(name=name, left=left) | files.AlreadyDone(name=name, left=left):
-                await self._done(disposal, "moved", name)
+                await self._done([disposal], "moved", name)
                 if left is not None:
                     self._hint(disposal.inbox, left)
             case files.Deleted():
-                await self._done(disposal, "deleted", None)
+                await self._done([disposal], "deleted", None)
             case files.Gone():
                 # Its user took it away first, which is his right (W29).
-                await self._done(disposal, "gone", None)
+                await self._done([disposal], "gone", None)
             case files.NotOurs(rel=rel):
-                await self._done(disposal, "replaced by its user", None)
+                await self._done([disposal], "replaced by its user", None)
                 self._hint(disposal.inbox, rel)
             case files.Busy():
                 await self._later(disposal, "somebody has it open for writing")
             case files.TargetTaken():
                 await self._later(disposal, "no free name in the target folder")
 
-    async def _done(self, disposal: Disposal, result: str, name: bytes | None) -> None:
-        await self._catalog.write(
-            lambda session: owed.disposed(session, disposal.id, result, name, self._clock.now_ms()), patient=True
-        )
-        target = disposal.target + b"/" + name if disposal.target is not None and name is not None else None
-        self._emit(
-            OriginalDisposed(disposal.job_id, disposal.inbox, disposal.source, disposal.disposition, result, target)
-        )
+    async def _done(self, disposals: Sequence[Disposal], result: str, name: bytes | None) -> None:
+        def record(session: owed.Session) -> None:
+            for disposal in disposals:
+                owed.disposed(session, disposal.id, result, name, self._clock.now_ms())
+
+        await self._catalog.write(record, patient=True)
+        for disposal in disposals:
+            target = disposal.target + b"/" + name if disposal.target is not None and name is not None else None
+            self._emit(
+                OriginalDisposed(disposal.job_id, disposal.inbox, disposal.source, disposal.disposition, result, target)
+            )
 
     async def _later(self, disposal: Disposal, detail: str) -> None:
         wait = owed_wait_seconds(disposal.attempts, self._chance)

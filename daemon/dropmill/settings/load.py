@@ -71,7 +71,7 @@ def load(
     settings = _validated(stack, report, need_inboxes=need_inboxes)
     unread = bool(errors)
     errors += wrong + report.errors
-    here = nearby() if path is None else None
+    here = None if path else nearby()
     if here:
         perhaps = f"perhaps --config {here}; or "
         errors = [replace(one, hint=perhaps + one.hint) if one.key == "inboxes" else one for one in errors]

@@ -6,7 +6,8 @@ import posixpath
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from dropmill.model.outcome import Reason, explained
+from dropmill.model.inbox import URLS_SUFFIX
+from dropmill.model.outcome import Reason, explained, with_detail
 from dropmill.model.url import is_url
 from dropmill.web import fetching
 from dropmill.web.fetching import number as number  # Callers name it with what it is for.
@@ -114,9 +115,8 @@ def tile(job: Json, several_inboxes: bool) -> Json:
     picture, full = _pictures(job["renditions"])
     reason = job["reason"] or ""
     of_url = is_url(job["source"])
-    cause = explained(Reason(reason), of_url=of_url).cause if reason in set(Reason) else job["detail"]
-    detail = job["detail"] if reason and job["detail"] != cause else ""
-    notes = [_origin(job), detail, job["remedy"] or "", f"inbox {job['inbox']}" if several_inboxes else ""]
+    cause = explained(Reason(reason), of_url=of_url).cause if reason in set(Reason) else ""
+    notes = [_origin(job), job["remedy"] or "", _taken_from(job["inbox"], of_url) if several_inboxes else ""]
     return {
         "id": job["id"],
         "name": _name(job["source"]),
@@ -126,7 +126,7 @@ def tile(job: Json, several_inboxes: bool) -> Json:
         "icon": icon,
         "word": word,
         "reason": reason,
-        "cause": cause,
+        "cause": with_detail(reason, cause, job["detail"]),
         "notes": [note for note in notes if note],
         "picture": picture,
         "full": full,
@@ -140,6 +140,12 @@ def _name(source: str) -> str:
     if _host(source):
         source = source.partition("?")[0].rstrip("/")
     return posixpath.basename(source)
+
+
+def _taken_from(inbox: str, of_url: bool) -> str:
+    """What is added to an inbox by hand, or by lists in it, is told with that inbox."""
+    kind = "drop-file" if of_url and not inbox.endswith(URLS_SUFFIX) else "inbox"
+    return f"{kind} {inbox.removesuffix(URLS_SUFFIX)}"
 
 
 def _host(source: str) -> str:
