@@ -163,6 +163,10 @@ def test_urls_added_to_an_inbox_are_told_with_that_inbox(tmp_path: Path, web: We
     assert 'dropmill_queue_jobs{inbox="camera.urls",state="available"} 0.0' in mill.get("/metrics").text
     mill.drop("more.urls", b"not a url\n")
     mill.wait_for(lambda: status(mill)["inboxes"][0]["urls"]["refused_lines"] == 1)
+    list_of_urls = mill.inbox / "more.urls"
+    mill.wait_for(lambda: "a list of URLs" in mill.run("why", str(list_of_urls)).stdout)
+    told = mill.run("why", str(list_of_urls), check=True).stdout
+    assert "its lines: 1 refused" in told and "more.urls.results.jsonl" in told.replace("\n", "")
 
 
 def test_once_counts_downloads_and_says_what_was_refused_and_what_has_to_wait(tmp_path: Path, web: WebServer) -> None:

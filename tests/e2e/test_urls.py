@@ -200,8 +200,8 @@ def test_a_url_whose_original_was_kept_is_rendered_again_from_it_under_its_names
         append(mill, "# a comment", web.url("/a.jpg") + "\tdir=cats\tname=siam.png")
         assert mill.once().returncode == 0
         assert mill.outputs() == ["cats/2-siam-t.jpg"]
-        for job_id in ("1", "2"):
-            assert mill.run("reprocess", job_id).returncode == 0
+        for target in (("1",), ("2",), ("--inbox", "list")):
+            assert mill.run("reprocess", *target).returncode == 0
             assert mill.once().returncode == 0
             assert mill.outputs() == ["cats/2-siam-t.jpg"]
         assert len(web.asked("/a.jpg")) == 1

@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import pictures
 from harness import PROGRAM, Mill, clean_environment
 from web import Gate, WebServer, answer, document, in_turn, redirect
@@ -27,6 +29,7 @@ def append(mill: Mill, *lines: str) -> None:
         file.write("".join(f"{line}\n" for line in lines))
 
 
+@pytest.mark.long
 def test_a_duplicate_leans_on_the_picture_of_its_own_output_wherever_it_is_told(tmp_path: Path) -> None:
     """The same bytes were published from an inbox with another output first."""
     with WebServer() as web:
@@ -51,6 +54,7 @@ def test_a_duplicate_leans_on_the_picture_of_its_own_output_wherever_it_is_told(
         assert f"the same bytes as {web.url('/first.jpg')}" in tried.stdout, tried.stderr
 
 
+@pytest.mark.long
 def test_why_tells_a_url_by_file_name_and_by_rendition_as_a_url(tmp_path: Path) -> None:
     with WebServer() as web:
         web.on("/p01.jpg", document(photo(1)))
@@ -69,6 +73,7 @@ def test_why_tells_a_url_by_file_name_and_by_rendition_as_a_url(tmp_path: Path) 
         assert tried.returncode == 1 and "is a URL" in tried.stderr
 
 
+@pytest.mark.long
 def test_the_story_of_a_retried_url_is_in_order(tmp_path: Path) -> None:
     with WebServer() as web:
         web.on("/late.jpg", in_turn(answer(status=404), document(photo(1))))
@@ -117,3 +122,13 @@ def test_once_that_is_interrupted_says_so_and_what_is_left(tmp_path: Path) -> No
         gate.open()
         assert running.returncode == 130
         assert "interrupted by SIGINT: 1 job stays in the queue" in text and "nothing to do" not in text
+
+
+def test_a_path_without_a_scheme_is_told_of_it_where_there_is_no_inbox(tmp_path: Path) -> None:
+    config = tmp_path / "lists.toml"
+    config.write_text(
+        f'state_dir = "{tmp_path / "state"}"\n[[dropfiles]]\nname = "list"\npath = "urls.txt"\noutput = "out"\n'
+    )
+    done = mill_of(tmp_path).run_with(config, "add", "localhost:8080/x.jpg")
+    assert done.returncode == 1
+    assert "https:// goes before it if it is meant as a URL" in done.stderr

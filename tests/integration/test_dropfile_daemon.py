@@ -124,7 +124,10 @@ def test_a_list_that_was_ignored_is_taken_up_once_the_inbox_takes_lists(tmp_path
     with WebServer() as web:
         mill = Mill(tmp_path, net=LOCAL)
         mill.drop("today.urls", web.url("/a.jpg").encode())
-        assert mill.once().returncode == 0
+        mill.drop("today.txt", web.url("/a.jpg").encode())
+        done = mill.once()
+        assert done.returncode == 0
+        assert "set urls = true for the inbox" in done.stdout and "name it *.urls" in done.stdout
         mill.configure(urls=True)
         assert mill.once().returncode == 3
         assert [job["reason"] for job in mill.jobs()] == ["http-404"]

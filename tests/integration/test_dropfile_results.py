@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from dropfile_rig import Killed, Rig
+from dropmill.fetch.results import result_line
 from dropmill.files import dropfile as calls
 from dropmill.observe.facts import DropfileTrouble, DropfileWell, ResultsTold
 from dropmill.store import queue
 from dropmill.store.connection import Session
+from dropmill.store.dropfiles import Rendition, Result
 from parts import modes_hold_for_root
 
 pytestmark = pytest.mark.anyio
@@ -50,7 +52,7 @@ async def publish(rig: Rig, job_id: int, state: str = "visible") -> None:
     rendition = (
         "INSERT INTO publications (job_id, image_id, output_id, recipe, rendition, page, staged_name, ino, sha256,"
         " size_bytes, width, height, format, final_name, final_key, state, visible_at_ms)"
-        " VALUES (?, ?, ?, '', ?, 0, '', 1, '', 1, 1, 1, 'jpeg', ?, ?, ?, NULL)"
+        " VALUES (?, ?, ?, '', ?, 1, '', 1, '', 1, 1, 1, 'jpeg', ?, ?, ?, NULL)"
     )
 
     def put(session: Session) -> None:
@@ -97,6 +99,16 @@ async def test_what_came_of_each_line_is_told_in_order_of_its_end(rig: Rig) -> N
     assert first["at"] < second["at"] and second["at"].endswith("Z")
     assert await rig.results.finished()
     assert sum(fact.lines for fact in rig.facts if isinstance(fact, ResultsTold)) == 4
+
+
+async def test_pages_are_told_where_a_picture_has_several() -> None:
+    def pages_of(*pages: int) -> list[int | None]:
+        renditions = tuple(Rendition("large", page, b"/out/x.jpg") for page in pages)
+        result = Result(1, 1, url(1), "", "published", None, "", 1, "", renditions, 0)
+        return [one.get("page") for one in json.loads(result_line(result))["renditions"]]
+
+    assert pages_of(1) == [None]
+    assert pages_of(1, 2) == [1, 2]
 
 
 async def test_nothing_is_told_before_its_renditions_can_be_seen(rig: Rig) -> None:

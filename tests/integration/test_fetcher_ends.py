@@ -184,6 +184,22 @@ def test_a_pause_that_comes_while_a_claim_is_under_way_holds_for_what_it_brings(
     assert mill.states(jobs) == {"available": 10}
 
 
+@pytest.mark.parametrize(("reason", "left"), [(Reason.DISK_FULL, False), (Reason.CONNECTION_LOST, True)])
+def test_with_once_what_waits_for_room_on_the_disk_is_left_for_another_run(
+    tmp_path: Path, reason: Reason, left: bool
+) -> None:
+    mill = Mill(tmp_path, rules=replace(RULES, retry_base_seconds=50.0), bounds=replace(BOUNDS, once=True))
+    mill.net.hosts[HOST] = takes(1.0, Failed(reason, "it broke off", permanent=False))
+    jobs = mill.add(HOST, 1)
+
+    async def main() -> None:
+        async with mill.running() as fetcher:
+            await mill.until(lambda: mill.states(jobs)["scheduled"] == 1 and not fetcher.in_hand)
+            assert await fetcher.left() is left
+
+    mill.run(main)
+
+
 def test_w40_of_a_folder_that_hangs_everything_is_given_back(tmp_path: Path) -> None:
     mill = Mill(tmp_path)
     mill.net.hosts[HOST] = takes(1000.0)

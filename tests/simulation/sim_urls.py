@@ -112,7 +112,7 @@ class Urls:
             "max_attempts": pick((2, 5)),
             "breaker_failures": pick((1, 3)),
             "backlog_files": pick((1, 3, 1000)),
-            "give_up_seconds": pick((20.0, 86_400.0)),
+            "give_up_seconds": pick((4.0, 86_400.0)),
         }
         self.run.tell(f"drop-file: {dropfile}; {downloads}")
         return dropfile, downloads

@@ -53,6 +53,25 @@ def test_a_planted_bug_is_found_within_a_thousand_histories(name: str) -> None:
     assert not simulate(found).violations, "the history breaks a promise without the bug too"
 
 
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_histories_with_urls_have_all_that_may_come_of_them() -> None:
+    told = "\n".join("\n".join(simulate(seed).trace) for seed in range(1, 200, 2))
+    for what in (
+        *(f"answers {status}" for status in (200, 206, 302, 304, 404, 429, 503)),
+        "in downloads (",
+        "in lists (",
+        "rewritten=True",
+        "people retry job",
+        "people cancel job",
+        "the end of the download",
+        "not_modified=True",
+        "HostGivenUp",
+        "HostBack",
+    ):
+        assert what in told, what
+
+
 def test_what_is_wrong_is_told_with_the_way_to_see_it_again() -> None:
     command = [sys.executable, "-m", "simulation.sim", "--seeds", "3", "--bug", "publish before commit"]
     told = subprocess.run(command, cwd=TESTS, capture_output=True, encoding="utf-8", timeout=120, check=False)
@@ -110,6 +129,17 @@ def test_a_power_cut_takes_bytes_that_no_fsync_covers(disk: Disk, tmp_path: Path
         _sync(tmp_path / "out")
     disk.power_loss()
     assert (tmp_path / "out" / "a").read_bytes() == b""
+
+
+def test_a_power_cut_takes_what_was_appended_and_leaves_what_was_there(disk: Disk, tmp_path: Path) -> None:
+    with disk.installed():
+        _put(tmp_path / "out" / "a", sync=True)
+        _sync(tmp_path / "out")
+        fd = os.open(tmp_path / "out" / "a", os.O_WRONLY | os.O_APPEND)
+        os.write(fd, b" and more")
+        os.close(fd)
+    disk.power_loss()
+    assert (tmp_path / "out" / "a").read_bytes() == b"bytes"
 
 
 def test_what_an_fsync_covers_takes_along_what_it_builds_on(disk: Disk, tmp_path: Path) -> None:

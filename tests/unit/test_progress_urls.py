@@ -6,7 +6,7 @@ import pytest
 
 from dropmill.cli.progress import Display, Tally
 from dropmill.model.job import FoundBy
-from dropmill.model.outcome import Outcome, Reason
+from dropmill.model.outcome import EXPLANATIONS, Outcome, Reason, with_detail
 from dropmill.observe import facts
 from dropmill.observe.facts import Fact
 
@@ -94,3 +94,17 @@ def test_urls_that_wait_for_their_hosts_are_something(capsys: pytest.CaptureFixt
     Display(told(LEFT), {}).summary()
     text = capsys.readouterr().out
     assert "nothing to do" not in text and "waiting for their hosts" in text
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail", "said"),
+    [
+        (Reason.HTTP_404, "the host answered with 404", "there is no such file at the host (404)"),
+        (Reason.BLOCKED_ADDRESS, "10.0.0.5 is private", "10.0.0.5 is private"),
+        (Reason.DNS_FAILURE, "no such name", "the host's name has no address (no such name)"),
+        (Reason.HTTP_ERROR, "the host answered with 418", None),
+    ],
+)
+def test_nothing_is_said_twice(reason: Reason, detail: str, said: str | None) -> None:
+    cause = EXPLANATIONS[reason].cause
+    assert with_detail(reason, cause, detail) == (said or f"{cause} ({detail})")

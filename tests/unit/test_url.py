@@ -243,6 +243,7 @@ def test_u07_an_at_sign_behind_the_host_is_no_credential(text: str) -> None:
 
 def test_redacted_text_is_one_line_without_controls() -> None:
     assert redact("http://h/\r\n\x1b[2J\u2028") == "http://h/\\r\\n\\x1b[2J\\u2028"
+    assert redact("http://h/\udcff") == "http://h/\\xff"
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,8 @@ def report_url(text: str, config: Path | None, *, as_json: bool) -> int:
     import anyio
 
     from dropmill.control.explain_url import explained
+    from dropmill.model.outcome import Reason
+    from dropmill.model.outcome import explained as explained_reason
     from dropmill.model.url import UrlRefused, parse_url, redact
     from dropmill.observe.clock import SystemClock
 
@@ -73,7 +75,8 @@ def report_url(text: str, config: Path | None, *, as_json: bool) -> int:
         common.print_json({**told, "steps": dict(steps), "addresses": [str(address) for address in addresses]})
     else:
         lines = [shown, *(f"  {what}: {answer}" for what, answer in steps)]
-        lines.append(f"{f'refused ({reason})' if reason else 'allowed'}: {rule}")
+        remedy = f"; {explained_reason(Reason(reason), of_url=True).remedy}" if reason else ""
+        lines.append(f"{f'refused ({reason})' if reason else 'allowed'}: {rule}{remedy}")
         sys.stdout.write("".join(f"{common.printable(line)}\n" for line in lines))
     return 2 if reason else 0
 

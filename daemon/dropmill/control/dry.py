@@ -21,6 +21,7 @@ from dropmill.model.work import Processed
 from dropmill.settings import Inbox as InboxSettings
 from dropmill.settings import resolved
 from dropmill.store import decisions, views
+from dropmill.store.anchor import anchor_of, source_of
 from dropmill.store.connection import Session
 
 # The id of what the catalog has not met yet; no row has it.
@@ -113,8 +114,8 @@ async def judge(house: House, tried: Trial, result: Processed) -> Judged:
     def decide(session: Session) -> Judged:
         verdict = decisions.weigh(session, job, inbox, result.content, there)
         if isinstance(verdict, (Duplicate, Unchanged)):
-            anchor = decisions.anchor_of(session, inbox, verdict.image_id)
-            return Judged(verdict, (), decisions.source_of(anchor) if anchor is not None else None)
+            anchor = anchor_of(session, inbox, verdict.image_id)
+            return Judged(verdict, (), source_of(anchor) if anchor is not None else None)
         if isinstance(verdict, MovedHere):
             return Judged(verdict, (), inbox.root.path + b"/" + verdict.previous)
         return Judged(

@@ -213,8 +213,9 @@ def _results_file(fd: int) -> ResultsFile:
 
 def whole_results(root: bytes, rel: bytes, offset_bytes: int) -> Iterator[tuple[bytes, int]]:
     """Each whole line from an offset on, with the offset behind it, in bounded memory and durable. Raises OSError."""
-    with closing(open_beneath(root, rel)) as fd:
+    with parent_of(root, rel) as (dir_fd, name), closing(open_regular(dir_fd, name)) as fd:
         sync_file(fd)  # What is found here counts as told.
+        _sync_name(dir_fd, offset_bytes)
         held, at = b"", offset_bytes
         while chunk := os.pread(fd, _CHUNK_BYTES, at + len(held)):
             *lines, held = (held + chunk).split(b"\n")
@@ -230,7 +231,7 @@ def append_results(root: bytes, rel: bytes, expected: ResultsFile, lines: bytes)
 
     Whatever else stands there is somebody else's, and stays. Raises OSError, ``FileNotFoundError`` also where another file is there than the expected one.
     """
-    with closing(open_beneath(root, rel, _APPEND)) as fd:
+    with parent_of(root, rel) as (dir_fd, name), closing(open_regular(dir_fd, name, _APPEND)) as fd:
         now = _results_file(fd)
         if now.file != expected.file or now.size_bytes < expected.size_bytes:
             raise FileNotFoundError(errno.ENOENT, "the results file was exchanged", rel)
@@ -243,7 +244,14 @@ def append_results(root: bytes, rel: bytes, expected: ResultsFile, lines: bytes)
                 lines = b"\n" + lines
         write_all(fd, lines)
         sync_file(fd)
+        _sync_name(dir_fd, expected.size_bytes)
         return end_bytes + len(lines)
+
+
+def _sync_name(dir_fd: int, size_bytes: int) -> None:
+    """Whoever made the file may have been cut short before its name was durable."""
+    if size_bytes == 0:
+        sync(dir_fd)
 
 
 def _is_torn(text: bytes) -> bool:

@@ -162,7 +162,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     ),
     Reason.BLOCKED_ADDRESS: Explanation(
         "the host has an address that is not of the public internet (loopback, private, link-local, reserved, …)",
-        'if it is meant to be reached, name its network: [net] allow_networks = ["127.0.0.0/8"], say',
+        'if it is meant to be reached, name its network, as in [net] allow_networks = ["127.0.0.0/8"]',
     ),
     Reason.ROBOTS_DISALLOWED: Explanation(
         "the host's robots.txt disallows it", 'ask its owner, or set downloads.robots = "off" if you may'

@@ -141,7 +141,8 @@ def _unknown(key: Key) -> tuple[Key, str, str]:
     if last in _NOT_HERE and (last == "symlinks") == (len(key) > 1):
         return key, *_NOT_HERE[last]
     model = model_at(key[:-1])
-    homes = {"[[inboxes]]": Inbox, "[[dropfiles]]": Dropfile} | {f"[{name}]": one for name, one in SECTIONS.items()}
+    lists: dict[str, type[BaseModel]] = {"[[inboxes]]": Inbox, "[[dropfiles]]": Dropfile}
+    homes = lists | {f"[{name}]": one for name, one in SECTIONS.items()}
     belongs = [name for name, one in homes.items() if last in one.model_fields]
     if model in {Downloads, Net} and belongs:
         return key, "unknown key", f"it belongs to {' or '.join(belongs)}"

@@ -28,6 +28,7 @@ from dropmill.model.verdict import (
 )
 from dropmill.model.work import Processed, Recognised, Rendered
 from dropmill.store import owed, queue
+from dropmill.store.anchor import anchor_of, source_of
 from dropmill.store.connection import Row, Session
 from dropmill.store.leaving import original_name, original_name_of, owe_disposal, owe_rejection
 from dropmill.store.rows import signature_of
@@ -203,25 +204,6 @@ def _without_publishing(
             anchor = source_of(leans_on) if leans_on else None
     _put_version(session, job, inbox, sha256, image_id, kept, now_ms)
     return Decided(outcome, image_id, anchor)
-
-
-def anchor_of(session: Session, inbox: Inbox, image_id: int) -> Row | None:
-    """The publication of an image that a duplicate found in ``inbox`` leans on; a row of ``anchor_of_image``."""
-    return session.one(
-        "anchor_of_image",
-        image_id=image_id,
-        scope=inbox.dedupe_scope,
-        output_id=inbox.output.id,
-        recipe=inbox.recipe_digest,
-        root_id=inbox.root.id,
-    )
-
-
-def source_of(anchor: Row) -> bytes | None:
-    """The whole path, or the URL, that such a publication was made from; None where its job is forgotten."""
-    if anchor["source_url"] is not None:
-        return str(anchor["source_url"]).encode()
-    return None if anchor["source_root"] is None else bytes(anchor["source_root"] + b"/" + anchor["source_rel"])
 
 
 def _forget_home(session: Session, inbox: Inbox, rel: bytes, sha256: str) -> None:
