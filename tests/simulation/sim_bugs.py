@@ -78,7 +78,10 @@ BUGS: Mapping[str, Bug] = {
     ),
     "dispose before publish": Bug(
         "PROTOCOL 10: the original is taken away while its renditions are owed",
-        (Edit("disposals_due", "WHERE p.job_id = d.job_id AND (", "WHERE 0 AND ("),),
+        (
+            Edit("disposals_due", "FROM disposals_free AS d", "FROM disposals AS d"),
+            Edit("disposals_due", "WHERE ", "WHERE d.state = 'owed' AND "),
+        ),
     ),
     "acknowledge before commit": Bug(
         "PROTOCOL 6: callers hear of success before COMMIT",
@@ -158,13 +161,12 @@ BUGS: Mapping[str, Bug] = {
 def planted(name: str) -> Iterator[Bug]:
     """The product has this bug within the block."""
     bug = BUGS[name]
-    statement = connection.sql
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(commit, "_publish_early", _publish_early, raising=False)
         for edit in bug.edits:
             if isinstance(edit.where, str):
-                wrong = _edited(statement(edit.where), edit)
                 before = connection.sql
+                wrong = _edited(before(edit.where), edit)
                 patch.setattr(
                     connection,
                     "sql",

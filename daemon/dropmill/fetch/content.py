@@ -45,7 +45,9 @@ def check_growing(wanted: Wanted, size_bytes: int, max_bytes: int) -> None:
 def check_compressed(size_bytes: int, max_bytes: int) -> None:
     """What came of a compressed body, which is not longer than what it stands for by more than a little. Raises ``Stopped``."""
     if size_bytes > max_bytes + max_bytes // 1000 + _FRAME_BYTES:
-        raise failed(Reason.TOO_LARGE, f"more than the {max_bytes} bytes of downloads.max_bytes came, compressed", permanent=True)
+        raise failed(
+            Reason.TOO_LARGE, f"more than the {max_bytes} bytes of downloads.max_bytes came, compressed", permanent=True
+        )
 
 
 def check_kind(wanted: Wanted, name: bytes, head: bytes, size_bytes: int, allow_heif: bool) -> None:

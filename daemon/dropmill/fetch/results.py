@@ -158,8 +158,7 @@ def result_line(result: Result) -> bytes:
         "sha256": result.sha256,
         "label": result.label,
         "renditions": [
-            {"name": rendition.name, "path": shown(rendition.path)}
-            | ({"page": rendition.page} if several else {})
+            {"name": rendition.name, "path": shown(rendition.path)} | ({"page": rendition.page} if several else {})
             for rendition in result.renditions
         ],
         "at": _utc(result.at_ms),

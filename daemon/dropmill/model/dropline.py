@@ -95,7 +95,9 @@ def parse(text: bytes) -> Wanted | Bad | None:
         url = parse_url(address)
     except UrlRefused as error:
         if _is_url(address.partition(" ")[0]):
-            detail = "there is a blank behind the URL: put a tab between it and a label or fields (%20 is a blank within)"
+            detail = (
+                "there is a blank behind the URL: put a tab between it and a label or fields (%20 is a blank within)"
+            )
             return Bad(error.reason, detail, _shown_url(address))
         return Bad(error.reason, error.detail, _shown_url(address))
     if fields.wrong:

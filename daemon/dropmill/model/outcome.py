@@ -272,7 +272,9 @@ _OF_URL: Final[dict[Reason, Explanation]] = {
     Reason.TRUNCATED: Explanation(
         "the picture ends too early", "open the URL in a browser: it ends so at the host, or `dropmill retry ID` helps"
     ),
-    Reason.CORRUPT: Explanation("the decoder found damaged data", "open the URL in a browser; it is damaged at the host"),
+    Reason.CORRUPT: Explanation(
+        "the decoder found damaged data", "open the URL in a browser; it is damaged at the host"
+    ),
     Reason.TOO_LARGE: Explanation(
         "more bytes or pixels than the limits allow",
         "if the picture is wanted, raise downloads.max_bytes, or workers.max_pixels for pixels; then `dropmill retry ID`",
