@@ -84,7 +84,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workerinput"):
         return  # A process of pytest-xdist; the one that started it knows all results.
-    cache_of_pytest = session.config.cache
+    cache_of_pytest = getattr(session.config, "cache", None)  # Left out by `-p no:cacheprovider`.
     if _ended and cache_of_pytest is not None:
         known = cache_of_pytest.get(CACHE_KEY, {})
         known.update({node: {**result, "code": code()} for node, result in _ended.items()})

@@ -161,6 +161,7 @@ def write_list(path: Path, rows: list[dict[str, str]]) -> None:
         parquet.write_table(pyarrow.Table.from_pylist(rows), path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["list.jsonl", "list.parquet"])
 def test_a_list_goes_in_and_its_table_comes_out(tmp_path: Path, name: str) -> None:
     """What users of dataset tools do: a list with captions and digests, and a table of renditions with the same."""
@@ -187,6 +188,7 @@ def test_a_list_goes_in_and_its_table_comes_out(tmp_path: Path, name: str) -> No
     assert told[rows[2]["LINK"]]["reason"] == "digest-mismatch"
 
 
+@pytest.mark.long
 def test_a_list_that_is_added_again_adds_nothing_twice(tmp_path: Path) -> None:
     lines = [f"https://example.org/{number}.jpg" for number in range(2500)]
     text = "\n".join(["url", *lines, "HTTPS://example.org:443/1.jpg#again", "ftp://example.org/1.jpg", "", "nonsense"])

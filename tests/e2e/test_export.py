@@ -18,6 +18,7 @@ def photo(seed: int) -> bytes:
     return pictures.jpeg(pictures.photo(80, 60, seed=seed))
 
 
+@pytest.mark.long
 def test_a_table_beside_a_daemon_that_works_and_after_it_was_killed(tmp_path: Path) -> None:
     mill = Mill(tmp_path, archive="archive", on_success="archive")
     mill.start()
@@ -45,6 +46,7 @@ def test_a_table_beside_a_daemon_that_works_and_after_it_was_killed(tmp_path: Pa
     assert len(dead.stdout.splitlines()) == 2
 
 
+@pytest.mark.long
 def test_a_file_is_made_and_not_replaced_unasked(tmp_path: Path) -> None:
     mill = Mill(tmp_path)
     mill.drop("a.jpg", photo(1))

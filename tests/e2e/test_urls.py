@@ -145,6 +145,7 @@ def test_originals_are_kept_by_content_once_each(tmp_path: Path) -> None:
         assert len(mill.outputs()) == 1
 
 
+@pytest.mark.long
 def test_a_picture_that_lies_in_an_inbox_too_is_known(tmp_path: Path) -> None:
     """One queue, one catalog: what came as a file is not rendered again because it comes by URL, in the same output."""
     with WebServer() as web:
@@ -159,6 +160,7 @@ def test_a_picture_that_lies_in_an_inbox_too_is_known(tmp_path: Path) -> None:
         assert [one["path"] for one in result["renditions"]] == [str(mill.output / "a-t.jpg")]
 
 
+@pytest.mark.long
 def test_a_discarded_url_is_tried_again_by_hand_and_told_of_again(tmp_path: Path) -> None:
     with WebServer() as web:
         web.on("/a.jpg", in_turn(answer(status=404), document(photo(1))))
@@ -175,6 +177,7 @@ def test_a_discarded_url_is_tried_again_by_hand_and_told_of_again(tmp_path: Path
         assert [one["line"] for one in results(mill)] == [1, 1]
 
 
+@pytest.mark.long
 def test_a_published_url_is_rendered_again_from_its_url(tmp_path: Path) -> None:
     with WebServer() as web:
         web.on("/a.jpg", document(photo(1)))
@@ -250,6 +253,7 @@ def test_cancelling_a_download_ends_it_and_leaves_nothing(tmp_path: Path) -> Non
         assert mill.outputs() == []
 
 
+@pytest.mark.long
 def test_u11_a_part_outlives_a_kill_between_two_attempts_and_goes_with_its_job_that_is_cancelled(
     tmp_path: Path,
 ) -> None:
@@ -275,6 +279,7 @@ def test_u11_a_part_outlives_a_kill_between_two_attempts_and_goes_with_its_job_t
         assert stored(mill) == []
 
 
+@pytest.mark.long
 def test_a_paused_dropfile_fetches_nothing(tmp_path: Path) -> None:
     with WebServer() as web:
         web.on("/a.jpg", document(photo(1)))
@@ -293,6 +298,7 @@ def test_a_paused_dropfile_fetches_nothing(tmp_path: Path) -> None:
         assert results(mill)[0]["outcome"] == "published"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("policy", ["skip", "revalidate", "fetch"])
 def test_a_line_that_repeats_a_known_url(tmp_path: Path, policy: str) -> None:
     with WebServer() as web:
@@ -335,6 +341,7 @@ def test_u11_a_killed_daemon_goes_on_where_it_was(tmp_path: Path) -> None:
         assert stored(mill) == []
 
 
+@pytest.mark.long
 def test_reload_keeps_urls_and_takes_up_a_new_dropfile(tmp_path: Path) -> None:
     with WebServer() as web:
         web.on("/a.jpg", document(photo(1)))
@@ -355,6 +362,7 @@ def test_once_ends_where_a_dropfile_cannot_be_read(tmp_path: Path) -> None:
     assert "is no file but a directory" in done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("why", ["paused", "rest"])
 def test_once_ends_where_lines_wait_in_their_file_for_jobs_that_wait(tmp_path: Path, why: str) -> None:
     with WebServer() as web:
@@ -387,6 +395,7 @@ def test_u01_the_shipped_policy_reaches_nothing_on_this_machine(tmp_path: Path) 
         assert not web.connections
 
 
+@pytest.mark.long
 def test_without_its_netrc_file_nothing_is_asked_for_and_no_url_is_lost(tmp_path: Path) -> None:
     with WebServer() as web:
         web.on("/a.jpg", document(photo(1)))

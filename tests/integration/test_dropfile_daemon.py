@@ -79,6 +79,7 @@ def test_u15_u17_u18_with_once_all_of_a_file_is_taken_and_told(tmp_path: Path) -
         assert "a line was refused" in done.stderr
 
 
+@pytest.mark.long
 def test_a_list_that_is_dropped_into_an_inbox_is_taken_where_the_inbox_allows_it(tmp_path: Path) -> None:
     with WebServer() as web:
         web.on("/a.jpg", document(pictures.jpeg(pictures.photo(90, 60, seed=1))))
@@ -120,6 +121,7 @@ def test_a_list_is_no_picture_to_an_inbox_that_takes_none(tmp_path: Path) -> Non
         assert not (mill.inbox / "today.urls.results.jsonl").exists()
 
 
+@pytest.mark.long
 def test_a_list_that_was_ignored_is_taken_up_once_the_inbox_takes_lists(tmp_path: Path) -> None:
     with WebServer() as web:
         mill = Mill(tmp_path, net=LOCAL)
