@@ -23,8 +23,8 @@ test: $(STAMP) ## All tests but the long ones (minutes)
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-long: $(STAMP) ## The long ones: crash, burst, fuzz
-	$(BIN)/python -m pytest -m long -s tests/crash
-	$(BIN)/python -m pytest -m long -n auto --dist worksteal -rP --ignore tests/crash
+	$(BIN)/python -m pytest -m long -s tests/crash/test_sigkill.py
+	$(BIN)/python -m pytest -m long -n auto --dist worksteal -rP --ignore tests/crash/test_sigkill.py
 
 ledger: $(STAMP) ## Each row of docs/ledger.md, its tests, and how they last ended; those never run are run first (15 min)
 	@cd tests && ../$(BIN)/python -m ledger $(LEDGER)
