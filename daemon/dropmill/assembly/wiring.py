@@ -276,7 +276,7 @@ class Wiring:
         ground = self._ground
         catalog, clock, emit, queue = ground.catalog, ground.clock, ground.emit, ground.settings.queue
         downloads = ground.settings.downloads
-        longest_wait_seconds = max(queue.retry_cap_seconds, downloads.retry_cap_seconds, downloads.max_rest_seconds)
+        longest_fetch_wait_seconds = max(downloads.retry_cap_seconds, downloads.max_rest_seconds)
         pulse = Pulse(
             {"catalog": catalog.pulse, **work_checks(self._claimer, self._deadline, ground.inboxes, clock)},
             clock,
@@ -297,7 +297,7 @@ class Wiring:
             upkeep=(
                 self._surroundings.run,
                 pulse.run,
-                Timekeeper(catalog, clock, longest_wait_seconds, emit).run,
+                Timekeeper(catalog, clock, queue.retry_cap_seconds, longest_fetch_wait_seconds, emit).run,
                 WriteBack(catalog, clock, emit).run,
                 Pruner(catalog, queue.retention_days, clock, emit).run,
             ),

@@ -36,6 +36,7 @@ class Timekeeper:
     catalog: Catalog
     clock: Settable
     longest_wait_seconds: float
+    longest_fetch_wait_seconds: float
     """No job is put off for longer: a time further ahead was written when the clock was wrong."""
     emit: Emit
     _still_to_move_ms: int = field(default=0, init=False)
@@ -56,8 +57,11 @@ class Timekeeper:
         """Once at start: the clock may have been set back while no daemon ran."""
         now_ms = self.clock.now_ms()
         jobs_latest_ms = now_ms + int(self.longest_wait_seconds * 1000)
+        fetches_latest_ms = now_ms + int(self.longest_fetch_wait_seconds * 1000)
         owed_latest_ms = now_ms + int(OWED_CAP_SECONDS * 1000)
-        await self.catalog.write(lambda session: times.bound(session, jobs_latest_ms, owed_latest_ms))
+        await self.catalog.write(
+            lambda session: times.bound(session, jobs_latest_ms, fetches_latest_ms, owed_latest_ms)
+        )
 
     async def look(self) -> None:
         """Follow the machine's clock if it was set. Raises as the catalog does, to be called again then."""

@@ -13,9 +13,10 @@ def move(session: Session, by_ms: int) -> None:
         session.run(name, by_ms=by_ms)
 
 
-def bound(session: Session, jobs_latest_ms: int, owed_latest_ms: int) -> None:
+def bound(session: Session, jobs_latest_ms: int, fetches_latest_ms: int, owed_latest_ms: int) -> None:
     """No job, and nothing that is owed, waits for longer than until then."""
-    session.run("jobs_bound_due", latest_ms=jobs_latest_ms)
+    session.run("jobs_bound_due", latest_ms=jobs_latest_ms, phase="process")
+    session.run("jobs_bound_due", latest_ms=fetches_latest_ms, phase="fetch")
     for name in ("publications_bound_due", "disposals_bound_due", "notices_bound_due"):
         session.run(name, latest_ms=owed_latest_ms)
 
