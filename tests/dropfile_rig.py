@@ -23,6 +23,7 @@ from dropmill.store.connection import Session
 
 T = TypeVar("T")
 QUIET_SECONDS = 2.0
+POLL_SECONDS = 0.5
 
 
 class Killed(BaseException):
@@ -100,7 +101,7 @@ class Rig:
             results=os.fsencode(self.results_path),
             on_repeat=options.get("on_repeat", "skip"),
             quiet_seconds=QUIET_SECONDS,
-            poll_seconds=0.5,
+            poll_seconds=POLL_SECONDS,
         )
 
     async def open(self) -> None:

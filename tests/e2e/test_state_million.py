@@ -24,7 +24,7 @@ def fill(mill: Mill) -> None:
     path = catalog_path(str(mill.root / "state"))
     with contextlib.closing(apsw.Connection(path)) as connection:
         connection.pragma("synchronous", "off")
-        root = connection.execute("SELECT id FROM roots WHERE kind = 'inbox'").get
+        root = connection.execute("SELECT id FROM roots WHERE kind = 'inbox' AND name = 'camera'").get
         now_ms = int(time.time() * 1000)
         with connection:
             connection.execute(

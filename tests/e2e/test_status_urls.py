@@ -83,7 +83,8 @@ def test_running_downloads_and_hosts_at_rest_are_seen_everywhere_and_credentials
     assert progress["silent.jpg"]["bytes"] == 0 and progress["silent.jpg"]["total_bytes"] is None
 
     shown = mill.run("status").stdout
-    assert "2 downloads running" in shown and "busy.example" in shown and "later.txt  missing" in shown
+    for what in ("2 downloads running", "busy.example", "later.txt", "missing"):
+        assert what in shown, shown
     page = mill.get("/").text
     assert "slow.jpg" in page and "at rest until" in page and "not there yet" in page
     assert 'href="http' not in page, "what is fetched is text: a link would tell its host of the page"
@@ -183,7 +184,7 @@ def test_once_counts_downloads_and_says_what_was_refused_and_what_has_to_wait(tm
     with (tmp_path / "urls.txt").open("a") as file:
         file.write(web.url("/busy.jpg", host="busy.example") + "\n")
     left = mill.once()
-    assert left.returncode == 1, left.stdout + left.stderr
+    assert left.returncode == 0, left.stdout + left.stderr
     assert "1 URL of 1 host at rest stay" in left.stdout and "run again in 10 min" in left.stdout
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dropfile_rig import QUIET_SECONDS, Killed, Rig
+from dropfile_rig import POLL_SECONDS, QUIET_SECONDS, Killed, Rig
 from dropmill.fetch import reach
 from dropmill.files import dropfile as calls
 from dropmill.model.tailing import LINE_BYTES, LOT_LINES, Look, Mark
@@ -504,6 +504,7 @@ class History:
         self.made = 0
         self.rotated = 0
         self.renamed: Path | None = None
+        self.quiet_turns = 0
         self.ended = True
 
     def fresh(self, count: int) -> list[str]:
@@ -526,6 +527,7 @@ class History:
             with self.renamed.open("a") as file:
                 file.write("".join(f"{item}\n" for item in found))
             self.owed.update(found)
+            self.quiet_turns = 0
 
     async def rotate(self, again: bool) -> None:
         # Of two rotations at once only one is made good: the file in the middle was never seen.
@@ -538,7 +540,7 @@ class History:
             with self.rig.path.open("a") as file:
                 file.write("\n")
         self.rig.path.rename(self.renamed)
-        self.now, self.ended = [], True
+        self.now, self.ended, self.quiet_turns = [], True, 0
         if again:
             self.rig.path.touch()
 
@@ -559,6 +561,10 @@ class History:
         self.owed.update(self.now)
 
     async def run(self, turns: int) -> None:
+        # A renamed file that nobody wrote to for quiet_seconds is done with; what comes later is not read.
+        self.quiet_turns += turns
+        if (self.quiet_turns + 1) * POLL_SECONDS >= QUIET_SECONDS:
+            self.renamed = None
         try:
             await self.rig.read(turns=turns)
         except Killed:
