@@ -17,7 +17,7 @@ import httpx
 
 PROGRAM = str(Path(sys.executable).parent / "dropmill")
 # Nothing here takes that long; a deadline only keeps a failure from hanging.
-SECONDS = 30.0
+SECONDS = 60.0
 _PER_INBOX_FOLDERS = ("archive", "duplicates", "quarantine")
 
 

@@ -76,7 +76,7 @@ async def test_one_that_gives_up_waiting_leaves_the_line_and_takes_no_room() -> 
         tasks.cancel_scope.cancel()  # Let in and cut off in the same turn of the loop.
     for needs in entered:
         admission.leave(needs)
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         await admission.enter(100)
         admission.leave(100)
         await admission.enter(1)

@@ -88,7 +88,7 @@ def nothing_more(preview: Preview) -> float:
     return 0.0
 
 
-async def eventually(fact: Callable[[], object], seconds: float = 10.0) -> None:
+async def eventually(fact: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until ``fact()`` is true; fail when it does not become so."""
     until = time.monotonic() + seconds
     while not fact():

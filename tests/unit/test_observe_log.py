@@ -167,7 +167,7 @@ def test_a_log_file_that_cannot_be_opened_is_a_configuration_error(tmp_path: Pat
     assert caught.value.hint
 
 
-def until(condition: object, seconds: float = 5.0) -> None:
+def until(condition: object, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
