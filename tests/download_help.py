@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import random
 import ssl
@@ -20,7 +21,7 @@ from dropmill.model.download import Fetch, FetchResult, Host, Wanted
 from dropmill.model.file import Signature
 from dropmill.model.job import FoundBy, Job
 from dropmill.model.netpolicy import Policy
-from dropmill.model.url import parse_url, rel_of
+from dropmill.model.url import parse_url
 from dropmill.net import Belongings, ClientOptions, ResolveFailed, SystemResolver, open_client
 from dropmill.observe.clock import SystemClock
 from dropmill.settings.downloads import Downloads
@@ -54,6 +55,12 @@ def nobody_in_particular() -> ssl.SSLContext:
 
 def no_name_servers(host: str) -> NoReturn:
     raise ResolveFailed(host, "there is no such name", missing=True)
+
+
+def rel_of(canonical: str) -> bytes:
+    """Where the rig keeps the download of a URL; in a folder, which the mill's own names need not have."""
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    return f"{digest[:2]}/{digest[:40]}".encode()
 
 
 def asked_for(url: str, job_id: int = 1, *, etag: str = "", last_modified: str = "", **fields: Any) -> Fetch:

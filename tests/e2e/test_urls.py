@@ -338,7 +338,9 @@ def test_u11_a_killed_daemon_goes_on_where_it_was(tmp_path: Path) -> None:
         assert results(mill)[0]["outcome"] == "published"
         first, second = web.asked("/big.png")
         assert (first.range, second.range) == ("", f"bytes={there}-")
-        assert stored(mill) == []
+        mill.wait_for(
+            lambda: stored(mill) == []
+        )  # A result is told once renditions are visible; the download goes then.
 
 
 @pytest.mark.long

@@ -13,9 +13,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from download_help import Rig, asked_for, jpeg
+from download_help import Rig, asked_for, jpeg, rel_of
 from dropmill.model.download import Failed, Fetched, FetchResult
-from dropmill.model.url import rel_of
 from web import (
     Exchange,
     Handler,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import httpx
 
     from dropmill.fetch.download import Downloader
+    from dropmill.net import SystemResolver
 
 # Lines that wait as jobs cost a row each; more of them wait in their file.
 HIGH_WATER_LINES: Final = 200_000
@@ -43,6 +44,7 @@ class Stored:
         self._ground = ground
         self._heif = heif
         self._client: httpx.AsyncClient | None = None
+        self._resolver: SystemResolver | None = None
         self._downloader: Downloader | None = None
         self._logins = read_logins(ground.settings.downloads)
 
@@ -55,6 +57,8 @@ class Stored:
     async def close(self) -> None:
         if self._client is not None:
             await self._client.aclose()
+        if self._resolver is not None:
+            self._resolver.close()
 
     def _opened(self) -> Downloader:
         if self._downloader is None:
@@ -74,8 +78,8 @@ class Stored:
             user_agent=settings.user_agent,
             proxy=settings.proxy,
         )
-        resolver = SystemResolver(net.static_addresses, clock=clock)
-        self._client = open_client(net.policy, resolver, clock, options)
+        self._resolver = SystemResolver(net.static_addresses, clock=clock)
+        self._client = open_client(net.policy, self._resolver, clock, options)
         return Downloader(
             settings,
             self._client,

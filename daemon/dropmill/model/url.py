@@ -7,7 +7,6 @@ characters that are percent-encoded, and of UTS 46 for international names.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass, field
@@ -169,12 +168,6 @@ def canonical_host(text: str) -> str:
     if len(plain) > MAX_HOST_LENGTH or not all(_LABEL.fullmatch(label) for label in labels):
         raise UrlRefused(Reason.BAD_URL, "the host is no name: parts of 1 to 63 letters, digits and hyphens")
     return plain
-
-
-def rel_of(canonical: str) -> bytes:
-    """Path of a download below its inbox: 2 hex digits, a slash, 40 hex digits of the SHA-256 of the canonical URL."""
-    digest = hashlib.sha256(canonical.encode()).hexdigest()
-    return f"{digest[:2]}/{digest[:40]}".encode()
 
 
 def is_url(source: bytes | str) -> bool:
