@@ -8,6 +8,7 @@ disk failed when.
 from __future__ import annotations
 
 import argparse
+import gc
 import multiprocessing
 import os
 import shutil
@@ -16,10 +17,13 @@ import tempfile
 import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 from simulation import sim_bugs
 from simulation.sim_run import Run
+
+
+_MOST_OPEN = 300
 
 
 def simulate(seed: int) -> Run:
@@ -31,9 +35,23 @@ def simulate(seed: int) -> Run:
     try:
         run = Run(seed, os.fsencode(base))
         run.play()
+        run.close()
         return run
     finally:
         shutil.rmtree(base)
+        _close_below(base)
+
+
+def _close_below(base: str) -> None:
+    """What a daemon that was killed had open: the kernel would close it, and its number belongs to nobody any more."""
+    numbers = os.listdir("/proc/self/fd")
+    if len(numbers) < _MOST_OPEN:
+        return
+    gc.collect()  # What an object holds, it closes itself.
+    for name in numbers:
+        with suppress(FileNotFoundError):
+            if os.readlink(f"/proc/self/fd/{name}").startswith(f"{base}/"):
+                os.close(int(name))
 
 
 def first_wrong(seeds: Iterable[int]) -> Run | None:

@@ -220,6 +220,13 @@ class Run:
         if self.urls is not None:
             self.violations += sim_check_urls.at_rest(self, self.urls)
 
+    def close(self) -> None:
+        """Let go of what was open; nothing can be asked any more."""
+        self.disk.keep_everything()
+        if self.committed is not None:
+            self.committed.close()
+            self.committed = None
+
     def _unrest(self) -> bool:
         return bool(sim_check.rows(self.committed, _UNREST)[0][0])
 
