@@ -22,7 +22,6 @@ from contextlib import nullcontext, suppress
 from simulation import sim_bugs
 from simulation.sim_run import Run
 
-
 _MOST_OPEN = 300
 
 
