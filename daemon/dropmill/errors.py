@@ -54,6 +54,13 @@ class NotReachable(DropmillError):
     exit_code = 4
 
 
+class Unavailable(DropmillError):
+    """A part that this needs is not there at the moment."""
+
+    reason = "unavailable"
+    retryable = True
+
+
 class NotFound(DropmillError):
     """The job, path or inbox that was asked for is not known."""
 

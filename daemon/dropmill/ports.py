@@ -8,11 +8,12 @@ from typing import Final, Protocol, TypeVar
 
 from dropmill.model.download import Fetch, FetchResult, Host, Provenance
 from dropmill.model.file import Signature
-from dropmill.model.fingerprint import Content
+from dropmill.model.fingerprint import Content, Looks
 from dropmill.model.inbox import Inbox
 from dropmill.model.job import Job, NewJob
 from dropmill.model.outcome import Ignored, Reason
 from dropmill.model.politeness import Left
+from dropmill.model.resemblance import Neighbours
 from dropmill.model.verdict import Decided, LookFirst, Presence
 from dropmill.model.work import Preview, Processed, Recognised, WorkerLost, WorkRequest, WorkResult
 
@@ -162,6 +163,20 @@ class Decisions(Protocol):
         presences: Mapping[bytes, Presence],
     ) -> Decided | LookFirst | None:
         """Decide and record, durable on return. None: the job was no longer ours, or was given back to be rendered."""
+        ...
+
+
+class Similar(Protocol):
+    """The index of perceptual hashes, which runs in a process of its own. The stored hashes are the truth; it follows them."""
+
+    async def neighbours(self, looks: Sequence[Looks]) -> Sequence[Neighbours]:
+        """Of each, all catalogued images within the widest thresholds, nearest first, exact. Whether texture lets a match
+        be believed is for the caller to say. Raises ``Unavailable`` where the index is not there (yet).
+        """
+        ...
+
+    async def forget(self, image_ids: Sequence[int]) -> None:
+        """These were taken from the catalog, or have other hashes now."""
         ...
 
 
