@@ -37,6 +37,7 @@ RETRIED = (
     Reason.UNREADABLE,
     Reason.DISK_FULL,
     Reason.OUTPUT_UNAVAILABLE,
+    Reason.INDEX_UNAVAILABLE,
     Reason.IO_ERROR,
     Reason.UNEXPECTED,
     Reason.PUBLISH_FAILED,
@@ -133,7 +134,7 @@ def _sections(whole: dict[str, Any], part: dict[str, Any], header: str, variable
         elif "additionalProperties" in field:
             yield from _sections(whole, section, f"[{path}.NAME]", "")
         else:
-            yield from _sections(whole, section, f"[{path}]", f"DROPMILL_{name.upper()}__")
+            yield from _sections(whole, section, f"[{path}]", variable and f"{variable}{name.upper()}__")
 
 
 def _section_of(whole: dict[str, Any], field: dict[str, Any]) -> dict[str, Any] | None:

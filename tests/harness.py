@@ -71,10 +71,10 @@ class Mill:
             self.second.mkdir(exist_ok=True)
             inboxes.append({**inbox, "name": "second", "path": "in2", **second})
         for item in inboxes:
-            lines += ["[[inboxes]]", *(f"{key} = {json.dumps(value)}" for key, value in item.items())]
+            lines += ["[[inboxes]]", *(f"{key} = {_toml(value)}" for key, value in item.items())]
         for item in dropfiles:
             told = {"name": "list", "path": "urls.txt", "output": "out", "profile": "test", "poll_seconds": 0.05}
-            lines += ["[[dropfiles]]", *(f"{key} = {json.dumps(value)}" for key, value in (told | item).items())]
+            lines += ["[[dropfiles]]", *(f"{key} = {_toml(value)}" for key, value in (told | item).items())]
         items = ", ".join(
             "{" + ", ".join(f"{k} = {json.dumps(v)}" for k, v in spec.items()) + "}" for spec in renditions
         )

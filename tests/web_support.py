@@ -9,7 +9,11 @@ from typing import Any
 
 import httpx
 
-from dropmill.errors import Conflict, NotFound
+from dropmill.control.desk import Desk
+from dropmill.control.events import Hub
+from dropmill.control.history import History
+from dropmill.errors import Conflict, NotFound, Unavailable
+from dropmill.observe.clock import SystemClock
 from dropmill.observe.metrics import Metrics
 from dropmill.settings import Http
 from dropmill.web.server import serve
@@ -116,7 +120,21 @@ class FakeDesk:
         }
         self.asked: list[tuple[Any, ...]] = []
         self.failure: Exception | None = None
-        self.house = SimpleNamespace(live=SimpleNamespace(pulse=SimpleNamespace(trouble="")))
+        self.hub = Hub("run", most=256)
+        clock = SystemClock()
+        live = SimpleNamespace(pulse=SimpleNamespace(trouble=""), hub=self.hub, history=History(clock))
+        self.house = SimpleNamespace(live=live, clock=clock)
+
+    def __getattr__(self, name: str) -> Any:
+        """What the desk can do besides: asked for, and not there."""
+        if not callable(getattr(Desk, name, None)):
+            raise AttributeError(name)
+
+        async def ask(*arguments: Any) -> Json:
+            self.asked.append((name, *arguments))
+            raise Unavailable("only a real desk can do that")
+
+        return ask
 
     async def status(self) -> Json:
         if self.failure is not None:
@@ -138,6 +156,8 @@ class FakeDesk:
                 "completed": {one: sum(told["outcome"] == one for told in completed) for one in outcomes},
             },
             "catalog": {"bytes": 4096, "wal_bytes": 0},
+            "duplicates": {"groups": 0, "by_tier": {}, "files": 0, "reclaimable_bytes": 0, "uncompared": 0},
+            "index": {"state": "ready", "images": 0, "memory_bytes": 0, "pid": 13, "trouble": ""},
             "owed": {"publications": 0, "retirements": 0, "disposals": 0, "notices": 0, "tried_in_vain": 0},
             "workers": {"size": 4, "busy": 1, "pids": [11, 12], "started_total": 2, "lost_total": 0, "trouble": ""},
             "health": await self.health(),

@@ -73,6 +73,12 @@ class Conflict(DropmillError):
     reason = "conflict"
 
 
+class Forbidden(DropmillError):
+    """Nobody may ask for this, whoever asks."""
+
+    reason = "forbidden"
+
+
 class AlreadyRunning(Conflict):
     """Another daemon has the state directory or the inbox; starting again would not help."""
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from typing import Final, Literal, Protocol, TypeVar
 
+from dropmill.model.bearing import Bearing, Looked
 from dropmill.model.download import Fetch, FetchResult, Host, Provenance
+from dropmill.model.errand import Errand, ErrandResult
 from dropmill.model.file import Signature
 from dropmill.model.fingerprint import Content, Looks
 from dropmill.model.inbox import Inbox
@@ -14,8 +16,8 @@ from dropmill.model.job import Job, NewJob
 from dropmill.model.outcome import Ignored, Reason
 from dropmill.model.politeness import Left
 from dropmill.model.resemblance import Neighbours
-from dropmill.model.verdict import Decided, LookFirst, Presence
-from dropmill.model.work import Preview, Processed, Recognised, WorkerLost, WorkRequest, WorkResult
+from dropmill.model.verdict import Decided, LinkFirst, LookFirst, Presence
+from dropmill.model.work import Linked, Preview, Processed, Recognised, WorkerLost, WorkRequest, WorkResult
 
 T = TypeVar("T")
 # Stands for every inbox where one is named to pause or resume.
@@ -61,12 +63,24 @@ class WorkerPool(Protocol):
         timeout_seconds: float,
         wanted: Callable[[Preview], Awaitable[bool]],
         allowance_seconds: Callable[[Preview], float],
+        bearing: Callable[[Looked], Awaitable[Bearing]] | None = None,
     ) -> WorkResult | WorkerLost:
         """One attempt in one worker. ``wanted`` is asked once the content is hashed; False spares the rendering.
+        ``bearing`` is asked, where the request says so, once it is known how the picture looks.
 
         ``timeout_seconds`` starts when a worker takes the job; waiting for a free worker does not count, nor does
         waiting for ``wanted``. ``allowance_seconds`` says how much a picture of that size adds to it.
         Cancelling the call kills the worker, so nothing of the attempt goes on.
+        """
+        ...
+
+    async def errand(
+        self, errand: Errand, *, timeout_seconds: float, urgent: bool = False
+    ) -> ErrandResult | WorkerLost:
+        """What belongs to no job, done while no job needs the worker, or, if ``urgent``, in turn with them.
+
+        ``timeout_seconds`` is as for ``run``. When it returns, the preview that was asked for has its name. Cancelling
+        the call kills the worker.
         """
         ...
 
@@ -155,29 +169,59 @@ class Decisions(Protocol):
         """None: other paths have to be looked at before that can be said."""
         ...
 
+    async def bearing(
+        self,
+        job: Job,
+        inbox: Inbox,
+        content: Content,
+        looks: Looks,
+        presences: Mapping[bytes, Presence],
+        neighbours: Neighbours | None,
+    ) -> Bearing | None:
+        """Whether to render a picture that looks like this, and how. None: other paths have to be looked at first."""
+        ...
+
     async def conclude(
         self,
         job: Job,
         inbox: Inbox,
         result: Processed | Recognised,
         presences: Mapping[bytes, Presence],
-    ) -> Decided | LookFirst | None:
-        """Decide and record, durable on return. None: the job was no longer ours, or was given back to be rendered."""
-        ...
+        neighbours: Neighbours | None = None,
+        links: Linked | None = None,
+    ) -> Decided | LookFirst | LinkFirst | None:
+        """Decide and record, durable on return. None: the job was no longer ours, or was given back to be rendered.
 
-
-class Similar(Protocol):
-    """The index of perceptual hashes, which runs in a process of its own. The stored hashes are the truth; it follows them."""
-
-    async def neighbours(self, looks: Sequence[Looks]) -> Sequence[Neighbours]:
-        """Of each, all catalogued images within the widest thresholds, nearest first, exact. Whether texture lets a match
-        be believed is for the caller to say. Raises ``Unavailable`` where the index is not there (yet).
+        ``neighbours``: what the index found near the result's looks; None where it is not there, or nobody asks.
+        ``links``: what was staged because an earlier call had asked for it.
         """
         ...
 
-    async def forget(self, image_ids: Sequence[int]) -> None:
-        """These were taken from the catalog, or have other hashes now."""
+
+@dataclass(frozen=True, slots=True)
+class IndexStats:
+    state: Literal["idle", "starting", "ready", "down"] = "idle"
+    """``idle``: nobody has needed it yet."""
+    images: int = 0
+    memory_bytes: int = 0
+    pid: int | None = None
+    trouble: str = ""
+    """Why it is down, or empty."""
+
+
+class Similar(Protocol):
+    """The index of perceptual hashes, which runs in a process of its own. The stored hashes are the truth; it follows
+    them by itself, those of images that are removed or hashed anew included.
+    """
+
+    async def neighbours(self, looks: Sequence[Looks]) -> Sequence[Neighbours]:
+        """Of each, all catalogued images within the widest thresholds, nearest first, exact. Whether texture lets a match
+        be believed is for the caller to say, and an image may have been removed meanwhile. Of more than
+        ``MOST_NEIGHBOURS`` the nearest. Raises ``Unavailable`` where the index is not there (yet).
+        """
         ...
+
+    def stats(self) -> IndexStats: ...
 
 
 class Downloader(Protocol):

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from bench import burst, cycles, overhead, presence, round_trip, urls, urls_dead
+from bench import burst, cycles, overhead, presence, round_trip, similar, urls, urls_dead
 from bench.plan import Plan
 from bench.record import DOCUMENT, record
 from bench.report import Row, short, table
@@ -26,6 +26,7 @@ FIGURES: Final[dict[str, Callable[[Plan], list[Row]]]] = {
     "round-trip": round_trip.measure,
     "cycles": cycles.measure,
     "overhead": overhead.measure,
+    "similar": similar.measure,
     "urls": urls.measure,
     "dead-hosts": urls_dead.measure,
 }

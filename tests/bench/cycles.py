@@ -14,6 +14,7 @@ import anyio
 from bench.plan import Plan, tell
 from bench.report import Row
 from dropmill.files.naming import name_for
+from dropmill.model.duplicates import Policies
 from dropmill.model.file import Signature
 from dropmill.model.fingerprint import Content, Looks
 from dropmill.model.image import Limits, Picture, Recipe, RenditionSpec
@@ -34,7 +35,7 @@ INBOX = Inbox(
     name="in", root=Root(1, b"/in"), output=Root(2, b"/out"), output_uuid="bench", recipe=RECIPE,
     recipe_digest=RECIPE.digest(), limits=Limits(), names="{dir}/{stem}-{rendition}.{ext}", on_success="keep",
     archive=None, on_duplicate="keep", duplicates=None, quarantine=None, on_source_changed="replace",
-    on_source_deleted="keep", on_unsupported="ignore", dedupe_scope="output", dedupe_exact="skip", settle_seconds=2.0,
+    on_source_deleted="keep", on_unsupported="ignore", dedupe_scope="output", policies=Policies(), settle_seconds=2.0,
     settle_max_seconds=10.0, done_suffix="",
     incomplete_timeout_seconds=10.0, recursive=True, watch="auto", poll_seconds=5.0, reconcile_seconds=300.0, ignore=(),
     companions=(), hard_links="own", receipts=False, priority=3, label="", mode=0o644, dir_mode=0o755, gid=-1,

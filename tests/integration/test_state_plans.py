@@ -20,7 +20,8 @@ from old_catalogs import NOW_MS, old_catalog
 
 URLS = ("hosts", "downloads", "lines")
 # Tables that grow with every picture, or with every URL.
-LARGE = ("jobs", "sources", "versions", "images", "publications", "disposals", "notices", "attempts", *URLS)
+ALIKE = ("holdings", "pairs", "evidence", "groups", "members", "judgements")
+LARGE = ("jobs", "sources", "versions", "images", "publications", "disposals", "notices", "attempts", *URLS, *ALIKE)
 # What may visit a whole table. Searching for a name in the middle of paths is a person's question, asked seldom; the
 # newest ids of a page are read from the end of the table and stop at the limit.
 MAY_SCAN = {
@@ -37,6 +38,11 @@ MAY_SCAN = {
     "host_meet": "foreign keys, looked at only where an id changes",
     "exports_renditions": "a person asks for everything",
     "lines_counted": "a person asks for a list in an inbox",
+    **dict.fromkeys(
+        ("forget_anchors", "forget_image", "forget_owed", "forget_publications", "forget_replaced"),
+        "a person has one picture forgotten; foreign keys",
+    ),
+    "uncompared_put_between": "once where a person lowers the texture that is believed",
 }
 # Walks an index from its beginning up to the limit, or one that holds no more than is owed.
 _BY_INDEX = re.compile(r"USING (COVERING )?(INDEX|INTEGER PRIMARY KEY)")

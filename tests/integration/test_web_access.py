@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import socket
 import stat
 from pathlib import Path
@@ -23,9 +24,14 @@ pytestmark = pytest.mark.anyio
 
 OPEN = ["/livez", "/readyz", "/healthz", "/metrics"]
 READS = ["/", "/fragment", "/static/page.css", "/api/v1/status", "/api/v1/health", "/api/v1/jobs", "/api/v1/jobs/1",
-         "/api/v1/why?target=a", "/api/v1/renditions/1", "/api/v1/openapi.json", "/nowhere"]  # fmt: skip
+         "/api/v1/why?target=a", "/api/v1/renditions/1", "/api/v1/openapi.json", "/nowhere", "/api/v1/groups",
+         "/api/v1/groups/1", "/api/v1/duplicates", "/api/v1/batches", "/api/v1/batches/1", "/api/v1/index",
+         "/api/v1/index/1", "/api/v1/images/1", "/api/v1/images/1/metadata", "/api/v1/images/1/preview?size=1280",
+         "/api/v1/settings", "/api/v1/history", "/api/v1/events", "/review", "/jobs", "/scan", "/settings"]  # fmt: skip
 WRITES = ["/api/v1/pause", "/api/v1/resume", "/api/v1/jobs/1/retry", "/api/v1/jobs/retry", "/api/v1/jobs/1/cancel",
-          "/api/v1/add", "/api/v1/reprocess", "/api/v1/reload", "/act/pause", "/logout"]  # fmt: skip
+          "/api/v1/add", "/api/v1/reprocess", "/api/v1/reload", "/act/pause", "/logout", "/api/v1/groups/resolve",
+          "/api/v1/groups/1/resolve", "/api/v1/batches/1/undo", "/api/v1/index", "/api/v1/index/1/cancel",
+          "/api/v1/forget", "/api/v1/settings/preview", "/api/v1/keeper/preview"]  # fmt: skip
 TOKEN = "0123456789abcdef"
 
 
@@ -106,8 +112,11 @@ async def test_s06_with_a_token_everything_but_health_and_metrics_needs_it(token
             assert (await client.post(path, json={})).status_code == 401, path
         for path in OPEN:
             assert (await client.get(path)).status_code == 200, path
-        answer = await client.get("/api/v1/status", headers={"authorization": f"bearer {TOKEN}"})
-        assert answer.status_code == 200
+        headers = {"authorization": f"bearer {TOKEN}"}
+        assert (await client.get("/api/v1/status", headers=headers)).status_code == 200
+        document = (await client.get("/api/v1/openapi.json", headers=headers)).json()
+        assert document["security"] == [{"token": []}]
+        assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
     assert desk.asked == []
 
 
@@ -128,6 +137,25 @@ async def test_the_login_form_gives_a_cookie_that_does_not_hold_the_token(token_
         assert (
             await client.post("/login", data={"token": TOKEN}, headers={"origin": "http://evil"})
         ).status_code == 403
+
+
+async def test_s06_every_page_is_behind_the_login_form_and_nothing_else_is(token_file: str) -> None:
+    async with served(FakeDesk(), token_file=token_file) as client:
+        html = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+        for path in ("/", "/review", "/review/7", "/jobs", "/scan", "/settings", "/nowhere"):
+            form = await client.get(path, headers=html)
+            assert form.status_code == 401 and 'name="token"' in form.text, path
+            assert "default-src 'none'" in form.headers["content-security-policy"]
+        for path in ("/api/v1/groups", "/api/v1/events", "/api/v1/images/1/preview", "/static/page.js", "/api/nowhere"):
+            refused = await client.get(path, headers=html)
+            assert (refused.status_code, refused.json()["reason"]) == (401, "unauthorised"), path
+        await client.post("/login", data={"token": TOKEN})
+        for path in ("/", "/review", "/jobs", "/scan", "/settings"):
+            page = await client.get(path, headers=html)
+            policy = page.headers["content-security-policy"]
+            assert page.status_code == 200, path
+            assert "script-src 'self'" in policy and "unsafe" not in policy and "http:" not in policy
+        assert (await client.get("/api/v1/settings/none")).status_code == 404
 
 
 async def test_s06_a_token_file_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
@@ -169,8 +197,9 @@ async def test_s07_paths_and_foreign_ids_lead_nowhere(tmp_path: Path) -> None:
                      "/api/v1/renditions/../../etc/passwd", "/livez/../api", "/static/nothing"):  # fmt: skip
             answer = await client.get(path)
             assert answer.status_code == 404 and "root:" not in answer.text, path
-        assert (await client.get("/api/v1/renditions/x")).status_code == 422
-        assert (await client.get("/api/v1/renditions/-1")).status_code == 404
+        for wrong in ("x", "-1", "1.5", "1e3", "%31%00", "9" * 5000):
+            assert (await client.get(f"/api/v1/renditions/{wrong}")).status_code == 404, wrong
+        assert [(await client.get(f"/api/v1/renditions/{n}")).status_code for n in (0, 1 << 53)] == [422, 422]
 
 
 async def test_s08_long_requests_are_refused_without_being_kept() -> None:
@@ -279,7 +308,7 @@ async def test_a_base_path_may_be_handed_on_or_taken_away_by_the_proxy() -> None
             for path in ("/livez", "/api/v1/status", "/"):
                 assert (await client.get(root + prefix + path)).status_code == 200, prefix + path
         page = (await client.get(root + "/mill")).text
-        assert 'action="/mill/act/pause"' in page and 'src="/mill/static/page.js' in page
+        assert 'action="/mill/act/pause"' in page and 'src="/mill/static/' in page
         assert (await client.post(root + "/mill/act/pause")).headers["location"] == "/mill/"
         assert (await client.get(root + "/millstone")).status_code == 404
 
@@ -324,8 +353,10 @@ async def test_targets_and_paths_of_any_bytes_arrive_unchanged() -> None:
             ("reprocess", name),
             ("add", ["b", name], "camera", 5, None),
         ]
-        for bad in ({"target_b64": "*"}, {"target_b64": ""}, {"target_b64": "AA=="}, {}):
+        for bad in ({"target_b64": "*"}, {"target_b64": ""}, {"target": ""}):
             assert (await client.get("/api/v1/why", params=bad)).status_code == 422
+        for nothing in ({"target_b64": "AA=="}, {"target": "a\0"}, {}):
+            assert (await client.get("/api/v1/why", params=nothing)).status_code == 404
         assert (await client.post("/api/v1/add", json={})).status_code == 422
 
 
@@ -337,7 +368,12 @@ async def test_the_description_of_the_api_names_every_route() -> None:
         "/api/v1/renditions/{rendition_id}", "/api/v1/jobs/retry", "/api/v1/jobs/{job_id}/retry",
         "/api/v1/jobs/{job_id}/cancel", "/api/v1/pause", "/api/v1/resume", "/api/v1/reprocess", "/api/v1/add",
             "/api/v1/add/urls",
-        "/api/v1/reload",
+        "/api/v1/reload", "/api/v1/groups", "/api/v1/groups/{group_id}", "/api/v1/groups/{group_id}/resolve",
+        "/api/v1/groups/resolve", "/api/v1/duplicates", "/api/v1/batches", "/api/v1/batches/{batch_id}",
+        "/api/v1/batches/{batch_id}/undo", "/api/v1/index", "/api/v1/index/{scan_id}", "/api/v1/index/{scan_id}/cancel",
+        "/api/v1/forget", "/api/v1/images/{image_id}", "/api/v1/images/{image_id}/metadata",
+        "/api/v1/images/{image_id}/preview", "/api/v1/settings", "/api/v1/settings/preview", "/api/v1/keeper/preview",
+        "/api/v1/history",
     }  # fmt: skip
     assert json.dumps(document).count("problem+json") > 10
 
@@ -355,3 +391,29 @@ async def test_health_answers_by_state() -> None:
         desk.parts[1]["status"] = "failing"
         assert (await client.get("/healthz")).status_code == 503
         assert (await client.get("/livez")).status_code == 200
+
+
+async def test_every_route_is_told_of_in_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
+    async with served(FakeDesk()) as client:
+        document = (await client.get("/api/v1/openapi.json")).json()
+    routes = {
+        f"{verb.upper()} {path.removeprefix('/api/v1')}" for path, verbs in document["paths"].items() for verb in verbs
+    }
+    assert {route for route in routes | {"GET /events"} if f"`{route}`" not in text} == set()
+    told = {f"{verb} {path}" for verb, path in re.findall(r"`(GET|POST|PUT|DELETE) (/\S+)`", text)}
+    assert told - routes == {"GET /events"}
+
+
+async def test_every_field_and_parameter_of_the_api_is_described() -> None:
+    async with served(FakeDesk()) as client:
+        document = (await client.get("/api/v1/openapi.json")).json()
+    schemas = document["components"]["schemas"]
+    fields = {(name, field): told for name, one in schemas.items() for field, told in one.get("properties", {}).items()}
+    assert len(fields) > 150
+    assert [key for key, told in fields.items() if not told.get("description")] == []
+    for path, verbs in document["paths"].items():
+        for verb, route in verbs.items():
+            assert route["summary"], (verb, path)
+            problems = {code for code, told in route["responses"].items() if "problem+json" in json.dumps(told)}
+            assert problems >= {"401", "403", "404", "409", "422", "503"}, (verb, path)

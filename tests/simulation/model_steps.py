@@ -111,7 +111,7 @@ def write_staged(w: World, c: Config, ino: int, image: str) -> None:
 
 
 def decide(w: World, c: Config, j: int, image: str) -> tuple[str, int]:
-    """``model/verdict.py: decide`` with the evidence of ``store/decisions.py: weigh``; the other job that it is about."""
+    """``model/verdict.py: decide`` with the evidence of ``store/weighing.py: weigh``; the other job that it is about."""
     job = w.jobs[j]
     known = [(k, other) for k, other in enumerate(w.jobs) if k != j and other.image == image and other.home]
     standing = [k for k, other in enumerate(w.jobs) if k != j and other.image == image and other.pub in STANDING]
@@ -164,7 +164,7 @@ def finish(w: World, j: int, outcome: str, **changes: object) -> None:
 
 
 def end_earlier(w: World, j: int) -> None:
-    """``store/decisions.py: _retire_earlier``: renditions of earlier versions of the path that nothing else leans on."""
+    """``store/earlier.py: retire_earlier``: renditions of earlier versions of the path that nothing else leans on."""
     job = w.jobs[j]
     for k, other in enumerate(w.jobs):
         if k == j or other.path != job.path or other.image == job.image:

@@ -39,6 +39,8 @@ class Edit:
 class Bug:
     breaks: str
     edits: tuple[Edit, ...]
+    begin: int = 0
+    """A seed at which it is worth beginning to look, for one that few histories show; any is right."""
 
 
 def _publish_early(job: Any, inbox: Any, result: Any) -> None:

@@ -20,6 +20,8 @@ import apsw
 from dropmill.files.lane import Lane, deliver
 from dropmill.imaging import source, stage
 from dropmill.imaging.attempt import Attempt, Encoded, Stop
+from dropmill.model.bearing import Bearing, Looked
+from dropmill.model.errand import Errand, ErrandResult
 from dropmill.model.fingerprint import Content, Looks
 from dropmill.model.image import Picture
 from dropmill.model.outcome import Reason
@@ -196,7 +198,7 @@ class SimulatedPool:
         timeout_seconds: float,
         wanted: Callable[[Preview], Awaitable[bool]],
         allowance_seconds: Callable[[Preview], float],
-        **_: Any,
+        bearing: Callable[[Looked], Awaitable[Bearing]] | None = None,
     ) -> WorkResult | WorkerLost:
         attempt = Attempt(request, lambda _preview: True)
         lost = WorkerLost(Reason.WORKER_CRASHED, "simulated")
@@ -211,7 +213,11 @@ class SimulatedPool:
             await anyio.sleep(self._run.pause("worker"))
             if not answer:
                 done = True
-                return Recognised(content)
+                return Recognised(content, _PICTURE)
+            looks = looks_of(content.sha256)
+            if request.asks_looks and bearing is not None and not (await bearing(Looked(looks))).go:
+                done = True
+                return Recognised(content, _PICTURE, looks)
             attempt.encoded = tuple(
                 Encoded(spec, rendition_of(content.sha256, spec.name), "jpeg", 1, 1)
                 for spec in request.recipe.renditions
@@ -222,12 +228,18 @@ class SimulatedPool:
                 return lost
             self._at_once(stage.settle, attempt)
             done = True
-            return Processed(content, _LOOKS, _PICTURE, tuple(attempt.rendered))
+            return Processed(content, looks, _PICTURE, tuple(attempt.rendered))
         except Stop as stop:
             return stop.result
         finally:
             if not done and not self._run.disk.dead:
                 self._at_once(stage.take_back, attempt)
+
+    async def errand(
+        self, errand: Errand, *, timeout_seconds: float, urgent: bool = False
+    ) -> ErrandResult | WorkerLost:
+        """As no picture is decoded, none is measured or compared."""
+        return Rejected(Reason.UNSUPPORTED_FORMAT)
 
     def _at_once(self, step: Callable[[Attempt], Any], attempt: Attempt) -> Any:
         try:
@@ -237,7 +249,6 @@ class SimulatedPool:
             raise
 
 
-_LOOKS = Looks(0, 0, 0, "0" * 64, 0.0)
 _PICTURE = Picture("png", 1, 1, "L")
 
 
@@ -249,3 +260,10 @@ def _read(attempt: Attempt) -> Content:
     if told[1].startswith(b"broken"):
         raise Stop(Rejected(Reason.CORRUPT, "simulated"))
     return Content(attempt.sha256, hashlib.sha256(told[1]).hexdigest())
+
+
+def looks_of(sha256: str) -> Looks:
+    """Of three scenes, each picture a little different from the others of its scene; some are flat."""
+    scene, bits, flat = int(sha256[:2], 16) % 3, int(sha256[2:4], 16) % 8, sha256[4] in "01"
+    seen = (0x0F0F_0F0F_0F0F_0F0F, 0x3333_3333_3333_3333, 0x00FF_00FF_00FF_00FF)[scene] ^ bits
+    return Looks(seen, seen, seen, f"{seen:064x}", 1.0 if flat else 50.0)

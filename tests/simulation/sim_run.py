@@ -19,6 +19,7 @@ from dropmill.model.job import FoundBy
 from dropmill.model.settling import Hint
 from dropmill.observe.facts import Fact, PublicationFailed, Ready, RenditionLost, StageTimed, StateTrouble
 from dropmill.settings import Settings
+from dropmill.settings.dedupe import TierPolicies
 from dropmill.store.connection import connect
 from simulation import sim_check, sim_check_urls
 from simulation.sim_disk import Crash, Disk
@@ -357,7 +358,7 @@ class Run:
 
     def _choose_settings(self) -> Settings:
         pick = self.chance.choice
-        options = {
+        options: dict[str, Any] = {
             "on_success": pick(("archive", "archive", "keep", "delete")),
             "on_duplicate": pick(("move", "move", "keep", "delete")),
             "on_source_changed": pick(("replace", "version")),
@@ -365,6 +366,9 @@ class Run:
             "receipts": pick((True, False)),
             "settle_seconds": pick((0.2, 1.0)),
         }
+        # A stream of its own, so that the chances of the others are as they were.
+        near = random.Random(self.seed + 3).choice(("flag", "flag", "skip", "rename", "hardlink"))
+        options["dedupe"] = TierPolicies(near=near)
         self.renditions = pick((1, 2))
         processes = pick((1, 2, 3))
         self.deletes = "delete" in {options["on_success"], options["on_duplicate"]}

@@ -17,13 +17,14 @@ import anyio.to_thread
 import pytest
 
 from dropmill import net
-from dropmill.assembly import fetching, ground, wiring
+from dropmill.assembly import fetching, ground, likeness, wiring
 from dropmill.fetch import download
 from dropmill.files.lane import Lane
 from dropmill.model.download import Fetch
 from dropmill.settings import Settings
 from dropmill.settings.load import load
 from dropmill.store import catalog, fetches
+from simulation.sim_index import SimulatedIndex
 from simulation.sim_loop import SimulatedClock
 from simulation.sim_parts import SimulatedLane, SimulatedPool, SimulatedWriter
 from simulation.sim_web import client_of, dying, in_no_thread
@@ -110,6 +111,7 @@ def in_place_of_the_real_ones(run: Run) -> Iterator[None]:
                 patch.setattr(module, "Lane", lane)
         patch.setattr(catalog, "Writer", writer)
         patch.setattr(wiring, "ProcessPool", pool)
+        patch.setattr(likeness, "IndexClient", partial(SimulatedIndex, run))
         patch.setattr(ground, "SteadyClock", partial(SimulatedClock, run.time))
         patch.setattr(ground, "random", types.SimpleNamespace(Random=lambda: random.Random(chance.random())))
         patch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=chance.getrandbits(128), version=4))

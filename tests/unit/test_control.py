@@ -6,23 +6,25 @@ import os
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropmill.cli.reach import encoded, route
+from dropmill.cli.reach import _error_of, encoded, route
 from dropmill.control.describe import iso, original_of
 from dropmill.control.desk import Desk
 from dropmill.control.places import Known, junk_rule, places_of
 from dropmill.control.watchful import Chronicle
+from dropmill.errors import Conflict, DropmillError, Forbidden, NotFound, NotReachable, Unavailable
 from dropmill.model.names import junk_path
 from dropmill.observe.facts import Claimed, StateTrouble
-from dropmill.web.api import _bytes
+from dropmill.web.api.common import bytes_of
 
 
 @given(st.binary(min_size=1).filter(lambda data: b"\0" not in data))
 def test_any_path_survives_the_way_to_the_daemon(path: bytes) -> None:
-    assert _bytes(encoded(path)) == path
+    assert bytes_of(encoded(path)) == path
 
 
 @given(
@@ -144,3 +146,24 @@ def test_trouble_with_the_catalog_passes_with_the_next_success_or_in_time() -> N
     chronicle(StateTrouble("commit", "disk full"))
     chronicle(Claimed(1, "camera", b"a", 1, 0.0))
     assert chronicle.trouble is None
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "error", "exit_code"),
+    [
+        (403, "outside-library-roots", Forbidden, 1),
+        (403, "permanent-not-allowed", Forbidden, 1),
+        (403, "host-not-allowed", NotReachable, 4),
+        (401, "unauthorised", NotReachable, 4),
+        (404, "not-found", NotFound, 1),
+        (409, "conflict", Conflict, 1),
+        (503, "unavailable", Unavailable, 1),
+    ],
+)
+def test_a_problem_comes_back_as_the_error_that_it_was(
+    status: int, reason: str, error: type[DropmillError], exit_code: int
+) -> None:
+    body = {"detail": "no", "hint": "do this", "reason": reason}
+    told = _error_of(httpx.Response(status, json=body))
+    assert type(told) is error
+    assert (told.public_message, told.hint, told.reason, told.exit_code) == ("no", "do this", reason, exit_code)

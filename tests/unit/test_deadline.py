@@ -12,6 +12,8 @@ from PIL import Image
 
 import pictures
 from dropmill.maintenance.pulse import OVERDUE_FACTOR, work_checks
+from dropmill.model.bearing import Bearing
+from dropmill.model.duplicates import Policies
 from dropmill.model.file import Signature
 from dropmill.model.fingerprint import Content
 from dropmill.model.image import Limits, Recipe, RenditionSpec
@@ -53,6 +55,7 @@ _FAX = cast(
     SimpleNamespace(
         recipe=Recipe(_TWO, pages="all"),
         limits=Limits(max_pixels=3_000_000, max_frames=1000),
+        policies=Policies(),
         output=SimpleNamespace(path=b"/out"),
         mode=0o644,
         gid=-1,
@@ -70,7 +73,10 @@ def test_the_deadline_grows_with_bytes_pixels_and_the_renditions_of_all_pages() 
     async def wanted(*_: object) -> bool:
         return True
 
-    processor = Processor(cast(WorkerPool, SimpleNamespace(run=run)), _DEADLINE, wanted)
+    async def bearing(*_: object) -> Bearing:
+        return Bearing(go=True)
+
+    processor = Processor(cast(WorkerPool, SimpleNamespace(run=run)), _DEADLINE, wanted, bearing)
     anyio.run(processor.process, _JOB, _FAX, b"/in", b"a.tif")
     assert given["timeout_seconds"] == pytest.approx(62.0)
     preview = Preview(Content("a" * 64, "b" * 64), 3_000_000, 1000)

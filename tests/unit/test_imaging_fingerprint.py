@@ -33,7 +33,19 @@ def assert_of(picture: Image.Image, looks: Looks) -> None:
     bits = [imagehash.phash(luma), imagehash.dhash(luma), imagehash.average_hash(luma)]
     packed = [int(str(one), 16) for one in bits]
     assert looks == Looks(*packed, phash256=str(imagehash.phash(luma, 16)).zfill(64), texture=looks.texture)
-    assert looks.texture == pytest.approx(float(np.std(np.asarray(luma))), abs=1e-9)
+    levels = np.asarray(luma).astype(int)
+    commonest = max(np.count_nonzero((levels >= first) & (levels < first + 17)) for first in range(240))
+    squares = [
+        levels[top : top + 16, left : left + 16]
+        for top in range(0, levels.shape[0] - 15, 16)
+        for left in range(0, levels.shape[1] - 15, 16)
+    ]
+    quiet = sum(int(square.max() - square.min()) <= 4 for square in squares) / max(1, len(squares))
+    shares = np.bincount(levels.ravel(), minlength=256) / levels.size
+    smooth = np.convolve(shares, np.full(9, 1 / 9))
+    sharp_bits, smooth_bits = (-float((some[some > 0] * np.log2(some[some > 0])).sum()) for some in (shares, smooth))
+    drawn = min(0.85, max(quiet, (smooth_bits - sharp_bits) / 1.1))
+    assert looks.texture == pytest.approx(100 * (1 - max(commonest / levels.size, drawn)), abs=1e-7)
 
 
 @pytest.mark.parametrize(("recipe", "divisor"), [(WEB, 1), (TINY, 2)])

@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 
 from dropmill.model.attempt import Dead, Done, Policy, Retry, judge
 from dropmill.model.backoff import backoff_seconds
+from dropmill.model.duplicates import Policies
+from dropmill.model.duplicates import Policy as TierPolicy
 from dropmill.model.file import Signature, shown
 from dropmill.model.fingerprint import Content, from_int64, to_hex, to_int64
 from dropmill.model.job import ACTIVE, PRIORITY_STEP_MS, TERMINAL, TRANSITIONS, FoundBy, Job, JobState, rank_ms
 from dropmill.model.outcome import EXPLANATIONS, Reason, explained
 from dropmill.model.publication import collision_key
 from dropmill.model.verdict import (
+    Alike,
     Duplicate,
     Evidence,
     Home,
@@ -115,7 +118,7 @@ def test_backoff_grows_within_its_bounds(attempt: int, base: float, cap: float) 
 
 
 def evidence(**changes: object) -> Evidence:
-    values: dict[str, object] = {"known_here": None, "homes": (), "twins": (), "exact": "skip", "forced": False}
+    values: dict[str, object] = {"known_here": None, "homes": (), "twins": (), "policies": Policies(), "forced": False}
     return Evidence(**{**values, **changes})
 
 
@@ -148,7 +151,8 @@ def test_w11_a_hard_link_is_the_same_file_and_both_names_stay() -> None:
 
 
 def test_a_home_that_still_holds_the_bytes_makes_it_a_duplicate() -> None:
-    assert decide(evidence(homes=[home(Presence.HOLDS)], twins=[Twin(9, "bytes")])) == Duplicate(9, "bytes")
+    found = decide(evidence(homes=[home(Presence.HOLDS)], twins=[Twin(9, "bytes")]))
+    assert found == Duplicate(9, "bytes", (Alike(9, "bytes"),))
 
 
 def test_homes_have_to_be_looked_at_before_anything_is_said() -> None:
@@ -160,7 +164,7 @@ def test_homes_whose_renditions_are_gone_do_not_count() -> None:
 
 
 def test_with_exact_off_every_file_is_published() -> None:
-    assert decide(evidence(twins=[Twin(9, "bytes")], exact="off")) == Publish()
+    assert decide(evidence(twins=[Twin(9, "bytes")], policies=Policies(exact=TierPolicy.OFF))) == Publish()
 
 
 def test_reprocessing_always_publishes() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dropmill.errors import ConfigurationError
+from dropmill.model.duplicates import Policy
 from dropmill.model.job import FoundBy
 from dropmill.model.outcome import EXPLANATIONS, Outcome, Reason
 from dropmill.observe import facts, log, render
@@ -63,6 +64,8 @@ def example(kind: type[facts.Fact]) -> facts.Fact:
         "tuple[str, ...]": ("log.level", "inboxes.1"),
         "int | None": 7,
         "bytes | None": b"b.jpg",
+        "Kind | None": "near",
+        "Policy": Policy.FLAG,
     }
     return kind(**{name: values[type_] for name, type_ in kind.__annotations__.items()})
 

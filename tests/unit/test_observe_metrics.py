@@ -42,6 +42,7 @@ TOLD: list[facts.Fact] = [
     facts.OutputChanged("camera", SECRET.encode()),
     facts.StateTrouble(SECRET, SECRET),
     facts.StateTrouble("commit", SECRET),
+    facts.CataloguingEnded(1, "done", 5, 4, 3, 2, 1, 0.5, SECRET),
     facts.StageTimed("process", 0.2),
 ]
 

@@ -100,6 +100,18 @@ def test_a_shipped_profile_can_be_changed_in_part(tmp_path: Path) -> None:
     assert (thumb.mode, thumb.width, thumb.format) == ("fit", 400, "auto")
 
 
+def test_library_roots_are_a_list_of_paths(tmp_path: Path) -> None:
+    told = 'library_roots = ["photos", "/srv/scans", "../up"]\n'
+    (tmp_path / "file.toml").write_text(told)
+    settings = load(tmp_path / "file.toml", {}, {}, need_inboxes=False).settings
+    assert settings.library_roots == (f"{tmp_path}/photos", "/srv/scans", f"{tmp_path.parent}/up")
+    given = load(tmp_path / "file.toml", {"DROPMILL_LIBRARY_ROOTS": '["/srv/only"]'}, {}, need_inboxes=False).settings
+    assert given.library_roots == ("/srv/only",)
+    (tmp_path / "file.toml").write_text('library_roots = ["~/photos"]\n')
+    with pytest.raises(SettingsError, match="~ is not expanded"):
+        load(tmp_path / "file.toml", {}, {}, need_inboxes=False)
+
+
 def test_relative_paths_start_at_the_file_or_at_the_working_directory(tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "etc").mkdir()
     monkeypatch.chdir(tmp_path)

@@ -56,7 +56,7 @@ renditions = [
   {name = "m", fit = [1, 0], qualty = 3},
 ]
 [dedupe]
-near = "flag"
+similar = "hardlink"
 [workers]
 processes = "many"
 """
@@ -83,7 +83,7 @@ processes = "many"
         (25, "profiles.x.renditions.0"),
         (26, "profiles.x.renditions.1.fit"),
         (26, "profiles.x.renditions.1.qualty"),
-        (29, "dedupe.near"),
+        (29, "dedupe.similar"),
         (31, "workers.processes"),
     ]
     told = {finding.key: str(finding) for finding in found}
@@ -91,7 +91,7 @@ processes = "many"
     assert "did you mean web?" in told["preset"]
     assert "is required: the text file" in told["dropfiles.0.path"]
     assert "never followed" in told["inboxes.0.symlinks"]
-    assert "not decided in this version" in told["dedupe.near"]
+    assert "a link would show the other picture" in told["dedupe.similar"]
     assert "must be a whole number, not 'many'" in told["workers.processes"]
     assert all(finding.hint or "not" in finding.message or "is required: " in finding.message for finding in found)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dropmill.model.bearing import Bearing, Changed, Changes, Looked, bearing_from_wire
+from dropmill.model.duplicates import CHANGE_METHODS
 from dropmill.model.file import Signature
 from dropmill.model.fingerprint import Content, Looks
 from dropmill.model.image import Limits, Picture, Recipe, RenditionSpec
@@ -78,19 +80,19 @@ _pictures = st.builds(
     **dict.fromkeys(("width", "height", "frames", "pages_dropped", "orientation"), _count),
     icc=st.sampled_from(["none", "srgb", "converted", "broken"]),
 )
+_looks = st.builds(Looks, _uint64, _uint64, _uint64, _hex, _finite)
+_methods = st.lists(st.sampled_from(CHANGE_METHODS), max_size=4).map(tuple)
+_changed = st.builds(Changed, _methods, _count, _finite, st.booleans(), _uint64, _uint64)
 _processed = st.builds(
-    Processed,
-    _contents,
-    st.builds(Looks, _uint64, _uint64, _uint64, _hex, _finite),
-    _pictures,
-    st.lists(_rendered, max_size=3).map(tuple),
+    Processed, _contents, _looks, _pictures, st.lists(_rendered, max_size=3).map(tuple), st.none() | _changed
 )
 _told = st.sampled_from([NotOurs, Rejected, Troubled]).flatmap(
     lambda kind: st.builds(kind, st.sampled_from(Reason), _text)
 )
 _results = (
     _processed
-    | st.builds(Recognised, _contents)
+    | st.builds(Recognised, _contents, st.none() | _pictures, st.none() | _looks)
+    | st.builds(Looked, _looks)
     | st.just(Superseded())
     | _told
     | st.builds(Preview, _contents, _count, _count)
@@ -114,6 +116,15 @@ def test_a_request_comes_out_as_it_went_in(request_: WorkRequest) -> None:
 @given(_results)
 def test_a_result_comes_out_as_it_went_in(result: WorkResult | Preview) -> None:
     assert result_from_wire(through_json(result_to_wire(result))) == result
+
+
+_hashes = st.tuples(_uint64, _uint64)
+_changes = st.builds(Changes, _methods, _count, _finite, st.lists(_hashes, max_size=3).map(tuple), _count, _count)
+
+
+@given(st.builds(Bearing, st.booleans(), st.none() | _changes))
+def test_the_answer_to_how_it_looks_comes_out_as_it_went_in(bearing: Bearing) -> None:
+    assert bearing_from_wire(through_json(asdict(bearing))) == bearing
 
 
 @given(_json)
@@ -235,3 +246,10 @@ def test_i04_a_preview_cannot_ask_for_more_time_than_the_limits_give(change: dic
 def test_one_staged_file_cannot_be_two_renditions() -> None:
     with pytest.raises(ValueError):
         check_answer(_REQUEST, replace(_SOUND, renditions=_SOUND.renditions * 2))
+
+
+@given(_requests, _looks)
+def test_how_a_picture_looks_is_heard_only_where_it_was_asked(request_: WorkRequest, looks: Looks) -> None:
+    check_answer(replace(request_, asks_looks=True), Looked(looks))
+    with pytest.raises(ValueError, match="not asked for"):
+        check_answer(replace(request_, asks_looks=False), Looked(looks))

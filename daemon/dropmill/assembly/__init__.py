@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, ExitStack
 
+from dropmill.assembly.daemon import Daemon
 from dropmill.assembly.fetching import read_logins
 from dropmill.assembly.ground import Bus, prepare
-from dropmill.assembly.wiring import Daemon, Wiring
+from dropmill.assembly.wiring import Wiring
 from dropmill.files import roots
 from dropmill.maintenance.state import take_state
 from dropmill.settings import Settings

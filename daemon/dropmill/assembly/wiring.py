@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence, Set
-from contextlib import AbstractAsyncContextManager, ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 
-import anyio
-
+from dropmill.assembly.daemon import Daemon
 from dropmill.assembly.fetching import make_dropfiles, make_fetcher, make_lists
-from dropmill.assembly.ground import Bus, Ground
+from dropmill.assembly.ground import Ground
+from dropmill.assembly.grouping import make_chores
+from dropmill.assembly.libraries import make_indexer
+from dropmill.assembly.likeness import make_index
 from dropmill.errors import DropmillError
-from dropmill.fetch.dropfile import Tail
-from dropmill.fetch.fetcher import Fetcher
-from dropmill.fetch.results import Results
-from dropmill.files import roots
+from dropmill.files import previews, roots
 from dropmill.files.inspect import Policy as IntakePolicy
-from dropmill.files.lane import Lane
+from dropmill.files.linking import stage_links
 from dropmill.files.naming import name_for
 from dropmill.files.presence import presences
+from dropmill.maintenance.batches import Batches
 from dropmill.maintenance.drain import drains_of
+from dropmill.maintenance.previews import PreviewKeeper
 from dropmill.maintenance.prune import Pruner
 from dropmill.maintenance.pulse import Pulse, beat_seconds, work_checks
 from dropmill.maintenance.reconcile import Reconciler
@@ -35,10 +35,11 @@ from dropmill.model.download import stored_name
 from dropmill.model.inbox import URLS_SUFFIX, Inbox
 from dropmill.model.job import FoundBy, Job
 from dropmill.model.outcome import Reason
+from dropmill.model.publication import Standing
 from dropmill.model.settling import Ready
 from dropmill.model.verdict import Presence
-from dropmill.observe.clock import SteadyClock
-from dropmill.observe.facts import Enqueued, Fact, StateTrouble, WorkerSaid
+from dropmill.model.work import Rendered
+from dropmill.observe.facts import Enqueued, Fact, WorkerSaid
 from dropmill.observe.notify_service import watchdog_seconds
 from dropmill.pipeline.claim import Claimer
 from dropmill.pipeline.commit import Committer
@@ -50,62 +51,15 @@ from dropmill.pipeline.process import Deadline, Processor
 from dropmill.pipeline.publish import Publisher
 from dropmill.pipeline.settle import Settling
 from dropmill.pipeline.watch import Watch
-from dropmill.settings import Settings, effective_processes, memory_room_bytes
-from dropmill.store import boot as boots
+from dropmill.settings import effective_processes, memory_room_bytes
 from dropmill.store import owed, queries
-from dropmill.store.catalog import Catalog
 from dropmill.store.engine import CatalogDecisions, EmbeddedEngine
 from dropmill.supervisor import Parts, Supervisor
 from dropmill.workers.pool import ProcessPool
 
-WORKER_MODULE = "dropmill.imaging.recipe"
+WORKER_MODULE = "dropmill.imaging.entry"
 # What an attempt left staged is removed at once or, where its disk is slow to answer, by the next start.
 FORGET_SECONDS = 5.0
-
-
-@dataclass(slots=True)
-class Daemon:
-    """A run that has been put together; ``close`` gives back locks and files, whatever happened."""
-
-    settings: Settings
-    supervisor: Supervisor
-    catalog: Catalog
-    engine: EmbeddedEngine
-    inboxes: Mapping[str, Inbox]
-    watches: Mapping[str, Watch]
-    settlings: Mapping[str, Settling]
-    lanes: Mapping[bytes, Lane]
-    pool: ProcessPool
-    claimer: Claimer
-    fetcher: Fetcher
-    tails: Mapping[str, Tail]
-    results: Mapping[str, Results]
-    enqueuer: Enqueuer
-    bus: Bus
-    boot: str
-    clock: SteadyClock
-    resources: ExitStack
-    closing: Sequence[Callable[[], Awaitable[None]]]
-    """What has to be awaited before they are given back."""
-
-    async def run(self) -> None:
-        try:
-            await self.supervisor.run()
-        finally:
-            with anyio.CancelScope(shield=True):
-                for close in self.closing:
-                    await close()
-            await self._sign_off()
-            self.resources.close()
-
-    async def _sign_off(self) -> None:
-        """Record that this run ended by itself; where the catalog cannot be written, the next start takes it for dead."""
-        now_ms = self.clock.now_ms()
-        try:
-            with anyio.CancelScope(shield=True):
-                await self.catalog.write(lambda session: boots.end(session, self.boot, now_ms))
-        except DropmillError as error:
-            self.bus.emit(StateTrouble("recording the end of this run", str(error)))
 
 
 class Wiring:
@@ -122,12 +76,28 @@ class Wiring:
         self._tails, self._results = make_dropfiles(ground, self._engine, self._surroundings.intake, self._fetcher.wake)
         self._lists = make_lists(ground, self._fetcher.wake)
         self._make_owed(ground)
+        self._indexer = make_indexer(
+            ground.settings,
+            ground.catalog,
+            self._pool,
+            ground.clock,
+            ground.emit,
+            by="daemon",
+            heif=heif,
+            busy=lambda: len(self._claimer.in_hand),
+        )
+        self._indexer.carries_out = not once
+        review, output = ground.settings.review, ground.settings.output
+        self._batches = Batches(
+            ground.catalog, ground.clock, ground.emit, review.trash_days, output.dir_mode_bits, output.gid()
+        )
+        ground.resources.callback(self._batches.close)
 
     def _make_work(self, ground: Ground) -> None:
         """From a claim to the commit."""
         settings, clock, emit = ground.settings, ground.clock, ground.emit
         self._engine = EmbeddedEngine(ground.catalog, clock, ground.boot, list(ground.inboxes), self._held)
-        self._decisions = CatalogDecisions(ground.catalog, clock, name_for)
+        self._decisions = CatalogDecisions(ground.catalog, clock, name_for, settings.dedupe.thresholds)
         workers = settings.workers
         processes = effective_processes(workers)
         self._pool = ProcessPool(
@@ -139,6 +109,8 @@ class Wiring:
             WORKER_MODULE,
             lambda line: emit(WorkerSaid(line.pid, line.job_id, line.text)),
         )
+        self._index = make_index(ground)
+        self._chores = make_chores(ground, self._index, self._pool, processes)
         self._committer = Committer(
             self._engine,
             self._decisions,
@@ -154,6 +126,8 @@ class Wiring:
             ground.chance,
             emit,
             self._hint,
+            self._index,
+            self._stage_links,
         )
         self._deadline = Deadline(
             workers.job_timeout_seconds,
@@ -161,7 +135,7 @@ class Wiring:
             workers.timeout_per_megapixel_seconds,
             workers.timeout_per_rendition_seconds,
         )
-        self._processor = Processor(self._pool, self._deadline, self._committer.wanted)
+        self._processor = Processor(self._pool, self._deadline, self._committer.wanted, self._committer.bearing)
         self._claimer = Claimer(
             self._engine, lambda job: self._supervisor.handle(job), processes, clock, emit, ground.flight
         )
@@ -259,6 +233,9 @@ class Wiring:
             self._settlings,
             ground.lanes,
             self._pool,
+            self._index,
+            self._indexer,
+            self._batches,
             self._claimer,
             self._fetcher,
             self._tails,
@@ -296,10 +273,15 @@ class Wiring:
             drains=self._drains,
             upkeep=(
                 self._surroundings.run,
+                self._index.run,
+                self._indexer.run,
+                self._batches.run,
                 pulse.run,
                 Timekeeper(catalog, clock, queue.retry_cap_seconds, longest_fetch_wait_seconds, emit).run,
                 WriteBack(catalog, clock, emit).run,
                 Pruner(catalog, queue.retention_days, clock, emit).run,
+                self._preview_keeper().run,
+                *self._chores.runs,
             ),
             recovery=self._recovery,
             surroundings=self._surroundings,
@@ -315,6 +297,11 @@ class Wiring:
             started_at=ground.started_at,
             shutdown_timeout_seconds=ground.settings.shutdown_timeout_seconds,
         )
+
+    def _preview_keeper(self) -> PreviewKeeper:
+        ground = self._ground
+        folder = os.path.join(os.fsencode(ground.settings.state_dir), previews.FOLDER)
+        return PreviewKeeper(folder, ground.settings.http.previews_mb << 20, ground.catalog, ground.clock, ground.emit)
 
     # What parts ask of each other.
 
@@ -349,6 +336,10 @@ class Wiring:
         known = [(home.rel, home.ino, home.size_bytes, home.mtime_ns) for home in homes]
         lane = self._ground.lanes[inbox.root.path]
         return await lane.call(presences, inbox.root.path, job.signature.ino, known, sha256)
+
+    async def _stage_links(self, job: Job, inbox: Inbox, standing: Sequence[Standing]) -> tuple[Rendered, ...]:
+        lane = self._ground.lanes[inbox.output.path]
+        return await lane.call(stage_links, inbox.output.path, job.id, job.epoch, standing)
 
     async def _forget_staged(self, job: Job, inbox: Inbox) -> None:
         output = inbox.output.path
@@ -389,7 +380,8 @@ class Wiring:
         inboxes = self._ground.inboxes
         open_inboxes = inboxes.keys() - await self._engine.closed()
         outputs = {inbox.output.id for inbox in inboxes.values() if inbox.name not in self._surroundings.held}
-        return await self._ground.catalog.read(lambda session: queries.nothing_left(session, open_inboxes, outputs))
+        done = await self._ground.catalog.read(lambda session: queries.nothing_left(session, open_inboxes, outputs))
+        return done and self._chores.quiet
 
 
 def _from_thread(wake: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:

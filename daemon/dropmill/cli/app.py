@@ -14,7 +14,10 @@ from dropmill.cli import (
     checking,
     common,
     configuring,
+    duplicates,
     exporting,
+    indexing,
+    reviewing,
     running,
     trying,
     versions,
@@ -43,5 +46,19 @@ def options(
     common.set_log_level(log_level)
 
 
-for module in (running, checking, trying, asking, adding, changing, exporting, backing, configuring, versions):
+for module in (
+    running,
+    checking,
+    trying,
+    asking,
+    adding,
+    changing,
+    indexing,
+    duplicates,
+    reviewing,
+    exporting,
+    backing,
+    configuring,
+    versions,
+):
     module.install(app)

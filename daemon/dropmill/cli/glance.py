@@ -112,6 +112,11 @@ def _sums(told: Json) -> Text:
         if resting["hosts"]:
             asleep = f", {resting['urls']} of them of {counted(resting['hosts'], 'host')} at rest"
         lines.append(f"URLs     {counted(urls['running'], 'download')} running{rate}, {waiting} to fetch{asleep}")
+    alike = told["duplicates"]
+    if alike["groups"] or alike["uncompared"]:
+        left = f"; {counted(alike['uncompared'], 'picture')} still to be compared" if alike["uncompared"] else ""
+        gain = size(alike["reclaimable_bytes"])
+        lines.append(f"alike    {counted(alike['groups'], 'group')} to look at, {gain} to give back{left}")
     owing = {name: count for name, count in owed.items() if count}
     if owing:
         lines.append("owed     " + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in owing.items()))

@@ -20,6 +20,8 @@ from dropmill.assembly import Bus, Daemon, assemble, read_logins
 from dropmill.cli.common import first_known
 from dropmill.cli.reach import Beacon, heif_installed, remove_beacon, write_beacon
 from dropmill.control.describe import iso
+from dropmill.control.events import Hub
+from dropmill.control.history import History
 from dropmill.errors import Conflict, DropmillError, Refused, StateError
 from dropmill.files.lane import Lane
 from dropmill.maintenance.state import take_state
@@ -79,6 +81,10 @@ class Life:
         self._started_at = self.clock.monotonic()
         self._watching = [*watching]
         self._metrics = None if once else self._counted()
+        self._hub = Hub(os.urandom(4).hex())
+        self._history = History(self.clock)
+        if not once:
+            self._watching += [self._hub, self._history]
         send = sender(os.environ)
         if send is not None:
             self._watching.append(ServiceManager(send, self.clock))
@@ -299,7 +305,7 @@ class Life:
             async with self._http(daemon, desk, self._metrics) as address:
                 yield address
         finally:
-            desk.house.close()
+            desk.close()
 
     @contextlib.asynccontextmanager
     async def _http(self, daemon: Daemon, desk: Desk, metrics: Metrics) -> AsyncIterator[str]:
@@ -340,6 +346,9 @@ class Life:
             settlings=daemon.settlings,
             lanes=daemon.lanes,
             pool=daemon.pool,
+            index=daemon.index,
+            indexer=daemon.indexer,
+            batches=daemon.batches,
             claimer=daemon.claimer,
             fetcher=daemon.fetcher,
             tails=daemon.tails,
@@ -347,6 +356,8 @@ class Life:
             enqueuer=daemon.enqueuer,
             engine=daemon.engine,
             chronicle=chronicle,
+            hub=self._hub,
+            history=self._history,
             surroundings=daemon.supervisor.parts.surroundings,
             pulse=daemon.supervisor.parts.pulse,
             configuration=self,

@@ -25,7 +25,7 @@ from rich.text import Text
 from dropmill.cli import tables
 from dropmill.control.describe import counted
 from dropmill.model.file import shown
-from dropmill.model.outcome import EXPLANATIONS, Reason, explained, explained_as_ignored, with_detail
+from dropmill.model.outcome import EXPLANATIONS, Outcome, Reason, explained, explained_as_ignored, with_detail
 from dropmill.model.url import is_url
 from dropmill.observe import facts
 from dropmill.observe.facts import Fact
@@ -35,6 +35,7 @@ from dropmill.store.catalog import Catalog
 
 # Discarded files that the summary names one by one.
 MOST_NAMED: Final = 20
+_LIKE: Final = {"near": ", near-duplicate of", "similar": ", similar to", "loose": ", like"}
 _WIDE_COLUMNS: Final = 120
 _BAR_COLUMNS: Final = 40
 _SHORT_BAR_COLUMNS: Final = 10
@@ -223,8 +224,9 @@ class Display:
             case facts.LeftResting(hosts=hosts, urls=urls, seconds=seconds):
                 stay = f"{counted(urls, 'URL')} of {counted(hosts, 'host')} at rest stay in the queue"
                 return f"{stay}; run again in {tables.duration(seconds)}"
-            case facts.Completed(inbox=inbox, path=path, outcome=outcome, seconds=seconds, anchor=anchor):
-                of = f" of {shown(anchor)}" if anchor is not None else ""
+            case facts.Completed(inbox=inbox, path=path, outcome=outcome, seconds=seconds, anchor=anchor, tier=tier):
+                same = " of" if outcome is Outcome.DUPLICATE else ", same as"
+                of = f"{_LIKE.get(tier or '', same)} {shown(anchor)}" if anchor is not None else ""
                 return f"{outcome} {self._path(inbox, path)}{of} ({seconds:.2f} s)"
             case facts.Discarded(inbox=inbox, path=path, reason=reason, detail=detail):
                 why = explained(reason, of_url=is_url(path))

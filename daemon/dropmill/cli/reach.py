@@ -11,7 +11,16 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from dropmill.cli import common
-from dropmill.errors import Conflict, DropmillError, NotFound, NotReachable, Refused, StateError
+from dropmill.errors import (
+    Conflict,
+    DropmillError,
+    Forbidden,
+    NotFound,
+    NotReachable,
+    Refused,
+    StateError,
+    Unavailable,
+)
 from dropmill.files.roots import directory_holder, state_held_by, state_holder
 from dropmill.settings import Settings
 
@@ -22,6 +31,7 @@ SLOW_SECONDS: Final = 3600.0
 # Running jobs finish before a configuration is applied, and what is owed is tried before the daemon is ready again.
 RELOAD_SECONDS: Final = 300.0
 POLL_SECONDS: Final = 0.1
+_AT_THE_GATE: Final = frozenset({"host-not-allowed", "cross-site"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +211,7 @@ def _by_http(settings: Settings, holder: str, method: str, arguments: Sequence[A
     verb, path, parameters, body = route(method, arguments)
     try:
         with _client(settings, beacon.address) as client:
-            slow = method in {"add", "add_urls", "retry", "retry_all", "reprocess"}
+            slow = method in {"add", "add_urls", "retry", "retry_all", "reprocess", "resolve", "resolve_many", "undo"}
             answer = client.request(
                 verb, path, params=parameters, json=body, timeout=SLOW_SECONDS if slow else TIMEOUT_SECONDS
             )
@@ -265,6 +275,37 @@ def route(method: str, arguments: Sequence[Any]) -> tuple[str, str, dict[str, An
             return "POST", f"{api}/add/urls", None, body
         case ("reload",):
             return "POST", f"{api}/reload", None, None
+        case "duplicates", tier, inbox, folder, after, limit:
+            query = {"tier": tier, "inbox": inbox, "folder_b64": folder and encoded(folder), "after": after, "limit": limit}
+            return "GET", f"{api}/duplicates", {name: value for name, value in query.items() if value is not None}, None
+        case "index", folders, workers, rehash:
+            body = {"folders_b64": [encoded(folder) for folder in folders], "workers": workers, "rehash": rehash}
+            return "POST", f"{api}/index", None, body
+        case "scan", scan_id:
+            return "GET", f"{api}/index/{scan_id}", None, None
+        case "cancel_scan", scan_id:
+            return "POST", f"{api}/index/{scan_id}/cancel", None, None
+        case ("scans",):
+            return "GET", f"{api}/index", None, None
+        case "forget", target:
+            return "POST", f"{api}/forget", None, {"target_b64": encoded(target)}
+        case "group", group_id:
+            return "GET", f"{api}/groups/{group_id}", None, None
+        case "resolve", group_id, action, keeper, members, folder, permanent:
+            body = {"action": action, "keeper": keeper, "members": members, "permanent": permanent}
+            body["folder_b64"] = folder and encoded(folder)
+            return "POST", f"{api}/groups/{group_id}/resolve", None, body
+        case "resolve_many", groups, filters, action, folder, dry_run:
+            body = {"groups": groups, "filter": filters, "action": action, "dry_run": dry_run}
+            body["folder_b64"] = folder and encoded(folder)
+            return "POST", f"{api}/groups/resolve", None, body
+        case "batches", limit, before:
+            query = {"limit": limit, "before": before}
+            return "GET", f"{api}/batches", {name: value for name, value in query.items() if value is not None}, None
+        case "batch", batch_id:
+            return "GET", f"{api}/batches/{batch_id}", None, None
+        case "undo", batch_id:
+            return "POST", f"{api}/batches/{batch_id}/undo", None, None
         case (("status" | "health"),):
             return "GET", f"{api}/{method}", None, None
     raise AssertionError(f"no route for {method}")
@@ -283,5 +324,8 @@ def _error_of(answer: Any) -> DropmillError:
         return NotReachable(f"the daemon answered {answer.status_code}", hint="look at its log")
     if "findings" in told:
         return Refused(detail, [str(finding) for finding in told["findings"]])
-    make = {404: NotFound, 409: Conflict, 401: NotReachable, 403: NotReachable}.get(answer.status_code, DropmillError)
+    if answer.status_code == 403 and reason not in _AT_THE_GATE:
+        return Forbidden(detail, hint=hint, reason=reason)
+    known = {404: NotFound, 409: Conflict, 401: NotReachable, 403: NotReachable, 503: Unavailable}
+    make = known.get(answer.status_code, DropmillError)
     return make(detail, hint=hint, reason=reason)

@@ -176,6 +176,7 @@ def _refused(tried: Trial, result: WorkResult) -> Json:
 
 
 def _decided(tried: Trial, result: Processed, judged: Judged) -> Json:
+    from dropmill.control import likeness
     from dropmill.model.file import shown
     from dropmill.model.verdict import Duplicate, Moved, Publish, Unchanged
 
@@ -187,9 +188,13 @@ def _decided(tried: Trial, result: Processed, judged: Judged) -> Json:
         case Moved():
             return {"verdict": f"moved: these bytes were at {other}", "original": "stays where it is"}
         case Duplicate(tier=tier):
+            about = likeness.sentence(judged.likeness)
             same = "the same bytes" if tier == "bytes" else "the same picture under other metadata"
             target = inbox.duplicates.path + b"/" + rel if inbox.duplicates else b""
             what = {"move": f"duplicates: {shown(target)}", "delete": "deleted"}.get(inbox.on_duplicate)
+            if tier not in {"bytes", "coded"}:
+                what = None if inbox.on_duplicate == "delete" else what
+                return {"verdict": f"duplicate: {about}", "original": what or "stays where it is"}
             return {"verdict": f"duplicate: {same} as {other}", "original": what or "stays where it is"}
         case Publish():
             target = inbox.archive.path + b"/" + rel if inbox.archive else b""
@@ -204,6 +209,8 @@ def _decided(tried: Trial, result: Processed, judged: Judged) -> Json:
                 }
                 for name, rendered in zip(judged.names, result.renditions, strict=True)
             ]
-            return {"verdict": "published", "output": outputs, "original": what or "stays where it is"}
+            about = likeness.sentence(judged.likeness)
+            verdict = f"published; {about}" if about else "published"
+            return {"verdict": verdict, "output": outputs, "original": what or "stays where it is"}
         case _:
             return {"verdict": "not to be told: another path of these bytes cannot be looked at", "original": "stays"}

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from dropmill.control import likeness
 from dropmill.model.download import stored_name
 from dropmill.model.file import shown
 from dropmill.model.outcome import Explanation, Reason, explained
@@ -106,6 +107,7 @@ def job(told: ToldJob) -> Json:
     original = original_of(row)
     why = explain(row)
     anchor = own[0] if row["outcome"] == "duplicate" and own else None
+    resembles = likeness.of_row(row)
     return {
         "id": row["id"],
         "inbox": row["inbox"],
@@ -129,6 +131,10 @@ def job(told: ToldJob) -> Json:
         "download": download(row),
         "phase": row["phase"] if row["url"] is not None else None,
         "duplicate_of": _anchor(anchor, row["duplicate_tier"]) if anchor else None,
+        "duplicate_tier": "exact" if row["duplicate_tier"] in {"bytes", "coded"} else row["duplicate_tier"],
+        "resembles": resembles.get("resembles", []),
+        "policy": resembles.get("policy"),
+        "changes": resembles.get("changes"),
         "moved_from": joined(row["root_path"], row["moved_from"]) if row["moved_from"] is not None else None,
         "reprocess_of": row["reprocess_of"],
         "found_at": iso(row["found_at_ms"]),
@@ -141,7 +147,7 @@ def job(told: ToldJob) -> Json:
 
 
 def _anchor(shown_by: Row, tier: str | None) -> Json:
-    """The job whose renditions stand for this duplicate's; ``tier``: ``bytes`` or ``coded`` (other metadata)."""
+    """The job whose renditions stand for this duplicate's; ``tier``: ``bytes``, ``coded`` (other metadata), or as named."""
     return {"job": shown_by["job_id"], "source": anchor_source(shown_by), "tier": tier}
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from dropmill.control.house import House
 from dropmill.control.places import Place, known_roots, places_of
@@ -12,17 +12,21 @@ from dropmill.errors import NotFound
 from dropmill.files.naming import name_for
 from dropmill.files.presence import presences
 from dropmill.files.roots import read_identity
+from dropmill.model.duplicates import Policy
 from dropmill.model.file import Signature
 from dropmill.model.inbox import Inbox, Root
 from dropmill.model.job import FoundBy, Job
-from dropmill.model.verdict import Duplicate, Unchanged, Verdict
+from dropmill.model.resemblance import Neighbours
+from dropmill.model.verdict import Duplicate, Publish, Unchanged, Verdict
 from dropmill.model.verdict import Moved as MovedHere
 from dropmill.model.work import Processed
 from dropmill.settings import Inbox as InboxSettings
 from dropmill.settings import resolved
-from dropmill.store import decisions, views
+from dropmill.store import decisions, likeness, preferences, views, weighing
 from dropmill.store.anchor import anchor_of, source_of
 from dropmill.store.connection import Session
+
+Json = dict[str, Any]
 
 # The id of what the catalog has not met yet; no row has it.
 _UNMET: Final = -1
@@ -101,25 +105,40 @@ class Judged:
     verdict: Verdict
     names: tuple[bytes, ...]
     other: bytes | None
+    likeness: Json = field(default_factory=dict)
+    """As of a job (``control/likeness.py``)."""
 
 
 async def judge(house: House, tried: Trial, result: Processed) -> Judged:
     """As the commit would decide."""
     job, inbox = tried.job, tried.inbox
     sha256 = result.content.sha256
-    homes = await house.catalog.read(lambda session: decisions.homes_of(session, job, inbox, sha256))
+    homes = await house.catalog.read(lambda session: weighing.homes_of(session, job, inbox, sha256))
     known = [(home.rel, home.ino, home.size_bytes, home.mtime_ns) for home in homes]
     there = presences(inbox.root.path, job.signature.ino, known, sha256)
 
     def decide(session: Session) -> Judged:
-        verdict = decisions.weigh(session, job, inbox, result.content, there)
+        # Nobody waits for a dry run, so it goes through all hashes itself and needs no index.
+        thresholds = preferences.thresholds(session, house.settings.dedupe.thresholds)
+        seen = weighing.Seen(Neighbours((), 0), thresholds)
+        _, found = weighing.look_around(session, job, inbox, result.content, result.looks, seen)
+        verdict = weighing.weigh(session, job, inbox, result.content, there, found)
         if isinstance(verdict, (Duplicate, Unchanged)):
             anchor = anchor_of(session, inbox, verdict.image_id)
-            return Judged(verdict, (), source_of(anchor) if anchor is not None else None)
+            other = source_of(anchor) if anchor is not None else None
+            return Judged(verdict, (), other, _likeness(session, inbox, result, verdict))
         if isinstance(verdict, MovedHere):
             return Judged(verdict, (), inbox.root.path + b"/" + verdict.previous)
-        return Judged(
-            verdict, tuple(decisions.choose_names(session, inbox, result, name_for(job, inbox, result), job.id)), None
-        )
+        word = inbox.policies.rename_word(verdict.policy) if isinstance(verdict, Publish) else ""
+        names = decisions.choose_names(session, inbox, result, name_for(job, inbox, result), job.id, word)
+        return Judged(verdict, tuple(names), None, _likeness(session, inbox, result, verdict))
 
     return await house.catalog.read(decide)
+
+
+def _likeness(session: Session, inbox: Inbox, result: Processed, verdict: Verdict) -> Json:
+    if not isinstance(verdict, Duplicate | Publish):
+        return {}
+    told = likeness.told(session, inbox, result.picture.width * result.picture.height, verdict.alike)
+    policy = verdict.policy if isinstance(verdict, Publish) else Policy.SKIP
+    return likeness.from_json(likeness.to_json(policy, told, {}))

@@ -174,6 +174,9 @@ def folder(path: bytes, root: Known) -> Json:
     if root.kind == "inbox":
         text = "what is dropped into it is taken in; ask for a file in it, or for all: dropmill status"
         return {**told, **_told(f"the folder{of}" if of else "the folder of a former inbox", text)}
+    if root.kind == "library":
+        text = "catalogued in place; ask for a file in it, or for the latest runs: dropmill index --list"
+        return {**told, **_told("a library", text)}
     return {**told, **_told(f"the {root.kind} folder{of}", "ask for a file in it, or for all: dropmill status")}
 
 

@@ -49,7 +49,7 @@ def remarks(loaded: Loaded, clock: Clock) -> list[Remark]:
     """Blocking; leaves nothing behind but folders that the daemon would make too."""
     settings = loaded.settings
     found: list[Found] = [*_state(settings), *_places(settings), *_http(settings), *_group(settings)]
-    found += [*trials_urls.dropfiles(settings), *trials_urls.downloads(settings)]
+    found += [*trials_urls.dropfiles(settings), *trials_urls.downloads(settings), *_libraries(settings)]
     found += [*_inotify(settings), *_clock(clock), *_workers()]
     told = [Remark("warning", one.where, one.key, one.message, one.hint) for one in loaded.warnings]
     for severity, key, message, remedy in found:
@@ -68,6 +68,7 @@ def tried(settings: Settings) -> list[tuple[str, str]]:
             folder = getattr(inbox, name)
             if folder:
                 told.append((f"inboxes.{index}.{name}", f"{name} {folder}: {_how(folder)}"))
+    told += [("library_roots", f"library root {folder}: listed") for folder in settings.library_roots]
     told += trials_urls.tried(settings)
     if settings.log.file:
         told.append(("log.file", f"log {settings.log.file}: its folder {_how(os.path.dirname(settings.log.file))}"))
@@ -201,6 +202,15 @@ def _lease(folder: str, name: str) -> str:
     if not lease.believed(root):
         return "lease: read leases mean nothing on this file system"
     return "" if lease.probe(root, os.fsencode(name)) is lease.Lease.FREE else "lease: no read lease was granted"
+
+
+def _libraries(settings: Settings) -> Iterator[Found]:
+    for folder in settings.library_roots:
+        try:
+            os.scandir(folder).close()
+        except OSError as error:
+            remedy = "create or mount it, and let the daemon's user read it (ProtectHome of the unit hides /home)"
+            yield "warning", "library_roots", f"{folder}: {error.strerror}", remedy
 
 
 def _http(settings: Settings) -> Iterator[Found]:

@@ -25,11 +25,13 @@ async def health(house: House) -> Json:
         _configuration(house.live),
         _catalog(house, house.live),
         _workers(house.live),
+        _index(house.live),
         await _owed(house),
         *_watches(house.live),
         *_dropfiles(house.live),
         *await _downloads(house, house.live),
         *_folders(house.live),
+        *_hashes(house.live),
     ]
     statuses = {part["status"] for part in parts}
     overall = next((status for status in ("failing", "degraded") if status in statuses), "ok")
@@ -91,12 +93,35 @@ def _catalog(house: House, live: Live) -> Json:
     return _part("catalog", "ok")
 
 
+def _hashes(live: Live) -> Iterator[Json]:
+    """A note, and no trouble: what was hashed alike is compared all the same."""
+    older = live.indexer.older
+    if older:
+        detail = f"{counted(older, 'picture')} of the catalog {'has' if older == 1 else 'have'} hashes of an earlier version"
+        yield _part("hashes", "ok", detail, "dropmill index --rehash")
+
+
 def _workers(live: Live) -> Json:
     stats = live.pool.stats()
     if not stats.trouble:
         return _part("workers", "ok", f"{stats.busy} of {stats.size} busy")
     remedy = "look at the log for what the worker said; check memory and the limit on processes (ulimit -u)"
     return _part("workers", "degraded" if stats.pids else "failing", stats.trouble, remedy)
+
+
+def _index(live: Live) -> Json:
+    stats = live.index.stats()
+    match stats.state:
+        case "down":
+            remedy = "it is started again by itself; until then new images are compared later, or wait for their answer"
+            return _part("index", "degraded", stats.trouble, remedy)
+        case "starting":
+            return _part("index", "ok", "reading the catalog")
+        case "ready":
+            detail = f"{counted(stats.images, 'image')}, {-(-stats.memory_bytes >> 20)} MiB"
+            return _part("index", "ok", detail)
+        case "idle":
+            return _part("index", "ok", "not needed yet")
 
 
 async def _owed(house: House) -> Json:

@@ -8,22 +8,28 @@ from typing import Any, Final, Protocol, TypeVar
 
 import anyio
 
+from dropmill.control.events import Hub
+from dropmill.control.history import History
 from dropmill.control.watchful import Chronicle
 from dropmill.errors import Conflict, NotFound
 from dropmill.fetch.dropfile import Tail
 from dropmill.fetch.results import Results
 from dropmill.files.lane import Lane
+from dropmill.maintenance.batches import Batches
+from dropmill.maintenance.indexing import Indexer
 from dropmill.maintenance.pulse import Pulse
 from dropmill.maintenance.surroundings import Surroundings
+from dropmill.model.errand import Errand, ErrandResult
 from dropmill.model.inbox import URLS_SUFFIX, Inbox
+from dropmill.model.work import WorkerLost
 from dropmill.observe.facts import Emit
 from dropmill.pipeline.claim import Claimer
 from dropmill.pipeline.enqueue import Enqueuer
 from dropmill.pipeline.settle import Settling
 from dropmill.pipeline.watch import Watch
-from dropmill.ports import Clock, JobEngine, PoolStats
+from dropmill.ports import Clock, IndexStats, JobEngine, PoolStats
 from dropmill.settings import Inbox as InboxSettings
-from dropmill.settings import Settings
+from dropmill.settings import Loaded, Settings
 from dropmill.store.connection import Session
 
 T = TypeVar("T")
@@ -57,6 +63,7 @@ class Configuration(Protocol):
     under_way: bool
     findings: tuple[str, ...]
     """Why the latest one was refused; empty where it was not."""
+    loaded: Loaded
 
     async def reload(self, cause: str) -> int:
         """Load and check it; on return it is being applied. Raises ``Refused`` and ``Conflict``."""
@@ -78,6 +85,16 @@ class Downloads(Protocol):
 class Workers(Protocol):
     def stats(self) -> PoolStats: ...
 
+    async def errand(
+        self, errand: Errand, *, timeout_seconds: float, urgent: bool = False
+    ) -> ErrandResult | WorkerLost: ...
+
+
+class Index(Protocol):
+    """What finds similar images."""
+
+    def stats(self) -> IndexStats: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Live:
@@ -93,6 +110,9 @@ class Live:
     settlings: Mapping[str, Settling]
     lanes: Mapping[bytes, Lane]
     pool: Workers
+    index: Index
+    indexer: Indexer
+    batches: Batches
     claimer: Claimer
     fetcher: Downloads
     tails: Mapping[str, Tail]
@@ -100,6 +120,8 @@ class Live:
     enqueuer: Enqueuer
     engine: JobEngine
     chronicle: Chronicle
+    hub: Hub
+    history: History
     surroundings: Surroundings
     pulse: Pulse
     configuration: Configuration
@@ -155,6 +177,13 @@ class House:
     def close(self) -> None:
         for lane in self._lanes.values():
             lane.close()
+
+
+def running(house: House) -> Live:
+    """Raises ``Conflict`` where no daemon runs."""
+    if house.live is None:
+        raise Conflict("no daemon runs", hint="start it: dropmill run", reason="not-running")
+    return house.live
 
 
 def names(inboxes: Iterable[InboxSettings]) -> list[str]:

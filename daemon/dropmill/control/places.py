@@ -20,7 +20,7 @@ from dropmill.settings import Inbox
 from dropmill.store import views
 from dropmill.store.connection import Row
 
-RootKind = Literal["inbox", "output", "archive", "duplicates", "quarantine"]
+RootKind = Literal["inbox", "output", "archive", "duplicates", "quarantine", "library", "move"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from dropmill.control import describe, jobs, why
+from dropmill.control import describe, jobs, story, why
 from dropmill.control.house import House
 from dropmill.errors import Conflict, DropmillError, NotFound
 from dropmill.files.access import signature
@@ -51,6 +51,8 @@ async def _meant(house: House, target: str | bytes) -> int:
 async def _again(house: House, job_id: int) -> int:
     row = (await jobs.told(house, job_id)).row
     _refuse(await jobs.one(house, job_id))
+    if story.was_forgotten(row):
+        raise Conflict(f"the picture of job {job_id} was forgotten", hint="drop it into the inbox again")
     place = describe.original_of(row)
     publisher = row
     if row["outcome"] in {"unchanged", "moved"}:

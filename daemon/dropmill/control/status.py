@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from dropmill import __version__
-from dropmill.control import describe, health, urls
+from dropmill.control import describe, duplicates, health, urls
 from dropmill.control.house import House, Live
 from dropmill.model.file import shown
-from dropmill.ports import ALL_INBOXES
+from dropmill.ports import ALL_INBOXES, IndexStats
 from dropmill.settings import Inbox as InboxSettings
 from dropmill.settings import effective_processes
 from dropmill.store import owed, queue, views
@@ -26,7 +26,9 @@ async def status(house: House) -> Json:
     live = house.live
     now_ms = house.clock.now_ms()
     dropfiles = [item.name for item in house.settings.dropfiles]
-    counts, debts, paused, fetching = await house.catalog.read(lambda session: _numbers(session, now_ms, dropfiles))
+    counts, debts, paused, fetching, alike = await house.catalog.read(
+        lambda session: (*_numbers(session, now_ms, dropfiles), duplicates.numbers(session))
+    )
     oldest = counts.oldest_available_ms
     return {
         "state": state_of(live),
@@ -56,6 +58,8 @@ async def status(house: House) -> Json:
             "tried_in_vain": debts.tried_in_vain,
         },
         "workers": _workers(house),
+        "index": _index(house),
+        "duplicates": alike,
         "catalog": _catalog(house),
         "health": await health.health(house),
     }
@@ -130,6 +134,17 @@ def _last_scan(live: Live, inbox: str) -> Json | None:
 def _catalog(house: House) -> Json:
     path = catalog_path(house.settings.state_dir)
     return {"bytes": file_bytes(path), "wal_bytes": file_bytes(f"{path}-wal")}
+
+
+def _index(house: House) -> Json:
+    stats = house.live.index.stats() if house.live is not None else IndexStats()
+    return {
+        "state": stats.state,
+        "images": stats.images,
+        "memory_bytes": stats.memory_bytes,
+        "pid": stats.pid,
+        "trouble": stats.trouble,
+    }
 
 
 def _workers(house: House) -> Json:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
-from dropmill.control import describe
+from dropmill.control import describe, likeness
 from dropmill.control.describe import counted, iso, joined
 from dropmill.model.file import shown
 from dropmill.model.inbox import URLS_SUFFIX
@@ -36,8 +36,15 @@ def story(life: Life, held: str = "") -> list[Json]:
     """
     told = [*_arrival(life), *_attempts(life), *_end(life, held), *_publications(life), *_disposals(life)]
     told += [(None, text) for text in _notices(life)]
+    if was_forgotten(life.job.row):
+        told.append((None, "the picture was forgotten since (dropmill forget); dropped again, it is new"))
     told.sort(key=lambda entry: _ORDER_LAST if entry[0] is None else entry[0])
     return [{"at": iso(at_ms), "text": text} for at_ms, text in told]
+
+
+def was_forgotten(row: Row) -> bool:
+    """Whether a person had the picture of a finished job taken from the catalog."""
+    return row["image_id"] is None and row["outcome"] in {"published", "duplicate", "moved"}
 
 
 _Entry = tuple[int | None, str]
@@ -161,7 +168,11 @@ def _outcome(life: Life) -> str:
     row = life.job.row
     match row["outcome"]:
         case "published":
-            return f"published: {counted(len(life.publications), 'rendition')} decided"
+            resembles = likeness.sentence(likeness.of_row(row))
+            found = f"; {resembles}" if resembles else ""
+            return f"published: {counted(len(life.publications), 'rendition')} decided{found}"
+        case "duplicate" if row["duplicate_tier"] not in {"bytes", "coded"}:
+            return f"duplicate: {likeness.sentence(likeness.of_row(row))}, so no renditions were made"
         case "duplicate":
             same = "the same bytes" if row["duplicate_tier"] == "bytes" else "the same picture under other metadata"
             anchor = life.job.own[0] if life.job.own else None
@@ -236,6 +247,8 @@ def verdict(life: Life, held: str = "") -> str:
         case "completed":
             anchor = life.job.own[0] if row["outcome"] == "duplicate" and life.job.own else None
             source = describe.anchor_source(anchor) if anchor is not None else None
+            if anchor is not None and row["duplicate_tier"] not in {"bytes", "coded"}:
+                return likeness.likeness(likeness.of_row(row)["resembles"][0])
             if source is not None:
                 return f"duplicate of {source}"
             return f"{row['outcome']}{_unfinished(life)}"

@@ -6,7 +6,7 @@ import os
 import re
 from typing import Any, Final
 
-from dropmill.control import describe, elsewhere, places
+from dropmill.control import catalogued, decided, describe, elsewhere, places
 from dropmill.control.explain_url import explain_url
 from dropmill.control.house import House
 from dropmill.control.places import Place, Seen
@@ -34,6 +34,8 @@ MOST_VERSIONS: Final = 20
 async def why(house: House, target: str | bytes) -> Json:
     """Raises ``NotFound`` for an id, digest or name that is not known; a whole path always has a story."""
     told = await _why(house, os.fsdecode(target) if isinstance(target, bytes) else target)
+    of = [told["target"], *(job["source"] for job in told["jobs"][:1])]
+    told["story"] += await decided.entries(house, dict.fromkeys(of))
     told["story"] = sorted(told["story"], key=lambda entry: entry["at"] or _LAST)
     return told
 
@@ -143,6 +145,9 @@ async def _of_url(house: House, text: str) -> Json:
 async def _of_sha256(house: House, sha256: str) -> Json:
     ids = await house.catalog.read(lambda session: views.of_sha256(session, sha256))
     if not ids:
+        told = await catalogued.of_sha256(house, sha256)
+        if told is not None:
+            return told
         raise NotFound(f"no job had the SHA-256 {sha256}", hint="only files that were decoded have one")
     # The oldest job of the bytes is the one that the others lean on.
     told = await of_job(house, ids[-1], sha256)
@@ -160,7 +165,10 @@ async def _of_path(house: House, path: bytes) -> Json:
         if place.root.kind == "inbox":
             return await _in_inbox(house, path, place)
     for place in found:
-        told = await elsewhere.in_folder(house, path, place)
+        moved = await decided.moved_here(house, place)
+        if moved is not None:
+            return {**await of_job(house, moved, shown(path)), "verdict": "moved here by a person"}
+        told = await elsewhere.in_folder(house, path, place) or await catalogued.in_library(house, path, place)
         if told is not None:
             return told
     return await elsewhere.unknown(house, path, found)

@@ -157,6 +157,7 @@ def result_line(result: Result) -> bytes:
         "job": result.job_id,
         "sha256": result.sha256,
         "label": result.label,
+        "resembles": list(result.resembles),
         "renditions": [
             {"name": rendition.name, "path": shown(rendition.path)} | ({"page": rendition.page} if several else {})
             for rendition in result.renditions

@@ -40,10 +40,17 @@ class Goal:
 
 @contextmanager
 def goal_of(target: Target | None) -> Iterator[Goal | None]:
-    """Open, and where needed make, the directory of a target. Raises OSError, a missing root included."""
+    """As ``opened_goal``, where there is a target."""
     if target is None:
         yield None
         return
+    with opened_goal(target) as goal:
+        yield goal
+
+
+@contextmanager
+def opened_goal(target: Target) -> Iterator[Goal]:
+    """Open, and where needed make, the directory of a target. Raises OSError, a missing root included."""
     parent, _, name = target.name.rpartition(b"/")
     with closing(make_dirs(target.root, parent, target.dir_mode, target.gid)) as dir_fd:
         yield Goal(dir_fd, name)

@@ -14,10 +14,11 @@ from PIL import Image, ImageFile
 
 from dropmill.files.sniff import Kind
 from dropmill.imaging.anatomy import Anatomy
+from dropmill.model.bearing import Bearing, Changed
 from dropmill.model.fingerprint import Content, Looks
 from dropmill.model.image import Picture, RenditionSpec
 from dropmill.model.outcome import Reason
-from dropmill.model.work import Preview, Rejected, Rendered, Troubled, WorkRequest, WorkResult
+from dropmill.model.work import Question, Rejected, Rendered, Troubled, WorkRequest, WorkResult
 
 IccVerdict = Literal["none", "srgb", "converted", "broken"]
 _LEFT_OVER: Final = re.compile(r" \(\d+ bytes not processed\)$")
@@ -70,7 +71,7 @@ class Attempt:
     """Filled in from top to bottom, one step after another."""
 
     request: WorkRequest
-    wanted: Callable[[Preview], bool]
+    wanted: Callable[[Question], bool | Bearing]
     # source, anatomy
     data: bytes = b""
     kind: Kind = Kind.UNKNOWN
@@ -97,6 +98,8 @@ class Attempt:
     screenshot: bool = False
     """Few colours in flat areas, which PNG keeps sharper and smaller than JPEG."""
     looks: Looks | None = None
+    changed: Changed | None = None
+    """Of the copy that is rendered, where it is to look otherwise."""
     canvases: tuple[Canvas, ...] = ()
     encoded: tuple[Encoded, ...] = ()
     rendered: list[Rendered] = field(default_factory=list)

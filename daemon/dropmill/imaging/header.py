@@ -82,7 +82,7 @@ def ask(attempt: Attempt) -> None:
     if streams:
         needs = streamed_needs_bytes(attempt, attempt.stream_scale)
     if not attempt.wanted(Preview(attempt.content, pixels, len(attempt.pages), needs, streams)):
-        raise Stop(Recognised(attempt.content))
+        raise Stop(Recognised(attempt.content, attempt.described()))
 
 
 def _check_pixels(attempt: Attempt, width: int, height: int) -> None:

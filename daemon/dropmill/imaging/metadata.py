@@ -12,6 +12,7 @@ from PIL import Image
 from dropmill.imaging.anatomy import MAX_METADATA_BYTES
 
 EXIF_IFD: Final = 0x8769
+_GPS_IFD: Final = 0x8825
 _MAKE, _MODEL, _ORIENTATION, _DATE_TIME, _ARTIST, _COPYRIGHT = _WANTED = (271, 272, 274, 306, 315, 33432)
 _ORIGINAL: Final = 36867
 _DATE: Final = re.compile(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d")
@@ -65,6 +66,19 @@ def of_tags(tags: Tags, inner: Tags, xmp: bytes = b"", iptc: bytes = b"") -> Tol
         copyright=_text(tags.get(_COPYRIGHT)) or _rights(xmp, iptc),
         artist=_text(tags.get(_ARTIST)),
     )
+
+
+def count_fields(exif: bytes, image: Image.Image) -> int:
+    """How many fields of EXIF there are, in all its directories but that of the thumbnail. Never raises."""
+    tags = Image.Exif()
+    try:
+        if exif and len(exif) <= MAX_METADATA_BYTES:
+            tags.load(exif)
+        elif not exif:
+            tags = image.getexif()
+        return len(tags) + sum(len(tags.get_ifd(inner)) for inner in (EXIF_IFD, _GPS_IFD))
+    except Exception:  # noqa: BLE001  # Damaged EXIF raises nearly anything; it counts as none.
+        return 0
 
 
 def orientation(value: object) -> int:

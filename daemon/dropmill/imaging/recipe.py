@@ -17,15 +17,13 @@ from dropmill.imaging import (
     render,
     source,
     stage,
+    uniquify,
     upright,
 )
 from dropmill.imaging.attempt import Attempt, Stop
-from dropmill.imaging.preload import preload
+from dropmill.model.bearing import Bearing
 from dropmill.model.outcome import Reason
-from dropmill.model.work import Preview, Processed, Troubled, WorkRequest, WorkResult
-
-# What the zygote asks of the module that it loads.
-__all__ = ["STEPS", "preload", "process"]
+from dropmill.model.work import Processed, Question, Troubled, WorkRequest, WorkResult
 
 Step = Callable[[Attempt], None]
 
@@ -53,6 +51,8 @@ STEPS: Final[tuple[Step, ...]] = (
         upright.turn,
         colour.to_srgb,
         fingerprint.look,
+        uniquify.ask,
+        uniquify.change,
         render.render,
         encode.encode,
         stage.stage,
@@ -61,10 +61,11 @@ STEPS: Final[tuple[Step, ...]] = (
 )
 
 
-def process(request: WorkRequest, wanted: Callable[[Preview], bool]) -> WorkResult:
+def process(request: WorkRequest, wanted: Callable[[Question], bool | Bearing]) -> WorkResult:
     """One attempt at one file. Never raises; whatever did not end in ``Processed`` has left nothing in staging.
 
-    ``wanted`` is asked once, after the bytes are hashed and the header passed the limits.
+    ``wanted`` is asked after the bytes are hashed and the header passed the limits, and again, where the request says so,
+    once it is known how the picture looks.
     """
     codecs.set_up()
     attempt = Attempt(request, wanted)
@@ -84,16 +85,17 @@ def _run(attempt: Attempt) -> WorkResult:
             step(attempt)
         if attempt.content is None or attempt.looks is None:
             raise AssertionError("the steps ended without a result")
-        return Processed(attempt.content, attempt.looks, attempt.described(), tuple(attempt.rendered))
+        return Processed(attempt.content, attempt.looks, attempt.described(), tuple(attempt.rendered), attempt.changed)
     except Stop as stop:
         return stop.result
     except MemoryError:
         return Troubled(Reason.MEMORY_LIMIT, "out of memory")
     except Exception as error:  # noqa: BLE001  # The last resort: a defect of ours costs this attempt, not the worker.
-        return Troubled(Reason.UNEXPECTED, _where(error))
+        return Troubled(Reason.UNEXPECTED, where(error))
 
 
-def _where(error: Exception) -> str:
+def where(error: Exception) -> str:
+    """A defect in one line, with the place in our code."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     text = " ".join(str(error).split())[:200]
     return f"{type(error).__name__}: {text} ({frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name})"

@@ -28,7 +28,7 @@ def stage(attempt: Attempt) -> None:
         finally:
             os.close(directory)
     except OSError as error:
-        raise Stop(_trouble(error)) from error
+        raise Stop(trouble(error)) from error
     attempt.encoded = ()
 
 
@@ -43,7 +43,7 @@ def settle(attempt: Attempt) -> None:
         finally:
             os.close(directory)
     except OSError as error:
-        raise Stop(_trouble(error)) from error
+        raise Stop(trouble(error)) from error
 
 
 def take_back(attempt: Attempt) -> None:
@@ -75,7 +75,7 @@ def _written(attempt: Attempt, encoded: Encoded, name: str, directory: int) -> R
         if request.gid >= 0:
             os.fchown(descriptor, -1, request.gid)
         os.fchmod(descriptor, request.mode)  # After the group: changing it would clear bits of the mode.
-        _write_all(descriptor, encoded.data)
+        write_all(descriptor, encoded.data)
         os.fsync(descriptor)
         ino = os.fstat(descriptor).st_ino
     finally:
@@ -93,12 +93,12 @@ def _written(attempt: Attempt, encoded: Encoded, name: str, directory: int) -> R
     )
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
 
 
-def _trouble(error: OSError) -> Troubled:
-    what = f"cannot write renditions: {error.strerror or error}"
+def trouble(error: OSError, what: str = "renditions") -> Troubled:
+    what = f"cannot write {what}: {error.strerror or error}"
     return Troubled(Reason.DISK_FULL if error.errno in _FULL else Reason.OUTPUT_UNAVAILABLE, what)

@@ -1,4 +1,5 @@
-"""After a complete scan: which sources have gone, where the inbox asks for their renditions to go with them."""
+"""After a complete scan: which sources have gone, so that no group offers them, and that their renditions go with them where
+the inbox asks for that."""
 
 from __future__ import annotations
 
@@ -51,9 +52,12 @@ class Reconciler:
 
     async def after_scan(self, inbox: Inbox) -> None:
         """To be called after a scan that met no error, so that an unreadable folder is never "everything deleted"."""
-        if inbox.on_source_deleted != "remove" or self._counted_lately(inbox) or await self._is_busy(inbox):
+        if self._counted_lately(inbox) or await self._is_busy(inbox):
             return
         self._counted_at[inbox.name] = self.clock.monotonic()
+        if inbox.on_source_deleted != "remove":
+            await self._look_for_copies(inbox)
+            return
         after = b""
         lane = self.lanes[inbox.root.path]
         identity = await self.catalog.read(lambda session: deleted.recorded(session, inbox.root.id))
@@ -72,6 +76,34 @@ class Reconciler:
             if seen is None or seen.identity != identity:
                 return
             await self._count(inbox, page, gone)
+
+    async def _look_for_copies(self, inbox: Inbox) -> None:
+        """Of files that are in a group; no rendition hangs on it."""
+        root, after = inbox.root, 0
+        identity = await self.catalog.read(lambda session: deleted.recorded(session, root.id))
+        while True:
+            start = after
+            page = await self.catalog.read(lambda session, start=start: deleted.held(session, root.id, start))  # type: ignore[misc]  # The default binds the loop's value.
+            if not page:
+                return
+            after = page[-1][0]
+            try:
+                gone = await self.lanes[root.path].call(gone_from, root.path, [known for _, known in page])
+                seen = await self.lanes[root.path].call(standing, root.path)
+            except OSError:
+                return  # As above.
+            if seen is None or seen.identity != identity:
+                return
+            await self._count_copies(page, gone)
+
+    async def _count_copies(self, page: Sequence[tuple[int, deleted.KnownSource]], gone: set[bytes]) -> None:
+        changed = []
+        for holding_id, known in page:
+            missing = min(known.missing_scans + 1, deleted.SCANS_UNTIL_GONE) if known.rel in gone else 0
+            if missing != known.missing_scans:
+                changed.append((holding_id, missing))
+        if changed:
+            await self.catalog.write(lambda session: deleted.set_missing_holdings(session, changed))
 
     async def _count(self, inbox: Inbox, page: Sequence[deleted.KnownSource], gone: set[bytes]) -> None:
         counts = [

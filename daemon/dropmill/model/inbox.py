@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from dropmill.model.duplicates import Policies
 from dropmill.model.image import Limits, Recipe
 
 # What is added to an inbox's name for the inbox of the URLs that are added to it.
@@ -42,7 +43,7 @@ class Inbox:
     on_source_deleted: Literal["keep", "remove"]
     on_unsupported: Literal["ignore", "quarantine"]
     dedupe_scope: Literal["output", "inbox", "global"]
-    dedupe_exact: Literal["skip", "off"]
+    policies: Policies
     settle_seconds: float
     settle_max_seconds: float
     incomplete_timeout_seconds: float

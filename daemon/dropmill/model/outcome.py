@@ -37,6 +37,7 @@ class Reason(StrEnum):
     IO_ERROR = "io-error"
     DISK_FULL = "disk-full"
     OUTPUT_UNAVAILABLE = "output-unavailable"
+    INDEX_UNAVAILABLE = "index-unavailable"
     PUBLISH_FAILED = "publish-failed"
     UNEXPECTED = "unexpected"
     # Lines of a drop-file, and URLs that are refused before anything is sent.
@@ -138,6 +139,11 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     Reason.OUTPUT_UNAVAILABLE: Explanation(
         "the output folder is missing or cannot be written",
         "mount it or give the daemon's user the right to write; work resumes by itself",
+        retryable=True,
+    ),
+    Reason.INDEX_UNAVAILABLE: Explanation(
+        "the index of similar pictures is not there, and what becomes of this one hangs on its answer",
+        "`dropmill health` says why; work resumes by itself once it is back. A policy of flag or off waits for nothing",
         retryable=True,
     ),
     Reason.PUBLISH_FAILED: Explanation(

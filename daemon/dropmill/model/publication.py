@@ -67,6 +67,22 @@ class Publication:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """A rendition of another picture, under its final name or still staged, that can be linked to."""
+
+    rendition: str
+    page: int
+    output: bytes
+    final_name: bytes
+    staged_name: str
+    sha256: str
+    size_bytes: int
+    width: int
+    height: int
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
 class Retirement:
     """An earlier rendition to be taken away; not ``removable`` where its name has a successor, or was never ours."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -47,7 +48,7 @@ class Thresholds:
     near_dhash: int = 8
     similar_phash: int = 10
     similar_dhash: int = 10
-    min_texture: float = 8.0
+    min_texture: float = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,19 @@ def hamming(one: int, other: int) -> int:
     return ((one ^ other) & 0xFFFF_FFFF_FFFF_FFFF).bit_count()
 
 
+def bears_out(phash256_distance: int, texture: float) -> bool:
+    """Whether the finer hash agrees that two pictures resemble each other whose small hashes say so.
+
+    A quarter of its 256 bits is what the phash is made of; the other 192 are new, and differ in 90 or so of unrelated
+    pictures. ``texture`` is the lesser of both. Pages of text and screens have little and share their layout, so that their
+    small hashes meet: the less there is, the closer the finer ones have to be. Measured on 42 photographs under 21 changes,
+    which the small hashes stand: up to 76 bits, of which 28 at textures below 20, where copies of pages and screens have 10.
+    Of 3,550 drawn pages and screens no two had fewer than 36.
+    """
+    bits = 16.0 + 0.7 * texture if texture <= 45.0 else 47.5 + 1.3 * (texture - 45.0)
+    return phash256_distance <= min(bits, 80.0)
+
+
 def tier_of(phash_distance: int, dhash_distance: int, thresholds: Thresholds) -> Tier | None:
     """The tier of a pair of textured images by their hashes; None beyond all thresholds."""
     if phash_distance <= thresholds.near_phash and dhash_distance <= thresholds.near_dhash:
@@ -81,3 +95,41 @@ def tier_of(phash_distance: int, dhash_distance: int, thresholds: Thresholds) ->
     if phash_distance <= thresholds.similar_phash and dhash_distance <= thresholds.similar_dhash:
         return Tier.SIMILAR
     return None
+
+
+EVIDENCE_VERSION: Final = 1
+"""Grows whenever the same picture would be measured differently; kept beside each stored evidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was measured on a picture's own pixels, upright and in sRGB, decoded in full.
+
+    ``effective_width`` and ``effective_height`` are the pixels that its finest detail needs: less than ``width`` and
+    ``height`` of a picture that was enlarged, or that is out of focus. ``sharpness`` is the share of gradients at which
+    neighbouring pixels change at once (0 to 1). ``jpeg_quality`` is what its quantisation tables say (1 to 100; 0: no
+    JPEG), ``earlier_quality`` what an earlier, coarser compression has left in its pixels (0: no sign of one).
+    """
+
+    pixels_sha256: str
+    """SHA-256 (hex) of mode, size and samples: equal for what a viewer shows alike, whatever the format."""
+    width: int
+    height: int
+    effective_width: int
+    effective_height: int
+    sharpness: float
+    jpeg_quality: int
+    earlier_quality: int
+    exif_fields: int
+    captured_at: str
+    """EXIF local time as written, ``YYYY:MM:DD HH:MM:SS``, or empty."""
+    version: int = EVIDENCE_VERSION
+
+
+def evidence_to_json(evidence: Evidence) -> str:
+    return json.dumps(asdict(evidence), separators=(",", ":"))
+
+
+def evidence_from_json(text: str) -> Evidence:
+    """Of what ``evidence_to_json`` wrote, by this version."""
+    return Evidence(**json.loads(text))

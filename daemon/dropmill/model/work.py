@@ -6,18 +6,21 @@ plain JSON apart field by field and refuses what does not fit.
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
+from dropmill.model.bearing import Changed, Looked, changed_from_wire
 from dropmill.model.file import Signature
 from dropmill.model.fingerprint import FINGERPRINT_VERSION, STREAMED_VERSION, Content, Looks
 from dropmill.model.image import Limits, Picture, Recipe, RenditionSpec
 from dropmill.model.outcome import Reason
+from dropmill.model.wire import Wire, count, finite, hex256, text, uint64
 
-Wire = dict[str, Any]
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 Place = tuple[bytes, bytes]
 """The two folders that a worker deals with: the source's root, and staging."""
 
@@ -38,6 +41,8 @@ class WorkRequest:
     """Permission bits of each rendition, whatever the umask."""
     gid: int = -1
     """Group of each rendition; -1 leaves it to the system."""
+    asks_looks: bool = False
+    """Whether the daemon wants to know how a picture looks before it is rendered (``model/bearing.py``)."""
     budget_bytes: int = 0
     """What a picture may take of memory before it is streamed, where that is possible; 0 for never. Set by the pool."""
 
@@ -78,18 +83,33 @@ class Rendered:
 
 
 @dataclass(frozen=True, slots=True)
+class Linked:
+    """What was staged as links to renditions of an image; empty where that could not be done."""
+
+    image_id: int
+    renditions: tuple[Rendered, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Processed:
     content: Content
     looks: Looks
     picture: Picture
     renditions: tuple[Rendered, ...]
+    changed: Changed | None = None
+    """Of a copy that was to look otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """The daemon already knew these bytes or this coded image, so nothing was rendered."""
+    """The daemon already knew these bytes, this coded image or one that looks alike, so nothing was rendered.
+
+    ``looks``: of a picture that was decoded before that was known.
+    """
 
     content: Content
+    picture: Picture | None = None
+    looks: Looks | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +150,8 @@ class WorkerLost:
 
 
 WorkResult = Processed | Recognised | Superseded | NotOurs | Rejected | Troubled
+Question = Preview | Looked
+"""What a worker asks, and the daemon answers with bool or ``Bearing``."""
 
 _SIMPLE: Final[dict[str, type[Superseded | NotOurs | Rejected | Troubled]]] = {
     "Superseded": Superseded,
@@ -137,7 +159,6 @@ _SIMPLE: Final[dict[str, type[Superseded | NotOurs | Rejected | Troubled]]] = {
     "Rejected": Rejected,
     "Troubled": Troubled,
 }
-_HEX256 = re.compile(r"[0-9a-f]{64}")
 _STAGED = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _MAX_DETAIL: Final = 2_000
 _MAX_TEXT: Final = 500
@@ -157,6 +178,7 @@ def request_to_wire(request: WorkRequest) -> Wire:
         "limits": _flat(request.limits),
         "mode": request.mode,
         "gid": request.gid,
+        "asks_looks": request.asks_looks,
         "budget_bytes": request.budget_bytes,
     }
 
@@ -184,15 +206,17 @@ def request_from_wire(wire: Wire) -> WorkRequest:
         limits=Limits(**wire["limits"]),
         mode=wire["mode"],
         gid=wire["gid"],
+        asks_looks=wire["asks_looks"],
         budget_bytes=wire["budget_bytes"],
     )
 
 
-def result_to_wire(result: WorkResult | Preview) -> Wire:
+def result_to_wire(result: DataclassInstance) -> Wire:
+    """Of a ``WorkResult`` or ``Preview``, or what answers an errand: the name of the class, and its fields."""
     return {"is": type(result).__name__, **asdict(result)}
 
 
-def result_from_wire(wire: Wire) -> WorkResult | Preview:
+def result_from_wire(wire: Wire) -> WorkResult | Question:
     """Raises ``ValueError`` for anything that a sound worker would not send."""
     try:
         return _result(wire)
@@ -200,7 +224,7 @@ def result_from_wire(wire: Wire) -> WorkResult | Preview:
         raise ValueError(f"not a worker's message: {error}") from error
 
 
-def check_answer(request: WorkRequest, answer: WorkResult | Preview) -> None:
+def check_answer(request: WorkRequest, answer: WorkResult | Question) -> None:
     """Raises ``ValueError`` where an answer names what the request did not ask for.
 
     A worker that a picture has taken over could else have the files of other jobs published as its own: every staged
@@ -211,6 +235,8 @@ def check_answer(request: WorkRequest, answer: WorkResult | Preview) -> None:
         if answer.pixels > request.limits.max_pixels or answer.pages > request.limits.max_frames:
             raise ValueError("a preview of more than the limits allow")
         return
+    if isinstance(answer, Looked) and not request.asks_looks:
+        raise ValueError("a question that was not asked for")
     if not isinstance(answer, Processed):
         return
     asked = {spec.name for spec in request.recipe.renditions}
@@ -224,33 +250,43 @@ def check_answer(request: WorkRequest, answer: WorkResult | Preview) -> None:
         seen.add(rendered.staged_name)
 
 
-def _result(wire: Wire) -> WorkResult | Preview:
+def _result(wire: Wire) -> WorkResult | Question:
     kind = wire.get("is")
     if kind in _SIMPLE:
         if kind == "Superseded":
             return Superseded()
         made = _SIMPLE[cast(str, kind)]
-        return made(Reason(wire["reason"]), _text(wire["detail"], _MAX_DETAIL))  # type: ignore[call-arg]  # not Superseded
-    content = Content(_hex256(wire["content"]["sha256"]), _hex256(wire["content"]["coded_sha256"]))
+        return made(Reason(wire["reason"]), text(wire["detail"], _MAX_DETAIL))  # type: ignore[call-arg]  # not Superseded
+    if kind == "Looked":
+        return Looked(_looks(wire["looks"]))
+    content = Content(hex256(wire["content"]["sha256"]), hex256(wire["content"]["coded_sha256"]))
     if kind == "Recognised":
-        return Recognised(content)
+        picture, looks = wire["picture"], wire["looks"]
+        return Recognised(
+            content, None if picture is None else _picture(picture), None if looks is None else _looks(looks)
+        )
     if kind == "Preview":
-        pixels, pages, needs_bytes = (_count(wire[name]) for name in ("pixels", "pages", "needs_bytes"))
+        pixels, pages, needs_bytes = (count(wire[name]) for name in ("pixels", "pages", "needs_bytes"))
         return Preview(content, pixels, pages, needs_bytes, wire["streams"] is True)
     if kind == "Processed":
+        changed = wire["changed"]
         return Processed(
-            content, _looks(wire["looks"]), _picture(wire["picture"]), tuple(map(_rendered, wire["renditions"]))
+            content,
+            _looks(wire["looks"]),
+            _picture(wire["picture"]),
+            tuple(map(_rendered, wire["renditions"])),
+            None if changed is None else changed_from_wire(changed),
         )
     raise ValueError(f"not a worker's message: {kind!r}")
 
 
 def _looks(wire: Wire) -> Looks:
     return Looks(
-        phash=_uint64(wire["phash"]),
-        dhash=_uint64(wire["dhash"]),
-        ahash=_uint64(wire["ahash"]),
-        phash256=_hex256(wire["phash256"]),
-        texture=_finite(wire["texture"]),
+        phash=uint64(wire["phash"]),
+        dhash=uint64(wire["dhash"]),
+        ahash=uint64(wire["ahash"]),
+        phash256=hex256(wire["phash256"]),
+        texture=finite(wire["texture"]),
         version=_version(wire["version"]),
     )
 
@@ -262,8 +298,8 @@ def _version(value: object) -> int:
 
 
 def _picture(wire: Wire) -> Picture:
-    texts = {name: _text(wire[name], _MAX_TEXT) for name in ("format", "mode", "captured_at", "copyright", "camera")}
-    numbers = {name: _count(wire[name]) for name in ("width", "height", "frames", "pages_dropped", "orientation")}
+    texts = {name: text(wire[name], _MAX_TEXT) for name in ("format", "mode", "captured_at", "copyright", "camera")}
+    numbers = {name: count(wire[name]) for name in ("width", "height", "frames", "pages_dropped", "orientation")}
     if wire["icc"] not in {"none", "srgb", "converted", "broken"}:
         raise ValueError("icc")
     return Picture(**texts, **numbers, icc=wire["icc"])  # type: ignore[arg-type]  # str and int by construction
@@ -272,42 +308,12 @@ def _picture(wire: Wire) -> Picture:
 def _rendered(wire: Wire) -> Rendered:
     if not _STAGED.fullmatch(wire["staged_name"]) or wire["format"] not in {"jpeg", "png", "webp", "avif"}:
         raise ValueError("staged_name or format")
-    numbers = {name: _count(wire[name]) for name in ("page", "size_bytes", "width", "height")}
+    numbers = {name: count(wire[name]) for name in ("page", "size_bytes", "width", "height")}
     return Rendered(
-        name=_text(wire["name"], _MAX_TEXT),
-        ino=_uint64(wire["ino"]),
+        name=text(wire["name"], _MAX_TEXT),
+        ino=uint64(wire["ino"]),
         staged_name=wire["staged_name"],
-        sha256=_hex256(wire["sha256"]),
+        sha256=hex256(wire["sha256"]),
         format=wire["format"],
         **numbers,
     )
-
-
-def _hex256(value: object) -> str:
-    if isinstance(value, str) and _HEX256.fullmatch(value):
-        return value
-    raise ValueError("not a SHA-256 in hex")
-
-
-def _uint64(value: object) -> int:
-    if type(value) is int and 0 <= value < 1 << 64:  # Not isinstance: JSON's true is no number.
-        return value
-    raise ValueError("not an unsigned 64-bit number")
-
-
-def _count(value: object) -> int:
-    if type(value) is int and 0 <= value < 1 << 63:  # What SQLite can hold.
-        return value
-    raise ValueError("not a count")
-
-
-def _finite(value: object) -> float:
-    if type(value) in {int, float} and math.isfinite(number := float(cast(float, value))):
-        return number
-    raise ValueError("not a finite number")
-
-
-def _text(value: object, limit: int) -> str:
-    if isinstance(value, str):  # Lone surrogates, as from the name of a file, cannot be stored as UTF-8.
-        return value[:limit].encode("utf-8", "replace").decode()
-    raise ValueError("not a text")

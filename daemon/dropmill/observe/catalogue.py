@@ -24,6 +24,7 @@ class Metric:
 
 
 _STAGE_SECONDS: Final = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
+_QUERY_SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0)
 _JOB_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0)
 
 METRICS: Final[tuple[Metric, ...]] = (
@@ -39,6 +40,13 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("dropmill_inbox_paused", "gauge", ("inbox",), "1 if no jobs of the inbox are started, by a person's wish."),
     Metric("dropmill_inbox_watch_mode", "gauge", ("inbox", "mode"), "1 for the way in which the inbox is watched."),
     Metric("dropmill_settling_files", "gauge", ("inbox",), "Files that were seen and are not known to be complete."),
+    # What people had done to duplicates.
+    Metric(
+        "dropmill_deeds_total",
+        "counter",
+        ("action", "result"),
+        "Files of batches: move, delete or link; done, skipped, purged (gone for good), undone, or refused to be undone.",
+    ),
     # Drop-files.
     Metric("dropmill_lines_total", "counter", ("inbox", "outcome"), "Lines of drop-files: new, known or refused."),
     Metric("dropmill_results_total", "counter", ("inbox",), "Lines whose result was written beside the drop-file."),
@@ -54,10 +62,23 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric(
         "dropmill_hosts_given_up_total", "counter", (), "Hosts that failed for so long that their URLs were dropped."
     ),
+    # Libraries.
+    Metric(
+        "dropmill_catalogued_files_total",
+        "counter",
+        ("outcome",),
+        "Files of libraries that were looked at: indexed, unchanged, ignored or refused; and those that have vanished.",
+    ),
     # The queue.
     Metric("dropmill_queue_jobs", "gauge", ("inbox", "state"), "Jobs that are not finished."),
     Metric("dropmill_queue_oldest_seconds", "gauge", (), "Age of the oldest job that could be started; 0 for none."),
     # What becomes of jobs.
+    Metric(
+        "dropmill_duplicates_total",
+        "counter",
+        ("inbox", "tier", "policy"),
+        "Pictures that resembled an earlier one, by how much and by what was done about it.",
+    ),
     Metric("dropmill_jobs_total", "counter", ("inbox", "outcome"), "Jobs that were completed."),
     Metric("dropmill_jobs_discarded_total", "counter", ("inbox", "reason"), "Jobs that cannot be completed."),
     Metric("dropmill_job_retries_total", "counter", ("inbox", "reason"), "Failed attempts that will be repeated."),
@@ -75,6 +96,20 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("dropmill_publications_failed_total", "counter", (), "Renditions that could not be moved into place."),
     Metric("dropmill_owed", "gauge", ("kind",), "What decided jobs still owe to the file system."),
     Metric("dropmill_owed_postponed_total", "counter", ("kind",), "What was owed, tried in vain and put off."),
+    # The index of similar images.
+    Metric("dropmill_index_images", "gauge", (), "Images that the index of similar images knows; 0 while it is not there."),
+    Metric("dropmill_index_bytes", "gauge", (), "Memory of its process."),
+    Metric(
+        "dropmill_index_query_seconds",
+        "histogram",
+        (),
+        "From a question (of up to 100 images) to its answer.",
+        _QUERY_SECONDS,
+    ),
+    Metric("dropmill_index_losses_total", "counter", (), "Times that its process ended, or could not be started."),
+    Metric("dropmill_groups", "gauge", ("tier",), "Groups of pictures that resemble each other and wait for a decision."),
+    Metric("dropmill_reclaimable_bytes", "gauge", (), "What their members but the keepers take."),
+    Metric("dropmill_uncompared_images", "gauge", (), "Images whose neighbours are still to be looked for."),
     # Workers and the daemon itself.
     Metric("dropmill_workers", "gauge", ("state",), "Worker processes: busy, idle, and how many there may be."),
     Metric("dropmill_workers_lost_total", "counter", ("reason",), "Workers that ended during a job."),

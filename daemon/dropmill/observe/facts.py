@@ -5,48 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dropmill.model.duplicates import Policy
 from dropmill.model.job import FoundBy
 from dropmill.model.outcome import Outcome, Reason
+from dropmill.model.verdict import Kind
 from dropmill.observe.fact import Fact as Fact
-from dropmill.observe.facts_urls import (
-    Downloaded as Downloaded,
-)
-from dropmill.observe.facts_urls import (
-    DownloadFailed as DownloadFailed,
-)
-from dropmill.observe.facts_urls import (
-    DropfileBegun as DropfileBegun,
-)
-from dropmill.observe.facts_urls import (
-    DropfileTrouble as DropfileTrouble,
-)
-from dropmill.observe.facts_urls import (
-    DropfileWell as DropfileWell,
-)
-from dropmill.observe.facts_urls import (
-    FetchStarted as FetchStarted,
-)
-from dropmill.observe.facts_urls import (
-    HostBack as HostBack,
-)
-from dropmill.observe.facts_urls import (
-    HostGivenUp as HostGivenUp,
-)
-from dropmill.observe.facts_urls import (
-    HostResting as HostResting,
-)
-from dropmill.observe.facts_urls import (
-    LeftResting as LeftResting,
-)
-from dropmill.observe.facts_urls import (
-    LineRefused as LineRefused,
-)
-from dropmill.observe.facts_urls import (
-    LinesTaken as LinesTaken,
-)
-from dropmill.observe.facts_urls import (
-    ResultsTold as ResultsTold,
-)
+from dropmill.observe.facts_batches import BatchBegun as BatchBegun
+from dropmill.observe.facts_batches import BatchEnded as BatchEnded
+from dropmill.observe.facts_batches import BatchHeldUp as BatchHeldUp
+from dropmill.observe.facts_batches import BatchProgressed as BatchProgressed
+from dropmill.observe.facts_batches import DeedEnded as DeedEnded
+from dropmill.observe.facts_batches import PreferencesChanged as PreferencesChanged
+from dropmill.observe.facts_libraries import CataloguingBegun as CataloguingBegun
+from dropmill.observe.facts_libraries import CataloguingEnded as CataloguingEnded
+from dropmill.observe.facts_libraries import CataloguingProgressed as CataloguingProgressed
+from dropmill.observe.facts_libraries import CataloguingRefused as CataloguingRefused
+from dropmill.observe.facts_libraries import CataloguingTrouble as CataloguingTrouble
+from dropmill.observe.facts_libraries import Forgotten as Forgotten
+from dropmill.observe.facts_libraries import OlderHashes as OlderHashes
+from dropmill.observe.facts_urls import Downloaded as Downloaded
+from dropmill.observe.facts_urls import DownloadFailed as DownloadFailed
+from dropmill.observe.facts_urls import DropfileBegun as DropfileBegun
+from dropmill.observe.facts_urls import DropfileTrouble as DropfileTrouble
+from dropmill.observe.facts_urls import DropfileWell as DropfileWell
+from dropmill.observe.facts_urls import FetchStarted as FetchStarted
+from dropmill.observe.facts_urls import HostBack as HostBack
+from dropmill.observe.facts_urls import HostGivenUp as HostGivenUp
+from dropmill.observe.facts_urls import HostResting as HostResting
+from dropmill.observe.facts_urls import LeftResting as LeftResting
+from dropmill.observe.facts_urls import LineRefused as LineRefused
+from dropmill.observe.facts_urls import LinesTaken as LinesTaken
+from dropmill.observe.facts_urls import ResultsTold as ResultsTold
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +147,9 @@ class Completed(Fact):
     seconds: float
     size_bytes: int
     anchor: bytes | None = None
+    """What it duplicates, or resembles most: as ``tier`` says; ``policy`` is what was done about it."""
+    tier: Kind | None = None
+    policy: Policy = Policy.OFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +197,31 @@ class WorkerSaid(Fact):
     pid: int
     job_id: int | None
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReady(Fact):
+    """The process that finds similar images has read the catalog."""
+
+    pid: int
+    images: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class IndexLost(Fact):
+    """That process ended or could not be started; it is started again after ``rest_seconds``."""
+
+    detail: str
+    rest_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class IndexAnswered(Fact):
+    """How long it took to find what resembles so many images."""
+
+    images: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,29 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from dropmill.observe import facts
 from dropmill.observe.catalogue import METRICS, Metric
 from dropmill.observe.facts import Fact
+from dropmill.observe.facts_batches import DEED_RESULTS
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 WATCH_MODES: Final = ("starting", "events", "poll")
 _OWED_KINDS: Final = frozenset({"publication", "disposal", "receipt"})
-_STATE_STAGES: Final = frozenset({"enqueue", "claim", "fetch", "commit", "publish", "prune", "clock", "catalog"})
+_STATE_STAGES: Final = frozenset(
+    {
+        "enqueue",
+        "claim",
+        "fetch",
+        "commit",
+        "publish",
+        "prune",
+        "clock",
+        "catalog",
+        "batch",
+        "cataloguing",
+        "comparing",
+        "grouping",
+        "examining",
+    }
+)
+_FILE_ACTIONS: Final = frozenset({"move", "delete", "link"})
 OTHER: Final = "other"
 
 
@@ -38,6 +56,12 @@ class Gauges:
     """URLs that are not fetched yet, by state."""
     hosts_resting: int = 0
     dropfile_behind_bytes: Mapping[str, int] = field(default_factory=dict)
+    groups: Mapping[str, int] = field(default_factory=dict)
+    """Of pictures that resemble each other, by tier."""
+    reclaimable_bytes: int = 0
+    uncompared_images: int = 0
+    index_images: int = 0
+    index_bytes: int = 0
     catalog_bytes: int = 0
     catalog_wal_bytes: int = 0
 
@@ -66,6 +90,11 @@ class Metrics:
             facts.DownloadFailed: self._download_failed,
             facts.HostResting: lambda fact: self._count("host_rests", cause="failing" if fact.failing else "asked"),
             facts.HostGivenUp: lambda _fact: self._count("hosts_given_up"),
+            facts.IndexAnswered: lambda fact: self._observe("index_query_seconds", fact.seconds),
+            facts.IndexLost: lambda _fact: self._count("index_losses"),
+            facts.DeedEnded: lambda fact: self._count(
+                "deeds", action=_known(fact.action, _FILE_ACTIONS), result=_known(fact.result, DEED_RESULTS)
+            ),
             facts.WorkerDied: lambda fact: self._count("workers_lost", reason=fact.reason.value),
             facts.RenditionVisible: self._rendition_visible,
             facts.OriginalDisposed: lambda fact: self._count(
@@ -79,6 +108,7 @@ class Metrics:
             facts.InboxGone: lambda fact: self._gone.add(fact.inbox),
             facts.InboxBack: lambda fact: self._gone.discard(fact.inbox),
             facts.StateTrouble: lambda fact: self._count("state_errors", stage=_known(fact.what, _STATE_STAGES)),
+            facts.CataloguingEnded: self._cataloguing_ended,
             facts.ClockSet: lambda _fact: self._count("clock_set"),
             facts.Started: lambda _fact: self._gone.clear(),
             facts.Reloaded: lambda _fact: self._count("reloads", outcome="applied"),
@@ -121,6 +151,9 @@ class Metrics:
         self._count("jobs", inbox=fact.inbox, outcome=fact.outcome.value)
         self._count("source_bytes", fact.size_bytes, inbox=fact.inbox)
         self._observe("job_seconds", fact.seconds, inbox=fact.inbox)
+        if fact.tier is not None:
+            tier = "exact" if fact.tier in {"bytes", "coded"} else fact.tier
+            self._count("duplicates", inbox=fact.inbox, tier=tier, policy=fact.policy.value)
 
     def _interrupted(self, fact: facts.Interrupted) -> None:
         self._count("jobs_interrupted", inbox=fact.inbox)
@@ -151,6 +184,10 @@ class Metrics:
         self._count("scans", inbox=fact.inbox, found_by=fact.found_by.value)
         self._observe("scan_seconds", fact.seconds, inbox=fact.inbox)
 
+    def _cataloguing_ended(self, fact: facts.CataloguingEnded) -> None:
+        for outcome in ("indexed", "unchanged", "ignored", "refused", "vanished"):
+            self._count("catalogued_files", getattr(fact, outcome), outcome=outcome)
+
     def _fill(self, now: Gauges) -> None:
         """What has left a gauge is not exposed any more."""
         modes = {(name, mode): mode == actual for name, actual in now.watch_modes.items() for mode in WATCH_MODES}
@@ -158,6 +195,10 @@ class Metrics:
         self._metrics["dropmill_queue_oldest_seconds"].set(now.oldest_seconds)
         self._metrics["dropmill_downloads_running"].set(now.downloads_running)
         self._metrics["dropmill_hosts_resting"].set(now.hosts_resting)
+        self._metrics["dropmill_index_images"].set(now.index_images)
+        self._metrics["dropmill_reclaimable_bytes"].set(now.reclaimable_bytes)
+        self._metrics["dropmill_uncompared_images"].set(now.uncompared_images)
+        self._metrics["dropmill_index_bytes"].set(now.index_bytes)
         self._metrics["dropmill_catalog_bytes"].set(now.catalog_bytes)
         self._metrics["dropmill_catalog_wal_bytes"].set(now.catalog_wal_bytes)
         for name, values in (
@@ -168,6 +209,7 @@ class Metrics:
             ("inbox_watch_mode", modes),
             ("workers", now.workers),
             ("owed", now.owed),
+            ("groups", now.groups),
             ("downloads_waiting", now.downloads_waiting),
             ("dropfile_behind_bytes", now.dropfile_behind_bytes),
         ):

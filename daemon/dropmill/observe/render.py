@@ -34,9 +34,14 @@ _LEFT_OUT: Final = {
     "quarantined",
     "target",
     "same_as",
+    "resembles",
+    "tier",
     "disposition",
     "exception",
 }
+
+
+_LIKE: Final = {"near": "near-duplicate of", "similar": "similar to"}
 
 
 def as_json(_logger: object, _method: str, event: Mapping[str, Any]) -> str:
@@ -96,6 +101,8 @@ def _sentence(event: Mapping[str, Any], colour: Callable[[str, str], str]) -> st
         parts.append(f"→ {event['target']}")
     if "same_as" in event:
         parts.append(f"same as {event['same_as']}")
+    if "resembles" in event:
+        parts.append(f"{_LIKE.get(event.get('tier', ''), 'like')} {event['resembles']}")
     why = _why(event)
     if why:
         parts.append(why)

@@ -7,9 +7,11 @@ from typing import Final
 
 from dropmill.model.file import shown
 from dropmill.model.job import FoundBy
-from dropmill.model.outcome import EXPLANATIONS, Reason, explained_as_ignored
+from dropmill.model.outcome import EXPLANATIONS, Outcome, Reason, explained_as_ignored
 from dropmill.model.url import is_url
 from dropmill.observe import facts
+from dropmill.observe import wording_batches as _batches  # noqa: F401  # As below.
+from dropmill.observe import wording_libraries as _libraries  # noqa: F401  # As below.
 from dropmill.observe import wording_urls as _urls  # noqa: F401  # For the words that it puts into the table.
 from dropmill.observe.facts import Fact
 from dropmill.observe.words import WORDS, Fields, Level, Line, reason_fields
@@ -27,7 +29,7 @@ class Wording:
         """Raises ``KeyError`` for a type of fact that has no words; a test holds the table against facts.py."""
         word = WORDS[type(fact)]
         line = word(fact)
-        for field in ("path", "target", "same_as"):
+        for field in ("path", "target", "same_as", "resembles"):
             name = line.fields.get(field)
             if isinstance(name, bytes):
                 line.fields[field] = shown(self._whole(line.fields.get("inbox"), name))
@@ -177,7 +179,11 @@ def _claimed(fact: facts.Claimed) -> Line:
 def _completed(fact: facts.Completed) -> Line:
     fields: Fields = {"job_id": fact.job_id, "inbox": fact.inbox, "path": fact.path}
     if fact.anchor is not None:
-        fields["same_as"] = fact.anchor
+        fields["same_as" if fact.tier in {None, "bytes", "coded"} else "resembles"] = fact.anchor
+    if fact.tier is not None:
+        fields["tier"] = fact.tier
+        if fact.outcome is not Outcome.DUPLICATE:
+            fields["policy"] = fact.policy.value
     fields |= {"size_bytes": fact.size_bytes, "seconds": round(fact.seconds, 3)}
     return Line("info", fact.outcome.value, fields)
 
@@ -268,6 +274,28 @@ def _worker_died(fact: facts.WorkerDied) -> Line:
 def _worker_said(fact: facts.WorkerSaid) -> Line:
     fields: Fields = {} if fact.job_id is None else {"job_id": fact.job_id}
     return Line("debug", "a worker said", {**fields, "pid": fact.pid, "text": shown(fact.text)})
+
+
+# The index of similar images.
+
+
+@_words(facts.IndexReady)
+def _index_ready(fact: facts.IndexReady) -> Line:
+    fields: Fields = {"pid": fact.pid, "images": fact.images, "seconds": round(fact.seconds, 3)}
+    return Line("info", "the index of similar images is ready", fields)
+
+
+@_words(facts.IndexLost)
+def _index_lost(fact: facts.IndexLost) -> Line:
+    remedy = "it is started again by itself; until then new images are compared later, or wait where the answer is needed"
+    fields: Fields = {"detail": fact.detail, "again_seconds": fact.rest_seconds, "remedy": remedy}
+    return Line("warning", "the index of similar images was lost", fields)
+
+
+@_words(facts.IndexAnswered, detail=True)
+def _index_answered(fact: facts.IndexAnswered) -> Line:
+    fields: Fields = {"images": fact.images, "seconds": round(fact.seconds, 6)}
+    return Line("debug", "the index of similar images answered", fields)
 
 
 # Inboxes.

@@ -95,6 +95,7 @@ def receipt(told: receipts.Told) -> bytes:
         **({"download": told.download} if told.download is not None else {}),
         "sha256": told.sha256,
         **told.image,
+        **told.likeness,
         "renditions": [
             {
                 "name": rendition.name,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from dropmill.model.bearing import Bearing, Looked
+from dropmill.model.fingerprint import Content
 from dropmill.model.inbox import Inbox
 from dropmill.model.job import Job
 from dropmill.model.work import Preview, WorkerLost, WorkRequest, WorkResult
@@ -30,23 +32,32 @@ class Deadline:
 
 
 class Processor:
-    """Runs jobs in the pool. ``wanted`` asks the catalog whether the content would be published."""
+    """Runs jobs in the pool. ``wanted`` and ``bearing`` ask the catalog whether it would be published, and how."""
 
     def __init__(
         self,
         pool: WorkerPool,
         deadline: Deadline,
         wanted: Callable[[Job, Inbox, Preview], Awaitable[bool]],
+        bearing: Callable[[Job, Inbox, Content, Looked], Awaitable[Bearing]],
     ) -> None:
         self._pool = pool
         self._deadline = deadline
         self._wanted = wanted
+        self._bearing = bearing
 
     async def process(self, job: Job, inbox: Inbox, root: bytes, rel: bytes) -> WorkResult | WorkerLost:
         """``root`` and ``rel`` say where the bytes are now: the inbox, or wherever an earlier job took them."""
 
+        told: Content | None = None
+
         async def wanted(preview: Preview) -> bool:
+            nonlocal told
+            told = preview.content
             return await self._wanted(job, inbox, preview)
+
+        async def bearing(looked: Looked) -> Bearing:
+            return await self._bearing(job, inbox, told, looked) if told is not None else Bearing(go=True)
 
         def allowance_seconds(preview: Preview) -> float:
             return self._deadline.for_work(preview.pixels, preview.pages * len(inbox.recipe.renditions))
@@ -62,10 +73,12 @@ class Processor:
             limits=inbox.limits,
             mode=inbox.mode,
             gid=inbox.gid,
+            asks_looks=inbox.policies.asks_first,
         )
         return await self._pool.run(
             request,
             timeout_seconds=self._deadline.for_bytes(job.signature.size_bytes),
             wanted=wanted,
             allowance_seconds=allowance_seconds,
+            bearing=bearing,
         )

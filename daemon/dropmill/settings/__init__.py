@@ -1,9 +1,10 @@
 """Configuration: defaults < preset < file < environment < options, checked whole, explained value by value."""
 
 from dropmill.settings.capacity import effective_processes, memory_room_bytes
+from dropmill.settings.dedupe import Dedupe
 from dropmill.settings.downloads import Downloads
 from dropmill.settings.dropfiles import Dropfile
-from dropmill.settings.explain import Answers, schema, show, starter
+from dropmill.settings.explain import Answers, idle_profiles, schema, show, starter
 from dropmill.settings.findings import Finding, SettingsError, Wrong
 from dropmill.settings.inboxes import COMPANIONS, Inbox
 from dropmill.settings.load import DEFAULT_PATH, Loaded, differences, load
@@ -11,7 +12,6 @@ from dropmill.settings.presets import PRESETS
 from dropmill.settings.profiles import Profile, Rendition
 from dropmill.settings.resolve import resolved
 from dropmill.settings.sections import (
-    Dedupe,
     Http,
     Log,
     Output,
@@ -51,6 +51,7 @@ __all__ = [
     "Wrong",
     "differences",
     "effective_processes",
+    "idle_profiles",
     "load",
     "memory_room_bytes",
     "resolved",

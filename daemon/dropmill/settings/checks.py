@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -9,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dropmill.errors import ConfigurationError
+from dropmill.model.duplicates import Policy
 from dropmill.model.inbox import URLS_SUFFIX
+from dropmill.settings.dedupe import Dedupe, TierPolicies
 from dropmill.settings.dropfiles import Dropfile
 from dropmill.settings.findings import Finding, suggestion
 from dropmill.settings.inboxes import Inbox
@@ -66,8 +69,10 @@ def check(settings: Settings, report: Report, *, profile_names: set[str], need_i
     for index, inbox in enumerate(settings.inboxes):
         _folders_named(("inboxes", index), inbox, report)
         _profile(("inboxes", index), inbox, settings, report, profile_names)
+        _policies(("inboxes", index), inbox, settings, report)
     for index, dropfile in enumerate(settings.dropfiles):
         _profile(("dropfiles", index), dropfile, settings, report, profile_names)
+        _policies(("dropfiles", index), dropfile, settings, report)
     _text_files(settings, report)
     _places(settings, report)
 
@@ -144,6 +149,42 @@ def _profile(key: Key, inbox: Inbox | Dropfile, settings: Settings, report: Repo
             (*key, "profile"),
             ("profiles", inbox.profile),
         )
+
+
+def _policies(key: Key, inbox: Inbox | Dropfile, settings: Settings, report: Report) -> None:
+    """What resembles less is not left out where what resembles more is published."""
+    profile = settings.profiles.get(inbox.profile)
+    if profile is None:
+        return
+    by_tier = settings.dedupe.policies(inbox.dedupe, profile.dedupe).by_tier
+    if Policy.UNIQUIFY in by_tier.values() and _leaves_nothing(inbox):
+        report.warning(
+            (*key, "dedupe"),
+            "uniquify puts out changed copies, and the originals are not kept",
+            'name a folder for them, as in originals = "/srv/originals"'
+            if isinstance(inbox, Dropfile)
+            else 'originals of changed copies stay in the inbox; name an archive, or set on_success = "keep"',
+        )
+    tiers = list(by_tier)
+    for surer, tier in itertools.pairwise(tiers):
+        if by_tier[tier] is Policy.SKIP and by_tier[surer] not in {Policy.SKIP, Policy.HARDLINK}:
+            holders: tuple[tuple[Key, TierPolicies | Dedupe], ...] = (
+                ((*key, "dedupe"), inbox.dedupe),
+                (("profiles", inbox.profile, "dedupe"), profile.dedupe),
+                (("dedupe",), settings.dedupe),
+            )
+            said = {one: next((*at, one) for at, holder in holders if getattr(holder, one)) for one in (tier, surer)}
+            report.error(
+                said[tier],
+                f"{tier} pictures are skipped in {inbox.name!r}, and {surer} ones, which resemble more, are not: "
+                f'{surer} is "{by_tier[surer]}"',
+                f'set {surer} = "skip" too, or let {tier} be flagged',
+                said[surer],
+            )
+
+
+def _leaves_nothing(inbox: Inbox | Dropfile) -> bool:
+    return not inbox.originals_folder if isinstance(inbox, Dropfile) else inbox.on_success == "delete"
 
 
 def _places(settings: Settings, report: Report) -> None:
@@ -226,6 +267,8 @@ def _written(settings: Settings) -> Iterator[tuple[Key, str, str]]:
         ):
             if path:
                 yield ("dropfiles", index, name), word, path
+    if settings.review.default_move:
+        yield ("review", "default_move"), "default_move", settings.review.default_move
     if settings.log.file:
         yield ("log", "file"), "the log file", settings.log.file
 

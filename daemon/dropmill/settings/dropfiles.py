@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
+from dropmill.settings.dedupe import TierPolicies
 from dropmill.settings.inboxes import safe_name
 from dropmill.settings.sections import IsPath, Number, PathText, Section, Whole, path_text
 from dropmill.settings.template import Template
@@ -38,6 +39,9 @@ class Dropfile(Section):
     results: PathText = Field(
         default="",
         description="File that says what came of each line, in JSON lines. Left out: <path>.results.jsonl.",
+    )
+    dedupe: TierPolicies = Field(
+        default_factory=TierPolicies, description="What becomes of its pictures that resemble earlier ones."
     )
     on_repeat: Literal["skip", "revalidate", "fetch"] = Field(
         default="skip",

@@ -21,7 +21,7 @@ def show(loaded: Loaded) -> str:
     settings: the token stays in its file.
     """
     data = loaded.settings.model_dump(exclude_none=True)
-    idle = _idle_profiles(loaded, data)
+    idle = idle_profiles(loaded)
     for name in idle:
         del data["profiles"][name]
     lines = [f"# from {loaded.path}" if loaded.path else "# no configuration file"]
@@ -31,14 +31,15 @@ def show(loaded: Loaded) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _idle_profiles(loaded: Loaded, data: dict[str, Any]) -> list[str]:
+def idle_profiles(loaded: Loaded) -> list[str]:
+    """Shipped profiles that no inbox uses and nobody changed."""
     used = {inbox.profile for inbox in loaded.settings.every_inbox}
     touched = {
         key.split(".")[1]
         for key, origin in loaded.origin.items()
         if key.startswith("profiles.") and origin != "default"
     }
-    return sorted(set(PROFILES) & set(data["profiles"]) - used - touched)
+    return sorted(set(PROFILES) & set(loaded.settings.profiles) - used - touched)
 
 
 def _table(data: dict[str, Any], key: Key, origin: dict[str, str]) -> list[str]:

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from dropmill.model.extensions import IMAGE_EXTENSIONS, RAW_EXTENSIONS
 from dropmill.model.names import junk
+from dropmill.settings.dedupe import TierPolicies
 from dropmill.settings.findings import Wrong
 from dropmill.settings.sections import Number, PathText, Section, Whole
 from dropmill.settings.template import DEFAULT_NAMES, Template
@@ -112,6 +113,9 @@ class Inbox(Section):
     companions: tuple[str, ...] = Field(
         default=COMPANIONS,
         description="Extensions of files that are no jobs and travel with the picture of the same name.",
+    )
+    dedupe: TierPolicies = Field(
+        default_factory=TierPolicies, description="What becomes of pictures here that resemble earlier ones."
     )
     names: str = Field(
         default=DEFAULT_NAMES,

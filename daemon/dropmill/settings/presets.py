@@ -96,13 +96,13 @@ PRESETS: Final[dict[str, Preset]] = {
     ),
     "dataset": Preset(
         "training data: 256-pixel squares in JPEG, named by content in 256 folders, each with a receipt, "
-        "no picture twice from anywhere",
+        "no picture twice from anywhere, nor one that looks the same",
         {
             "profile": "dataset",
             "names": "{sha256:2}/{sha256}-{rendition}.{ext}",
             "receipts": True,
         },
-        {"dedupe": {"scope": "global"}},
+        {"dedupe": {"scope": "global", "near": "skip"}},
     ),
     "seo": Preset(
         "a public site: WebP at 480, 960 and 1600 pixels for srcset, AVIF at 1600, JPEG for old programs, "

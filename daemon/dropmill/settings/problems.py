@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from dropmill.settings.dedupe import Changes, Dedupe, TierPolicies
 from dropmill.settings.downloads import Downloads
 from dropmill.settings.dropfiles import Dropfile
 from dropmill.settings.findings import Finding, Wrong, suggestion
@@ -17,7 +18,8 @@ from dropmill.settings.locate import Key
 from dropmill.settings.net import Net
 from dropmill.settings.presets import PROFILES
 from dropmill.settings.profiles import Profile, Rendition
-from dropmill.settings.sections import Dedupe, Http, Log, Output, Queue, Workers
+from dropmill.settings.review import Review
+from dropmill.settings.sections import Http, Log, Output, Queue, Workers
 from dropmill.settings.sources import Data, dotted
 from dropmill.settings.top import Settings
 
@@ -27,6 +29,7 @@ SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "output": Output,
     "workers": Workers,
     "dedupe": Dedupe,
+    "review": Review,
     "queue": Queue,
     "downloads": Downloads,
     "net": Net,
@@ -61,6 +64,10 @@ def model_at(key: Key) -> type[BaseModel] | None:
             return Profile
         case ("profiles", str(), "renditions", int()):
             return Rendition
+        case ("inboxes" | "dropfiles", int(), "dedupe") | ("profiles", str(), "dedupe"):
+            return TierPolicies
+        case ("dedupe", "uniquify"):
+            return Changes
         case (str() as name,):
             return SECTIONS.get(name)
     return None
@@ -144,7 +151,7 @@ def _unknown(key: Key) -> tuple[Key, str, str]:
     lists: dict[str, type[BaseModel]] = {"[[inboxes]]": Inbox, "[[dropfiles]]": Dropfile}
     homes = lists | {f"[{name}]": one for name, one in SECTIONS.items()}
     belongs = [name for name, one in homes.items() if last in one.model_fields]
-    if model in {Downloads, Net} and belongs:
+    if model in {Downloads, Net, TierPolicies} and belongs:
         return key, "unknown key", f"it belongs to {' or '.join(belongs)}"
     return key, "unknown key", suggestion(last, model.model_fields) if model else ""
 

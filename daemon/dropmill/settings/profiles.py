@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from dropmill.model.image import Filter, MetadataPolicy, Mode, OutputFormat, Recipe, RenditionSpec
+from dropmill.settings.dedupe import TierPolicies
 from dropmill.settings.findings import Wrong
 from dropmill.settings.sections import Number, Section, Whole
 
@@ -101,6 +102,10 @@ class Profile(Section):
         default="#ffffff",
         pattern=r"^#[0-9A-Fa-f]{6}$",
         description="Colour behind transparency where the format has none.",
+    )
+    dedupe: TierPolicies = Field(
+        default_factory=TierPolicies,
+        description="What becomes of pictures of inboxes with this profile that resemble earlier ones.",
     )
 
     @field_validator("matte", mode="before")

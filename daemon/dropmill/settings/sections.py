@@ -124,6 +124,13 @@ class Http(Section):
         description="Path prefix behind a reverse proxy, such as /dropmill: starts with a slash, ends without one.",
     )
 
+    previews_mb: Whole = Field(
+        default=2048,
+        ge=16,
+        description="Room that previews may take in state_dir, in MiB. Those that nobody looked at for longest go first, "
+        "and are made anew when they are asked for.",
+    )
+
     @field_validator("bind")
     @classmethod
     def _bind_parses(cls, value: str) -> str:
@@ -335,32 +342,4 @@ class Queue(Section):
         ge=1,
         description="With that many jobs of an inbox waiting, no further files are looked for in it until a tenth of "
         "them is done; meanwhile they wait in their folder.",
-    )
-
-
-def _near(value: Any) -> Any:
-    if value != "off" and value is not False:
-        raise Wrong("near duplicates are not decided in this version", 'leave it out, or set near = "off"')
-    return "off"  # YAML reads a bare off as false.
-
-
-def _exact(value: Any) -> Any:
-    return "off" if value is False else value
-
-
-class Dedupe(Section):
-    """What becomes of a picture that was seen before."""
-
-    scope: Literal["output", "inbox", "global"] = Field(
-        default="output",
-        description="Where to look for the earlier one. output: same output folder and recipe; "
-        "inbox: same inbox; global: anywhere.",
-    )
-    exact: Annotated[Literal["skip", "off"], BeforeValidator(_exact)] = Field(
-        default="skip",
-        description="Same bytes, or same coded image under other metadata. skip: no renditions, the outcome is "
-        "duplicate, on_duplicate decides about the original. off: every file is published.",
-    )
-    near: Annotated[Literal["off"], BeforeValidator(_near)] = Field(
-        default="off", description="Pictures that look alike. Not decided in this version: only off is valid."
     )

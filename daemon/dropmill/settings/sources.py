@@ -13,13 +13,16 @@ from typing import Any, Final
 from dropmill.settings.dropfiles import Dropfile
 from dropmill.settings.findings import Finding, SettingsError
 from dropmill.settings.inboxes import Inbox
+from dropmill.settings.keeper import Keeper
 from dropmill.settings.locate import Key, Lines, json_lines, toml_lines
+from dropmill.settings.review import Review
 from dropmill.settings.sections import Http, IsPath, Log, Section
 from dropmill.settings.top import Settings
 
 Data = dict[str, Any]
 # Lists of tables, [[…]] in TOML.
 TABLES: Final[dict[str, type[Section]]] = {"inboxes": Inbox, "dropfiles": Dropfile}
+SECTIONS_WITH_PATHS: Final[dict[str, type[Section]]] = {"http": Http, "log": Log, "keeper": Keeper, "review": Review}
 EXTENSIONS = (".toml", ".yaml", ".yml", ".json")
 # Far beyond what anybody writes. More would only be a mistake, or meant to exhaust whoever reads it.
 MOST_BYTES: Final = 4 << 20
@@ -219,7 +222,7 @@ def path_fields(model: type[Section] | type[Settings]) -> dict[str, str]:
 def absolute(data: Data, folder: str) -> Data:
     """A copy in which relative paths are taken from ``folder``. What is no text is left for validation to name."""
     result = _absolute_fields(data, path_fields(Settings), folder)
-    for section, model in (("http", Http), ("log", Log)):
+    for section, model in SECTIONS_WITH_PATHS.items():
         if isinstance(result.get(section), dict):
             result[section] = _absolute_fields(result[section], path_fields(model), folder)
     for tables, item_model in TABLES.items():
@@ -236,9 +239,17 @@ def _absolute_fields(data: Data, names: Mapping[str, str], folder: str) -> Data:
     result = {str(name): value for name, value in data.items()}
     for name, but in names.items():
         value = result.get(name)
-        if isinstance(value, str) and value not in {"", but} and not value.startswith("~") and "\0" not in value:
-            result[name] = _absolute_path(value, folder)
+        if isinstance(value, list | tuple):
+            result[name] = [_absolute_text(item, but, folder) for item in value]
+        elif name in result:
+            result[name] = _absolute_text(value, but, folder)
     return result
+
+
+def _absolute_text(value: Any, but: str, folder: str) -> Any:
+    if isinstance(value, str) and value not in {"", but} and not value.startswith("~") and "\0" not in value:
+        return _absolute_path(value, folder)
+    return value
 
 
 def _absolute_path(path: str, folder: str) -> str:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from dropmill.model.duplicates import Policy
+from dropmill.model.resemblance import Tier
+from dropmill.settings.dedupe import Dedupe
 from dropmill.settings.downloads import Downloads
 from dropmill.settings.dropfiles import Dropfile
 from dropmill.settings.inboxes import Inbox
+from dropmill.settings.keeper import Keeper
 from dropmill.settings.net import Net
 from dropmill.settings.presets import PROFILES
 from dropmill.settings.profiles import Profile
-from dropmill.settings.sections import Dedupe, Http, Log, Number, Output, PathText, Queue, Whole, Workers
+from dropmill.settings.review import Review
+from dropmill.settings.sections import Http, IsPath, Log, Number, Output, PathText, Queue, Whole, Workers
 from dropmill.settings.url_inboxes import UrlInbox, url_inboxes
 
 # Given instead of values, these two say "merge those layers, highest first, and tell me the result".
@@ -80,6 +85,11 @@ class Settings(BaseSettings):
         description="Room to keep free beside the catalog and in every output and archive, in MiB; with less, "
         "nothing new is begun there until there is more. 0: work goes on until the disk is full.",
     )
+    library_roots: Annotated[tuple[PathText, ...], IsPath()] = Field(
+        default=(),
+        description="Folders below which a running daemon may catalogue libraries and move files, as it is asked to over "
+        "HTTP. `dropmill index` without a daemon takes any folder.",
+    )
     http: Http = Field(default_factory=Http, description="The status page, the API, health and metrics.")
     log: Log = Field(default_factory=Log, description="What the daemon says about itself.")
     output: Output = Field(default_factory=Output, description="Permissions of what appears in output folders.")
@@ -91,6 +101,10 @@ class Settings(BaseSettings):
     )
     workers: Workers = Field(default_factory=Workers, description="The processes that decode and render.")
     dedupe: Dedupe = Field(default_factory=Dedupe, description="What becomes of a picture that was seen before.")
+    keeper: Keeper = Field(
+        default_factory=Keeper, description="Which of several pictures that resemble each other is rather kept."
+    )
+    review: Review = Field(default_factory=Review, description="What the review of duplicates may do to files.")
     queue: Queue = Field(default_factory=Queue, description="How often and how long jobs are tried.")
     downloads: Downloads = Field(default_factory=Downloads, description="How URLs are fetched.")
     net: Net = Field(default_factory=Net, description="Which hosts, ports and networks downloads may reach.")
@@ -128,6 +142,14 @@ class Settings(BaseSettings):
     @property
     def every_inbox(self) -> tuple[Inbox, ...]:
         return (*self.inboxes, *self.url_inboxes)
+
+    @property
+    def tiers(self) -> frozenset[Tier]:
+        """Those that are looked for: identical pictures, and what any inbox, or the library, does not leave off."""
+        policies = [self.dedupe.policies()]
+        policies += [self.dedupe.policies(item.dedupe, self.profiles[item.profile].dedupe) for item in self.every_inbox]
+        wanted = {tier for each in policies for tier, policy in each.by_tier.items() if policy is not Policy.OFF}
+        return frozenset({Tier.EXACT, *wanted})
 
     def inbox(self, name: str) -> Inbox:
         """Of either kind. Raises ``KeyError`` for a name that is not configured."""

@@ -3,94 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
 
+from dropmill.model.duplicates import Policy
 from dropmill.model.file import Signature
-from dropmill.model.fingerprint import Content, from_int64, to_int64
+from dropmill.model.fingerprint import to_int64
 from dropmill.model.inbox import Inbox
 from dropmill.model.job import Job
 from dropmill.model.outcome import Outcome, Reason
 from dropmill.model.publication import Disposition, collision_key, suffixes
-from dropmill.model.verdict import (
-    Decided,
-    Duplicate,
-    Evidence,
-    Home,
-    LookFirst,
-    Moved,
-    Presence,
-    Publish,
-    Twin,
-    Unchanged,
-    Verdict,
-    decide,
-)
-from dropmill.model.work import Processed, Recognised, Rendered
-from dropmill.store import owed, queue
+from dropmill.model.verdict import Decided, Duplicate, LinkFirst, LookFirst, Moved, Presence, Publish, Unchanged
+from dropmill.model.work import Linked, Processed, Recognised, Rendered
+from dropmill.store import alike, images, likeness, linking, owed, pairs, queue, uniquified
 from dropmill.store.anchor import anchor_of, source_of
-from dropmill.store.connection import Row, Session
+from dropmill.store.connection import Session
+from dropmill.store.earlier import retire_earlier
 from dropmill.store.leaving import original_name, original_name_of, owe_disposal, owe_rejection
 from dropmill.store.rows import signature_of
+from dropmill.store.weighing import NOTHING_SEEN, Seen, look_around, weigh
 
 NameFor = Callable[[Rendered, str], bytes]
 """The final name of a rendition, given a collision suffix (empty for none)."""
 FETCHED_AGAIN: Final = "the download is gone; it is fetched again"
 """Detail of the attempt that ends so."""
-
-
-@dataclass(frozen=True, slots=True)
-class KnownHome:
-    """Another path of these bytes and what the ledger remembers of it, to be looked at before the transaction."""
-
-    rel: bytes
-    ino: int
-    size_bytes: int
-    mtime_ns: int
-
-
-def weigh(session: Session, job: Job, inbox: Inbox, content: Content, presences: Mapping[bytes, Presence]) -> Verdict:
-    """Gather the evidence and decide; inside the transaction for the commit, or on a snapshot to spare a rendering."""
-    place = {"root_id": inbox.root.id, "rel": job.rel, "sha256": content.sha256, "output_id": inbox.output.id}
-    here = session.one("version_get", **place)
-    homes = [
-        Home(row["rel"], row["image_id"], bool(row["standing"]), presences.get(row["rel"], Presence.UNKNOWN))
-        for row in session.all("version_homes", **place)
-    ]
-    twins = [
-        Twin(row["id"], "bytes" if row["same_bytes"] else "coded")
-        for row in session.all(
-            "twins",
-            sha256=content.sha256,
-            coded_sha256=content.coded_sha256,
-            scope=inbox.dedupe_scope,
-            output_id=inbox.output.id,
-            recipe=inbox.recipe_digest,
-            root_id=inbox.root.id,
-        )
-    ]
-    if any(twin.tier == "coded" for twin in twins):
-        # A version of this very path that is about to be replaced is nothing to be a duplicate of.
-        own = own_images(session, job, inbox)
-        twins = [twin for twin in twins if twin.tier == "bytes" or twin.image_id not in own]
-    return decide(
-        Evidence(
-            known_here=here["image_id"] if here and here["standing"] else None,
-            homes=homes,
-            twins=twins,
-            exact=inbox.dedupe_exact,
-            forced=job.reprocess_of is not None,
-        )
-    )
-
-
-def homes_of(session: Session, job: Job, inbox: Inbox, sha256: str) -> list[KnownHome]:
-    rows = session.all("version_homes", root_id=inbox.root.id, rel=job.rel, sha256=sha256, output_id=inbox.output.id)
-    return [
-        KnownHome(row["rel"], from_int64(row["ino"]), row["size_bytes"], row["mtime_ns"])
-        for row in rows
-        if row["standing"]
-    ]
 
 
 def conclude(
@@ -101,7 +37,9 @@ def conclude(
     presences: Mapping[bytes, Presence],
     name_for: NameFor,
     now_ms: int,
-) -> Decided | LookFirst | None:
+    seen: Seen = NOTHING_SEEN,
+    links: Linked | None = None,
+) -> Decided | LookFirst | LinkFirst | None:
     """Decide ``job`` and record image, publications, disposal and receipt, all or nothing.
 
     None: another attempt, a cancellation or a rescue came first and nothing was changed (Q03, Q04); or what had
@@ -110,15 +48,33 @@ def conclude(
     row = session.one("job_get", id=job.id)
     if row is None or row["state"] != "executing" or row["epoch"] != job.epoch:
         return None
-    verdict = weigh(session, job, inbox, result.content, presences)
-    if isinstance(verdict, LookFirst):
-        return verdict
-    if isinstance(verdict, Publish):
-        if not isinstance(result, Processed):
-            queue.release(session, job, now_ms)
-            return None
-        return _publish(session, job, inbox, result, name_for, now_ms)
-    return _without_publishing(session, job, inbox, result.content.sha256, verdict, now_ms)
+    near, found = look_around(session, job, inbox, result.content, result.looks, seen)
+    verdict = weigh(session, job, inbox, result.content, presences, found)
+    match verdict:
+        case LookFirst():
+            return verdict
+        case Publish():
+            if not isinstance(result, Processed) or not uniquified.suffices(
+                session, inbox, result, verdict, seen.thresholds
+            ):
+                queue.release(session, job, now_ms)
+                return None
+            if verdict.policy is Policy.HARDLINK:
+                image_id = verdict.alike[0].image_id
+                if links is None or links.image_id != image_id:
+                    return LinkFirst(image_id, linking.standing(session, inbox, image_id, result.renditions))
+                result = replace(result, renditions=links.renditions or result.renditions)
+            decided = _publish(session, job, inbox, result, verdict, links, name_for, now_ms)
+        case Duplicate():
+            decided = _duplicate(session, job, inbox, result, verdict, now_ms)
+        case _:
+            return _known(session, job, inbox, result.content.sha256, verdict, now_ms)
+    if result.looks is not None:
+        own = decided.image_id
+        if decided.outcome is Outcome.DUPLICATE:
+            own = session.value("image_by_sha256", sha256=result.content.sha256) or own
+        alike.remember(session, inbox, own, result.content, near, seen.thresholds.min_texture)
+    return decided
 
 
 def _publish(
@@ -126,12 +82,16 @@ def _publish(
     job: Job,
     inbox: Inbox,
     result: Processed,
+    verdict: Publish,
+    links: Linked | None,
     name_for: NameFor,
     now_ms: int,
 ) -> Decided:
-    image_id = _put_image(session, job, result, now_ms)
-    retiring = _retire_earlier(session, job, inbox, image_id)
-    names = choose_names(session, inbox, result, name_for, job.id)
+    sha256, picture = result.content.sha256, result.picture
+    told = likeness.told(session, inbox, picture.width * picture.height, verdict.alike)
+    image_id = images.put(session, result.content, result.looks, picture, job.signature.size_bytes, now_ms)
+    retiring = retire_earlier(session, job, inbox, image_id)
+    names = choose_names(session, inbox, result, name_for, job.id, inbox.policies.rename_word(verdict.policy))
     for rendered, final_name in zip(result.renditions, names, strict=True):
         key = collision_key(final_name)
         session.run(
@@ -153,23 +113,70 @@ def _publish(
             final_key=key,
             replaces=retiring.get(key),
         )
-    _complete(session, job, Outcome.PUBLISHED, result.content.sha256, image_id, now_ms)
+    changed = result.changed if verdict.policy is Policy.UNIQUIFY else None
+    unlinked = verdict.policy is Policy.HARDLINK and not (links and links.renditions)
+    in_vain = unlinked or (changed is not None and not changed.enough)
+    policy = Policy.FLAG if in_vain else verdict.policy
+    note = {"note": "renditions to link to were not there, so it has its own"} if unlinked else uniquified.told(changed)
+    resemblance = likeness.to_json(policy, told, note)
+    _complete(session, job, Outcome.PUBLISHED, sha256, image_id, now_ms, resemblance=resemblance)
     disposition = {"archive": Disposition.ARCHIVE, "delete": Disposition.DELETE, "keep": None}[inbox.on_success]
-    sha256 = result.content.sha256
-    name = original_name(sha256, result.picture.format) if inbox.urls else None
+    if disposition is Disposition.DELETE and changed is not None and not inbox.urls:
+        disposition = None  # What was put out is another picture than the original.
+    name = original_name(sha256, picture.format) if inbox.urls else None
     disposed = owe_disposal(session, job, inbox, disposition, inbox.archive, sha256, None, target_name=name)
-    _put_version(session, job, inbox, result.content.sha256, image_id, not disposed, now_ms)
+    _put_version(session, job, inbox, sha256, image_id, not disposed, now_ms)
     if inbox.receipts:
         session.run("notice_put", kind="receipt", job_id=job.id)
-    return Decided(Outcome.PUBLISHED, image_id)
+    if not verdict.alike:
+        return Decided(Outcome.PUBLISHED, image_id)
+    leans_on = anchor_of(session, inbox, verdict.alike[0].image_id)
+    anchor = source_of(leans_on) if leans_on else None
+    return Decided(Outcome.PUBLISHED, image_id, anchor, verdict.alike[0].kind, policy)
 
 
-def _without_publishing(
-    session: Session, job: Job, inbox: Inbox, sha256: str, verdict: Unchanged | Moved | Duplicate, now_ms: int
+def _duplicate(
+    session: Session, job: Job, inbox: Inbox, result: Processed | Recognised, verdict: Duplicate, now_ms: int
 ) -> Decided:
+    """Nothing is rendered. What is not the same bytes is catalogued by itself, so that it is found and grouped."""
+    image_id, tier, sha256 = verdict.image_id, verdict.tier, result.content.sha256
+    picture = result.picture
+    looks = result.looks
+    if looks is None and tier == "coded":
+        looks = images.looks_of(session, image_id)
+    if tier != "bytes" and picture is not None and looks is not None:
+        own = images.put(session, result.content, looks, picture, job.signature.size_bytes, now_ms)
+        if result.looks is None:
+            pairs.put(session, pairs.resembling(session, own, (), 0.0))
+    pixels = picture.width * picture.height if picture else 0
+    told = likeness.told(session, inbox, pixels, verdict.alike)
+    retire_earlier(session, job, inbox, image_id)
+    leans_on = anchor_of(session, inbox, image_id)
+    _complete(
+        session,
+        job,
+        Outcome.DUPLICATE,
+        sha256,
+        image_id,
+        now_ms,
+        tier=tier,
+        anchor_job_id=leans_on["job_id"] if leans_on else None,
+        resemblance=likeness.to_json(Policy.SKIP, told, {}),
+    )
+    disposition = {"move": Disposition.DUPLICATES, "delete": Disposition.DELETE, "keep": None}[inbox.on_duplicate]
+    if disposition is Disposition.DELETE and tier != "bytes" and not inbox.urls:
+        disposition = None  # What it alone holds, if only its metadata, may exist nowhere else.
+    name = None
+    if inbox.urls:
+        name = original_name(sha256, picture.format) if picture else original_name_of(session, image_id, sha256)
+    kept = not owe_disposal(session, job, inbox, disposition, inbox.duplicates, sha256, image_id, target_name=name)
+    _put_version(session, job, inbox, sha256, image_id, kept, now_ms)
+    return Decided(Outcome.DUPLICATE, image_id, source_of(leans_on) if leans_on else None, tier, Policy.SKIP)
+
+
+def _known(session: Session, job: Job, inbox: Inbox, sha256: str, verdict: Unchanged | Moved, now_ms: int) -> Decided:
     image_id = verdict.image_id
     kept = True
-    anchor = None
     match verdict:
         case Unchanged():
             outcome = Outcome.UNCHANGED
@@ -182,28 +189,12 @@ def _without_publishing(
                 owe_disposal(session, job, inbox, Disposition.DELETE, None, sha256, image_id)
         case Moved(previous=previous, left=left):
             outcome = Outcome.MOVED
-            _retire_earlier(session, job, inbox, image_id)
+            retire_earlier(session, job, inbox, image_id)
             if left:
                 _forget_home(session, inbox, previous, sha256)
             _complete(session, job, outcome, sha256, image_id, now_ms, moved_from=previous)
-        case Duplicate(tier=tier):
-            outcome = Outcome.DUPLICATE
-            _retire_earlier(session, job, inbox, image_id)
-            leans_on = anchor_of(session, inbox, image_id)
-            anchor_job_id = leans_on["job_id"] if leans_on else None
-            _complete(session, job, outcome, sha256, image_id, now_ms, tier=tier, anchor_job_id=anchor_job_id)
-            disposition = {"move": Disposition.DUPLICATES, "delete": Disposition.DELETE, "keep": None}[
-                inbox.on_duplicate
-            ]
-            if disposition is Disposition.DELETE and tier != "bytes" and not inbox.urls:
-                disposition = None  # Its metadata may exist nowhere else.
-            name = original_name_of(session, image_id, sha256) if inbox.urls else None
-            kept = not owe_disposal(
-                session, job, inbox, disposition, inbox.duplicates, sha256, image_id, target_name=name
-            )
-            anchor = source_of(leans_on) if leans_on else None
     _put_version(session, job, inbox, sha256, image_id, kept, now_ms)
-    return Decided(outcome, image_id, anchor)
+    return Decided(outcome, image_id)
 
 
 def _forget_home(session: Session, inbox: Inbox, rel: bytes, sha256: str) -> None:
@@ -228,6 +219,7 @@ def _complete(
     tier: str | None = None,
     moved_from: bytes | None = None,
     anchor_job_id: int | None = None,
+    resemblance: str = "",
 ) -> bool:
     changed = session.run(
         "job_complete",
@@ -240,6 +232,7 @@ def _complete(
         duplicate_tier=tier,
         moved_from=moved_from,
         anchor_job_id=anchor_job_id,
+        resemblance=resemblance,
         now_ms=now_ms,
     )
     queue.end_attempt(session, job, outcome, "", now_ms)
@@ -306,81 +299,17 @@ def _put_version(session: Session, job: Job, inbox: Inbox, sha256: str, image_id
     )
 
 
-def _put_image(session: Session, job: Job, result: Processed, now_ms: int) -> int:
-    looks, picture = result.looks, result.picture
-    image_id: int = session.value(
-        "image_put",
-        sha256=result.content.sha256,
-        coded_sha256=result.content.coded_sha256,
-        fingerprint_version=looks.version,
-        phash=to_int64(looks.phash),
-        dhash=to_int64(looks.dhash),
-        ahash=to_int64(looks.ahash),
-        phash256=looks.phash256,
-        texture=looks.texture,
-        format=picture.format,
-        width=picture.width,
-        height=picture.height,
-        mode=picture.mode,
-        frames=picture.frames,
-        pages_dropped=picture.pages_dropped,
-        orientation=picture.orientation,
-        icc=picture.icc,
-        captured_at=picture.captured_at,
-        copyright=picture.copyright,
-        camera=picture.camera,
-        size_bytes=job.signature.size_bytes,
-        now_ms=now_ms,
-    )
-    return image_id
+def choose_names(
+    session: Session, inbox: Inbox, result: Processed, name_for: NameFor, job_id: int, word: str = ""
+) -> Sequence[bytes]:
+    """One suffix for all renditions of the image, the first with which none of their names is taken (S04).
 
-
-def _retire_earlier(session: Session, job: Job, inbox: Inbox, image_id: int) -> dict[str, int]:
-    """Mark what earlier versions of this path put out as to be replaced; returns their ids by collision key.
-
-    On request (reprocess) the renditions of the same image; else, where originals are kept and the policy says
-    "replace", those of other images that no other path leans on (PROTOCOL 9).
+    ``word``: what stands before it in any case.
     """
-    rows = _to_redo(session, job, inbox, image_id) if job.reprocess_of is not None else []
-    if job.reprocess_of is None:
-        replaced = own_images(session, job, inbox) - {image_id}
-        if not replaced:
-            return {}
-        standing = session.all("publications_standing", output_id=inbox.output.id, root_id=inbox.root.id, rel=job.rel)
-        rows = [row for row in standing if row["image_id"] in replaced]
-    for row in rows:
-        session.run("publication_retire", id=row["id"], retired_by=job.id)
-    return {row["final_key"]: row["id"] for row in rows}
-
-
-def _to_redo(session: Session, job: Job, inbox: Inbox, image_id: int) -> list[Row]:
-    return session.all(
-        "publications_to_redo",
-        output_id=inbox.output.id,
-        image_id=image_id,
-        job_id=job.reprocess_of,
-        root_id=inbox.root.id,
-        rel=job.rel,
-    )
-
-
-def own_images(session: Session, job: Job, inbox: Inbox) -> set[int]:
-    """Images that only this path has held, whose renditions a new version of it replaces; none by other policies."""
-    if not (inbox.keeps_originals and inbox.on_source_changed == "replace"):
-        return set()
-    held = {row["image_id"] for row in session.all("versions_at", root_id=inbox.root.id, rel=job.rel)}
-    return {
-        image_id
-        for image_id in held
-        if not session.value("versions_of_image", image_id=image_id, root_id=inbox.root.id, rel=job.rel)
-    }
-
-
-def choose_names(session: Session, inbox: Inbox, result: Processed, name_for: NameFor, job_id: int) -> Sequence[bytes]:
-    """One suffix for all renditions of the image, the first with which none of their names is taken (S04)."""
     names: list[bytes] = []
     for suffix in suffixes(result.content.sha256, job_id):
-        names = [name_for(rendered, suffix) for rendered in result.renditions]
+        whole = "~".join(filter(None, (word, suffix)))
+        names = [name_for(rendered, whole) for rendered in result.renditions]
         keys = [collision_key(name) for name in names]
         free = not any(session.one("publication_name_taken", output_id=inbox.output.id, final_key=key) for key in keys)
         if free:

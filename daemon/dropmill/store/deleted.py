@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from dropmill.model.fingerprint import from_int64
 from dropmill.model.inbox import Inbox
 from dropmill.model.job import ACTIVE
 from dropmill.store.connection import Session
@@ -43,6 +44,18 @@ def page(session: Session, root_id: int, after: bytes) -> list[KnownSource]:
     """The next paths of the ledger in order, of those that were seen in the present directory."""
     rows = session.all("sources_page", root_id=root_id, after=after, limit=PAGE)
     return [KnownSource(row["rel"], signature_of(row).dev, row["missing_scans"]) for row in rows]
+
+
+def held(session: Session, root_id: int, after: int) -> list[tuple[int, KnownSource]]:
+    """The next files of an inbox that are in a group, or were missing before, by the ids of their holdings."""
+    rows = session.all("holdings_to_check", root_id=root_id, after=after, limit=PAGE)
+    return [(row["id"], KnownSource(row["rel"], from_int64(row["dev"]), row["missing_scans"])) for row in rows]
+
+
+def set_missing_holdings(session: Session, counts: Iterable[tuple[int, int]]) -> None:
+    """Of ``SCANS_UNTIL_GONE`` a file is in no group any more, until it is there again."""
+    for holding_id, missing_scans in counts:
+        session.run("holding_missing", id=holding_id, missing_scans=missing_scans)
 
 
 def set_missing(session: Session, root_id: int, counts: Iterable[tuple[bytes, int]]) -> None:

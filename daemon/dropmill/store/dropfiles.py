@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from dropmill.model.download import Wanted
 from dropmill.model.dropline import Bad, Line
@@ -16,7 +16,7 @@ from dropmill.model.job import ACTIVE, FoundBy, JobState, NewJob
 from dropmill.model.outcome import Outcome, Reason
 from dropmill.model.tailing import Dropfile, FileId, Mark, Midline, OnRepeat
 from dropmill.model.url import redact
-from dropmill.store import queue
+from dropmill.store import likeness, queue
 from dropmill.store.connection import Row, Session
 
 # What a line that needs no job of its own is answered with, besides jobs that are under way.
@@ -226,6 +226,8 @@ class Result:
     sha256: str
     renditions: tuple[Rendition, ...]
     at_ms: int
+    resembles: tuple[dict[str, Any], ...] = ()
+    """As ``store/likeness.py`` keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +273,7 @@ def _result(row: Row, renditions: Sequence[Row], output_id: int) -> Result:
         sha256=row["sha256"] or "",
         renditions=tuple(_rendition(item) for item in near) if outcome in set(Outcome) else (),
         at_ms=max(row["taken_at_ms"], row["finished_at_ms"] or 0),
+        resembles=tuple(likeness.from_json(row["resemblance"] or "").get("resembles", ())),
     )
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from dropmill.model.bearing import Bearing
 from dropmill.model.download import Asked
 from dropmill.model.file import Signature
-from dropmill.model.fingerprint import Content
+from dropmill.model.fingerprint import Content, Looks
 from dropmill.model.inbox import URLS_SUFFIX, Inbox
 from dropmill.model.job import Job, NewJob
 from dropmill.model.outcome import Ignored, Reason
-from dropmill.model.verdict import Decided, LookFirst, Presence, Publish
-from dropmill.model.work import Processed, Recognised, Rendered
+from dropmill.model.resemblance import Neighbours, Thresholds
+from dropmill.model.verdict import Decided, LinkFirst, LookFirst, Presence, Publish
+from dropmill.model.work import Linked, Processed, Recognised, Rendered
 from dropmill.ports import ALL_INBOXES, Clock
-from dropmill.store import decisions, downloads, queue
+from dropmill.store import decisions, downloads, preferences, queue, weighing
 from dropmill.store.catalog import Catalog
 from dropmill.store.connection import Session
 
@@ -156,20 +158,38 @@ class CatalogDecisions:
         catalog: Catalog,
         clock: Clock,
         name_for: Callable[[Job, Inbox, Processed, Asked | None], decisions.NameFor],
+        thresholds: Thresholds | None = None,
     ) -> None:
+        """``thresholds``: as configured, which what is chosen at runtime goes before."""
         self._catalog = catalog
         self._clock = clock
         self._name_for = name_for
+        self._thresholds = thresholds or Thresholds()
 
-    async def homes(self, job: Job, inbox: Inbox, sha256: str) -> list[decisions.KnownHome]:
+    async def homes(self, job: Job, inbox: Inbox, sha256: str) -> list[weighing.KnownHome]:
         """Other paths of these bytes that have to be looked at before the commit."""
-        return await self._catalog.read(lambda session: decisions.homes_of(session, job, inbox, sha256))
+        return await self._catalog.read(lambda session: weighing.homes_of(session, job, inbox, sha256))
 
     async def would_publish(
         self, job: Job, inbox: Inbox, content: Content, presences: Mapping[bytes, Presence]
     ) -> bool | None:
-        verdict = await self._catalog.read(lambda session: decisions.weigh(session, job, inbox, content, presences))
+        verdict = await self._catalog.read(lambda session: weighing.weigh(session, job, inbox, content, presences))
         return None if isinstance(verdict, LookFirst) else isinstance(verdict, Publish)
+
+    async def bearing(
+        self,
+        job: Job,
+        inbox: Inbox,
+        content: Content,
+        looks: Looks,
+        presences: Mapping[bytes, Presence],
+        neighbours: Neighbours | None,
+    ) -> Bearing | None:
+        def action(session: Session) -> Bearing | None:
+            seen = weighing.Seen(neighbours, preferences.thresholds(session, self._thresholds))
+            return weighing.bearing(session, job, inbox, content, looks, presences, seen)
+
+        return await self._catalog.read(action)
 
     async def conclude(
         self,
@@ -177,13 +197,16 @@ class CatalogDecisions:
         inbox: Inbox,
         result: Processed | Recognised,
         presences: Mapping[bytes, Presence],
-    ) -> Decided | LookFirst | None:
+        neighbours: Neighbours | None = None,
+        links: Linked | None = None,
+    ) -> Decided | LookFirst | LinkFirst | None:
         now_ms = self._clock.now_ms()
 
-        def action(session: Session) -> Decided | LookFirst | None:
+        def action(session: Session) -> Decided | LookFirst | LinkFirst | None:
             asked = downloads.asked(session, job.id) if inbox.urls else None
             name_for = self._name_for(job, inbox, result, asked) if isinstance(result, Processed) else _no_names
-            return decisions.conclude(session, job, inbox, result, presences, name_for, now_ms)
+            seen = weighing.Seen(neighbours, preferences.thresholds(session, self._thresholds))
+            return decisions.conclude(session, job, inbox, result, presences, name_for, now_ms, seen, links)
 
         return await self._catalog.write(action, patient=True)  # Its worker has the next job already.
 

@@ -174,6 +174,7 @@ def unchanged(
         duplicate_tier=None,
         moved_from=None,
         anchor_job_id=None,
+        resemblance="",
         now_ms=now_ms,
     )
     queue.end_attempt(session, job, Outcome.UNCHANGED, "not modified", now_ms)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dropmill.model.fingerprint import from_int64, to_hex
+from dropmill.store import likeness
 from dropmill.store.connection import Row, Session
 
 
@@ -33,6 +34,8 @@ class Told:
     renditions: tuple[ToldRendition, ...]
     download: dict[str, Any] | None = None
     """Where a URL's bytes came from."""
+    likeness: dict[str, Any] = field(default_factory=dict)
+    """What it resembles and what was done about it, as ``store/likeness.py`` keeps it; empty for nothing."""
 
 
 def told(session: Session, job_id: int) -> Told | None:
@@ -51,6 +54,7 @@ def told(session: Session, job_id: int) -> Told | None:
         image=image_document(image),
         renditions=tuple(_rendition(row) for row in rows if row["state"] == "visible"),
         download=download_document(session.one("download_get", job_id=job_id)),
+        likeness=likeness.from_json(job["resemblance"]),
     )
 
 

@@ -16,13 +16,15 @@ from dropmill.web.problem import problem
 # Open to everybody; they never show paths.
 OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 LOGIN_PATH: Final = "/login"
+NO_PAGES: Final = ("/api/", "/static/")
 MOST_BODY_BYTES: Final = 2 << 20
 
 _HEADERS: Final = {
     "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
+    # With "no-referrer" browsers say "Origin: null" when our own login form is sent, which is refused as another site's.
+    "referrer-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
@@ -109,7 +111,9 @@ class Gate:
         return None
 
     def _unauthorised(self, scope: Scope, headers: dict[str, str]) -> ASGIApp:
-        if scope["path"] == "/" and scope["method"] in SAFE_METHODS and "text/html" in headers.get("accept", ""):
+        # Whatever a browser asks for to show it, there or not, is answered with the form.
+        page = not scope["path"].startswith(NO_PAGES) and scope["method"] in SAFE_METHODS
+        if page and "text/html" in headers.get("accept", ""):
             return self._login
         response: Response = problem(
             401,

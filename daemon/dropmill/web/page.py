@@ -1,9 +1,10 @@
-"""The status page: rendered here, kept fresh by a small script, complete without one."""
+"""The pages: rendered here as far as they are text, kept fresh or filled by small scripts."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -25,20 +26,51 @@ from dropmill.web.problem import status_of
 RECENT: Final = 60
 RECENT_DISCARDED: Final = 20
 COOKIE_SECONDS: Final = 30 * 24 * 3600
-_STATIC_TYPES: Final = {
-    "page.css": "text/css; charset=utf-8",
-    "page.js": "text/javascript; charset=utf-8",
-    "icon.svg": "image/svg+xml",
+# Those that a script fills from the API, by their path; the status page is rendered here.
+FILLED: Final = {"/review": "review", "/jobs": "jobs", "/scan": "scan", "/settings": "settings"}
+PAGE_PATH: Final = re.compile(r"/|/review(/[1-9][0-9]{0,17})?|/jobs|/scan|/settings")
+_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
 _POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+_IMPORT: Final = re.compile(r'^import[^"]*"\./([a-z-]+\.js)"|^\} from "\./([a-z-]+\.js)"', re.MULTILINE)
 
 
 @cache
 def _text(folder: str, name: str) -> str:
     return (files("dropmill.web") / folder / name).read_text("utf-8")
+
+
+@cache
+def _assets() -> dict[str, str]:
+    """The media type of each file that is served, by its name."""
+    names = sorted(entry.name for entry in (files("dropmill.web") / "static").iterdir())
+    return {name: kind for name in names for suffix, kind in _TYPES.items() if name.endswith(suffix)}
+
+
+@cache
+def _version() -> str:
+    """Part of the path of every asset, so that browsers may keep them for ever, modules that import one another too."""
+    return hashlib.sha256("\0".join(_text("static", name) for name in _assets()).encode()).hexdigest()[:12]
+
+
+@cache
+def _modules(name: str) -> tuple[str, ...]:
+    """What a script imports, itself included: told in the page's head, they are fetched together, not one by one."""
+    found: dict[str, None] = {name: None}
+    waiting = [name]
+    while waiting:
+        for match in _IMPORT.finditer(_text("static", waiting.pop())):
+            one = match[1] or match[2]
+            if one not in found:
+                found[one] = None
+                waiting.append(one)
+    return tuple(found)
 
 
 def _breakable(path: str) -> Markup:
@@ -59,8 +91,9 @@ class Pages:
             undefined=StrictUndefined,
         )
         self._templates.filters["breakable"] = _breakable
-        version = hashlib.sha256("".join(_text("static", name) for name in _STATIC_TYPES).encode()).hexdigest()[:12]
-        self._templates.globals |= {"base": base_path, "assets": version, "token_needed": bool(access.token)}
+        self._templates.filters["modules"] = _modules
+        assets = f"{base_path}/static/{_version()}"
+        self._templates.globals |= {"base": base_path, "assets": assets, "token_needed": bool(access.token)}
         self._login_style = _text("templates", "login.css")
         digest = base64.b64encode(hashlib.sha256(self._login_style.encode()).digest()).decode()
         self._login_policy = (
@@ -72,7 +105,10 @@ class Pages:
         for path, endpoint, method in (
             ("/", self._page, "GET"),
             ("/fragment", self._fragment, "GET"),
+            *((path, self._filled, "GET") for path in FILLED),
+            ("/review/{group}", self._filled, "GET"),
             ("/static/{name}", self._static, "GET"),
+            ("/static/{version}/{name}", self._static, "GET"),
             ("/act/{verb}", self._act, "POST"),
             ("/login", self._sign_in, "POST"),
             ("/logout", self._sign_out, "POST"),
@@ -81,10 +117,10 @@ class Pages:
 
     async def login(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The form, as an ASGI application: the answer to a browser without a token."""
-        await self._login_form("")(scope, receive, send)
+        await self._login_form("", scope["path"])(scope, receive, send)
 
-    def _login_form(self, notice: str) -> Response:
-        text = self._templates.get_template("login.html").render(style=self._login_style, notice=notice)
+    def _login_form(self, notice: str, wanted: str) -> Response:
+        text = self._templates.get_template("login.html").render(style=self._login_style, notice=notice, wanted=wanted)
         headers = {"content-security-policy": self._login_policy, "www-authenticate": 'Bearer realm="dropmill"'}
         return Response(text, 401, headers, media_type="text/html")
 
@@ -94,7 +130,10 @@ class Pages:
         return view.page(await self._desk.status(), completed + discarded)
 
     async def _render(self, template: str, status: int = 200, notice: DropmillError | None = None) -> Response:
-        text = self._templates.get_template(template).render(await self._view(), notice=notice)
+        return self._html(template, status, **await self._view(), notice=notice, here="status")
+
+    def _html(self, template: str, status: int = 200, **values: Any) -> Response:
+        text = self._templates.get_template(template).render(values)
         return Response(text, status, {"content-security-policy": _POLICY}, media_type="text/html")
 
     async def _page(self, _request: Request) -> Response:
@@ -103,12 +142,20 @@ class Pages:
     async def _fragment(self, _request: Request) -> Response:
         return await self._render("fragment.html")
 
+    async def _filled(self, request: Request) -> Response:
+        path = request.url.path.removeprefix(self._base_path)
+        if not PAGE_PATH.fullmatch(path):
+            return Response("not found", 404, media_type="text/plain")
+        name = FILLED["/" + path.split("/")[1]]
+        return self._html(f"{name}.html", here=name, group=request.path_params.get("group", ""))
+
     async def _static(self, request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in _STATIC_TYPES:
+        if name not in _assets():
             return Response("not found", 404, media_type="text/plain")
-        headers = {"cache-control": "public, max-age=31536000, immutable"}
-        return Response(_text("static", name), 200, headers, media_type=_STATIC_TYPES[name])
+        current = request.path_params.get("version") == _version()
+        kept = "public, max-age=31536000, immutable" if current else "no-cache"
+        return Response(_text("static", name), 200, {"cache-control": kept}, media_type=_assets()[name])
 
     async def _act(self, request: Request) -> Response:
         """The page's buttons, which are forms: done, and back to the page."""
@@ -133,9 +180,11 @@ class Pages:
 
     async def _sign_in(self, request: Request) -> Response:
         form = parse_qs((await request.body()).decode("utf-8", "replace"))
+        wanted = form.get("wanted", ["/"])[0]
+        wanted = wanted if PAGE_PATH.fullmatch(wanted) else "/"
         if not self._access.token_matches(form.get("token", [""])[0].strip()):
-            return self._login_form("That is not the token.")
-        response = RedirectResponse(f"{self._base_path}/", 303)
+            return self._login_form("That is not the token.", wanted)
+        response = RedirectResponse(f"{self._base_path}{wanted}", 303)
         response.set_cookie(
             COOKIE,
             self._access.cookie,

@@ -5,18 +5,23 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import anyio
 import uvicorn
 
 from dropmill.control.desk import Desk
+from dropmill.control.house import running
+from dropmill.control.reporter import Reporter
 from dropmill.observe.metrics import Metrics
 from dropmill.settings import Http
 from dropmill.web.access import Access
-from dropmill.web.app import build
+from dropmill.web.app import Served, build
 from dropmill.web.connections import connections
+from dropmill.web.events import Events
 from dropmill.web.listen import Listener, url_of
 from dropmill.web.pictures import Pictures
+from dropmill.web.previews import Previews
 
 HEADER_BYTES = 16 << 10
 STOP_SECONDS = 2
@@ -63,16 +68,33 @@ async def serve(desk: Desk, metrics: Metrics, settings: Http, listener: Listener
             closing.callback(listener.close)
         sock = listener.share()
         closing.callback(sock.close)
-        pictures = Pictures(desk)
+        pictures, previews = Pictures(desk), Previews(desk)
         closing.callback(pictures.close)
-        server = _Server(_config(build(desk, metrics, pictures, access, settings.base_path)))
-        async with anyio.create_task_group() as group:
-            group.start_soon(server.serve, [sock])
-            await server.up.wait()
-            try:
-                yield url_of(sock, settings.base_path)
-            finally:
-                server.stop()
+        closing.callback(previews.close)
+        async with _telling(desk) as events:
+            served = Served(pictures, previews, events)
+            server = _Server(_config(build(desk, metrics, served, access, settings.base_path)))
+            async with anyio.create_task_group() as group:
+                group.start_soon(server.serve, [sock])
+                await server.up.wait()
+                try:
+                    yield url_of(sock, settings.base_path)
+                finally:
+                    events.end()
+                    server.stop()
+
+
+@contextlib.asynccontextmanager
+async def _telling(desk: Desk) -> AsyncIterator[Events]:
+    """What watches on behalf of pages, while the block lasts."""
+    live, clock = running(desk.house), desk.house.clock
+    reporter = Reporter(live.hub, desk.status, partial(desk.groups, sort="newest", limit=1), clock)
+    live.hub.open()
+    async with anyio.create_task_group() as group:
+        group.start_soon(reporter.run)
+        group.start_soon(live.history.run, desk.status)
+        yield Events(live.hub, reporter, clock)
+        group.cancel_scope.cancel()
 
 
 def _config(app: object) -> uvicorn.Config:

@@ -160,7 +160,8 @@ def _origin(job: Json) -> str:
         source = twin["source"] or ""
         of = _name(source) or f"job {twin['job']}"
         of += f" at {_host(source)}" if _host(source) else ""
-        return f"of {of}" + (" (other metadata)" if twin["tier"] == "coded" else "")
+        how = {"bytes": "", "coded": " (other metadata)", None: ""}.get(twin["tier"], f" ({twin['tier']})")
+        return f"of {of}{how}"
     if job["outcome"] == "moved" and job["moved_from"]:
         return f"from {_name(job['moved_from'])}"
     return ""

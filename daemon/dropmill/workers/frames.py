@@ -11,7 +11,7 @@ import socket
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from dropmill.model.work import Wire
+from dropmill.model.wire import Wire
 
 # Five thousand pages in three renditions come to some 5 MiB; nothing that a sound worker sends is larger than this.
 MAX_FRAME_BYTES: Final = 16 << 20

@@ -16,6 +16,7 @@ _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
 _LARGEST_MMAP_THRESHOLD_BYTES: Final = 32 << 20
+_LARGE_BLOCK_BYTES: Final = 256 << 10
 
 # A terminal, systemd or a shell sends these to whole process groups; the daemon alone decides when its workers end.
 _LEFT_TO_THE_DAEMON: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -83,6 +84,16 @@ def keep_freed_memory(limit_bytes: int) -> None:
         mallopt(_M_ARENA_MAX, 1)  # Each thread of a decoder would else reserve 64 MiB of the address space.
         mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD_BYTES)
         mallopt(_M_TRIM_THRESHOLD, min(limit_bytes, (1 << 31) - 1))
+
+
+def give_back_freed_memory() -> None:
+    """Let the allocator give back every large block as soon as it is freed, instead of keeping more and more of it.
+
+    glibc raises the size from which a block counts as large with each one that is freed (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
 
 
 def address_space_bytes() -> int:

@@ -7,22 +7,18 @@ import math
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any
 
 import anyio
 
-from dropmill.model.work import (
-    Place,
-    Preview,
-    WorkRequest,
-    WorkResult,
-    check_answer,
-    request_to_wire,
-    result_from_wire,
-)
+from dropmill.model.bearing import Looked
+from dropmill.model.work import Place, Preview, Question
 from dropmill.workers.channel import Channel
 from dropmill.workers.ending import Ended
 from dropmill.workers.frames import Breach, Closed, Frame, Unread
 from dropmill.workers.nursery import ForkRefused, Nursery
+from dropmill.workers.order import Order, R
 from dropmill.workers.output import Drain, WorkerOutput
 from dropmill.workers.worker import CONFINED, ELSEWHERE, confine_to_wire
 
@@ -104,20 +100,20 @@ class Member:
 
     async def exchange(
         self,
-        request: WorkRequest,
+        order: Order[R],
         timeout_seconds: float,
         wanted: Callable[[Preview], Awaitable[bool]],
         allowance_seconds: Callable[[Preview], float],
-    ) -> WorkResult:
+    ) -> R:
         """One attempt. Raises ``NotTaken``, ``Closed``, ``Breach``, ``DeadlinePassed``, or what ``wanted`` raises."""
         if not self.fit_for_work():
             raise NotTaken
         first = self.place is None
-        if not first and self.place != request.place:
+        if not first and self.place != order.place:
             self.leaving = True
             raise NotTaken
         try:
-            return await self._exchange(request, timeout_seconds, wanted, allowance_seconds)
+            return await self._exchange(order, timeout_seconds, wanted, allowance_seconds)
         except Elsewhere as elsewhere:
             if first:  # It was confined to these very folders a moment ago.
                 raise Breach("it says that it cannot reach its own folders") from elsewhere
@@ -126,21 +122,21 @@ class Member:
 
     async def _exchange(
         self,
-        request: WorkRequest,
+        order: Order[R],
         timeout_seconds: float,
         wanted: Callable[[Preview], Awaitable[bool]],
         allowance_seconds: Callable[[Preview], float],
-    ) -> WorkResult:
-        self.drain.begin(request.job_id, request.epoch)
+    ) -> R:
+        self.drain.begin(order.job_id, order.epoch)
         with anyio.move_on_after(timeout_seconds) as deadline:
             if self.place is None:
-                await self._confine(request)
+                await self._confine(order)
             try:
-                await self._send(request, {"request": request_to_wire(request)})
+                await self._send(order, order.body)
             except Closed as error:
                 raise NotTaken from error
             try:
-                answer = await self._receive(request)
+                answer = await self._receive(order)
             except Unread as error:
                 raise NotTaken from error
             if isinstance(answer, Preview):
@@ -149,46 +145,52 @@ class Member:
                 deadline.deadline = math.inf
                 verdict = await wanted(answer)
                 deadline.deadline = anyio.current_time() + left_seconds + allowance_seconds(answer)
-                await self._send(request, {"wanted": verdict})
-                answer = await self._receive(request)
-            if isinstance(answer, Preview):
-                raise Breach("a second preview")
+                await self._send(order, {"wanted": verdict})
+                answer = await self._receive(order)
+            if isinstance(answer, Looked) and order.bearing is not None:
+                left_seconds = deadline.deadline - anyio.current_time()
+                deadline.deadline = math.inf
+                bearing = await order.bearing(answer)
+                deadline.deadline = anyio.current_time() + left_seconds
+                await self._send(order, asdict(bearing))
+                answer = await self._receive(order)
+            if isinstance(answer, Preview | Looked):
+                raise Breach("a question out of turn")
             return answer
         raise DeadlinePassed
 
-    async def _confine(self, request: WorkRequest) -> None:
+    async def _confine(self, order: Order[Any]) -> None:
         """Before it hears of a picture, so that its word can be trusted. Raises ``Unconfined`` or ``Breach``."""
-        self.place = request.place
+        self.place = order.place
         try:
-            await self._send(request, confine_to_wire(request.place))
-            answer = await self._answer_to(request)
+            await self._send(order, confine_to_wire(order.place))
+            answer = await self._answer_to(order)
         except Closed as error:
             raise Unconfined("it ended") from error
         if answer.body != CONFINED:
             self.leaving = True
             raise Unconfined(str(answer.body.get("unconfined"))[:200])
 
-    async def _send(self, request: WorkRequest, body: dict[str, object]) -> None:
-        await self.channel.send(Frame(request.job_id, request.epoch, body))
+    async def _send(self, order: Order[Any], body: dict[str, object]) -> None:
+        await self.channel.send(Frame(order.job_id, order.epoch, body))
 
-    async def _receive(self, request: WorkRequest) -> WorkResult | Preview:
-        frame = await self._answer_to(request)
+    async def _receive(self, order: Order[R]) -> R | Question:
+        frame = await self._answer_to(order)
         if frame.body == ELSEWHERE:
             raise Elsewhere
         try:
-            answer = result_from_wire(frame.body)
-            check_answer(request, answer)
+            answer = order.read(frame.body)
         except ValueError as error:
             raise Breach(str(error)) from error
         self.leaving = self.leaving or frame.last
         return answer
 
-    async def _answer_to(self, request: WorkRequest) -> Frame:
+    async def _answer_to(self, order: Order[Any]) -> Frame:
         frame = await self.channel.receive()
-        if (frame.job_id, frame.epoch) != (request.job_id, request.epoch):
+        if (frame.job_id, frame.epoch) != (order.job_id, order.epoch):
             raise Breach(
                 f"an answer for job {frame.job_id}, epoch {frame.epoch},"
-                f" where job {request.job_id}, epoch {request.epoch} was asked"
+                f" where job {order.job_id}, epoch {order.epoch} was asked"
             )
         return frame
 

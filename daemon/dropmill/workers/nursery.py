@@ -73,7 +73,7 @@ class Nursery:
                 stderr=write_fd,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
-                env=_environment(),
+                env=child_environment(),
             )
         except OSError:
             self._control.close()
@@ -229,7 +229,7 @@ def _command(load: str, control_fd: int, budget_bytes: int) -> list[str]:
     return [*command, "--budget-bytes", str(budget_bytes)]
 
 
-def _environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """The daemon's own, without what is meant for it alone: its manager's sockets, and settings that hold secrets."""
     kept = {
         name: value

@@ -11,15 +11,19 @@ from typing import Final, Self
 import anyio
 from anyio.abc import TaskGroup
 
+from dropmill.model.bearing import Bearing, Looked
+from dropmill.model.errand import Errand, ErrandResult
 from dropmill.model.outcome import Reason
 from dropmill.model.work import Place, Preview, Rejected, Troubled, WorkerLost, WorkRequest, WorkResult
 from dropmill.ports import Clock, PoolStats
 from dropmill.workers.admission import Admission
 from dropmill.workers.ending import Ended, cause, how
+from dropmill.workers.errands import Turns, carried_out
 from dropmill.workers.frames import Breach, Closed
 from dropmill.workers.keeper import Keeper, Patience
 from dropmill.workers.member import DeadlinePassed, Member, NotTaken, Unconfined
 from dropmill.workers.nursery import ForkRefused, Nursery, ZygoteLost
+from dropmill.workers.order import Order, R, of_job
 from dropmill.workers.output import WorkerOutput
 
 _KILL_SECONDS: Final = 10.0  # After SIGKILL; one that is not gone by then waits in the kernel, on a dead disk or share.
@@ -67,6 +71,7 @@ class ProcessPool:
         self._started_total = 0
         self._lost_total = 0
         self._patience = Patience(clock)
+        self._turns = Turns(size)
         self._trouble = self._unconfined = ""
         self._guards: tuple[str, ...] | None = None
         self._open = False
@@ -118,8 +123,9 @@ class ProcessPool:
         timeout_seconds: float,
         wanted: Callable[[Preview], Awaitable[bool]],
         allowance_seconds: Callable[[Preview], float],
+        bearing: Callable[[Looked], Awaitable[Bearing]] | None = None,
     ) -> WorkResult | WorkerLost:
-        """As the port says. What ``wanted`` raises comes out of here, once the worker has been killed."""
+        """As the port says. What ``wanted`` or ``bearing`` raises comes out of here, once the worker has been killed."""
         streamed = False
 
         async def heard(preview: Preview) -> bool:
@@ -128,24 +134,32 @@ class ProcessPool:
             return await wanted(preview)
 
         first = replace(request, budget_bytes=self._budget_bytes)
-        result = await self._attempt(first, timeout_seconds, heard, allowance_seconds)
-        if not streamed or not isinstance(result, _PROVES_NOTHING) or result.reason is Reason.INTERRUPTED:
-            return result
-        return await self._attempt(request, timeout_seconds, wanted, allowance_seconds)
+        with self._turns.job():
+            result = await self._attempt(of_job(first, bearing), timeout_seconds, heard, allowance_seconds)
+            if not streamed or not isinstance(result, _PROVES_NOTHING) or result.reason is Reason.INTERRUPTED:
+                return result
+            return await self._attempt(of_job(request, bearing), timeout_seconds, wanted, allowance_seconds)
+
+    async def errand(
+        self, errand: Errand, *, timeout_seconds: float, urgent: bool = False
+    ) -> ErrandResult | WorkerLost:
+        """As the port says."""
+        async with self._turns.errand(urgent=urgent) as serial:
+            return await carried_out(errand, serial, timeout_seconds, self._attempt)
 
     async def _attempt(
         self,
-        request: WorkRequest,
+        order: Order[R],
         timeout_seconds: float,
         wanted: Callable[[Preview], Awaitable[bool]],
         allowance_seconds: Callable[[Preview], float],
-    ) -> WorkResult | WorkerLost:
+    ) -> R | WorkerLost:
         while True:
-            member = await self._lease(request.place)
+            member = await self._lease(order.place)
             held: list[int] = []
             try:
                 result = await member.exchange(
-                    request, timeout_seconds, self._admission.gate(member, wanted, held), allowance_seconds
+                    order, timeout_seconds, self._admission.gate(member, wanted, held), allowance_seconds
                 )
             except NotTaken as refusal:
                 self._busy -= 1

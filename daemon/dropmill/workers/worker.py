@@ -12,23 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
+from dropmill.model.bearing import Bearing, Looked, bearing_from_wire
+from dropmill.model.errand import ErrandRequest, ErrandResult
 from dropmill.model.outcome import Reason
-from dropmill.model.work import (
-    Place,
-    Preview,
-    Rejected,
-    Troubled,
-    Wire,
-    WorkRequest,
-    WorkResult,
-    request_from_wire,
-    result_to_wire,
-)
+from dropmill.model.wire import Wire
+from dropmill.model.work import Place, Question, Rejected, Troubled, WorkRequest, WorkResult, result_to_wire
 from dropmill.workers import hardening, landlock, seccomp
 from dropmill.workers.ending import EXIT_NOT_STARTED, EXIT_OVER_MEMORY
 from dropmill.workers.frames import BlockingChannel, Closed, Frame
+from dropmill.workers.order import asked
 
-Handler = Callable[[WorkRequest, Callable[[Preview], bool]], WorkResult]
+Handler = Callable[[WorkRequest | ErrandRequest, Callable[[Question], bool | Bearing]], WorkResult | ErrandResult]
 
 # What a worker answers that has confined itself to the folders of its first request.
 CONFINED: Final = {"confined": True}
@@ -115,7 +109,7 @@ class Worker:
         first = True
         while True:
             frame = self._channel.receive()
-            request = request_from_wire(frame.body["request"])
+            request = asked(frame.body)
             if request.place != self._place:
                 self._leave(frame, ELSEWHERE)
             result, sound = self._process(request, frame)
@@ -143,17 +137,17 @@ class Worker:
         self._channel.send(Frame(frame.job_id, frame.epoch, body, last=True))
         os._exit(0)
 
-    def _shut_out(self, request: WorkRequest, result: WorkResult) -> bool:
+    def _shut_out(self, request: WorkRequest | ErrandRequest, result: WorkResult | ErrandResult) -> bool:
         """Whether a folder was put in the place of one that we are confined to: another mount, or a new folder."""
         if not (self._locked and isinstance(result, Troubled) and result.reason in _PERHAPS_SHUT_OUT):
             return False
-        return landlock.shut_out(request.root) or landlock.shut_out(request.staging)
+        return any(map(landlock.shut_out, request.place))
 
-    def _process(self, request: WorkRequest, frame: Frame) -> tuple[WorkResult, bool]:
-        def wanted(preview: Preview) -> bool:
-            self._channel.send(Frame(frame.job_id, frame.epoch, result_to_wire(preview)))
-            answer = self._channel.receive()
-            return bool(answer.body["wanted"])
+    def _process(self, request: WorkRequest | ErrandRequest, frame: Frame) -> tuple[WorkResult | ErrandResult, bool]:
+        def wanted(question: Question) -> bool | Bearing:
+            self._channel.send(Frame(frame.job_id, frame.epoch, result_to_wire(question)))
+            answer = self._channel.receive().body
+            return bearing_from_wire(answer) if isinstance(question, Looked) else bool(answer["wanted"])
 
         try:
             return self._handler(request, wanted), True

@@ -1,7 +1,7 @@
 -- A page of the lines whose job has ended and that have not been told. owing: renditions are still on their way, of the
 -- job or, where it published nothing itself, of the picture that answers for it.
 SELECT l.id, l.line, l.url, l.label, l.taken_at_ms, l.reason AS refused, l.detail AS refused_detail,
-  j.id AS job_id, j.state, j.outcome, j.reason, j.detail, j.sha256, j.image_id, j.finished_at_ms,
+  j.id AS job_id, j.state, j.outcome, j.reason, j.detail, j.sha256, j.image_id, j.finished_at_ms, j.resemblance,
   EXISTS (SELECT 1 FROM publications AS p WHERE p.job_id = j.id AND p.state = 'owed')
   OR EXISTS (
     SELECT 1 FROM publications AS p

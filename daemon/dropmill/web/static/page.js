@@ -1,7 +1,10 @@
 // Keeps the page fresh: asks for the same HTML that the server renders, and exchanges only what differs.
+import { draw } from "./charts.js";
+import { listen } from "./live.js";
+
 const live = document.getElementById("live");
-const EVERY_MS = 2000;
-let failures = 0;
+const EVERY_MS = 2000, CHARTS_MS = 20000, SOON_MS = 500;
+let failures = 0, heard = 0, looked = 0, waiting = 0;
 
 function localTimes(root) {
   for (const time of root.querySelectorAll("time")) {
@@ -17,7 +20,7 @@ function exchange(before, after) {
   const wanted = [...after.children].map((child) => {
     const old = kept.get(child.id);
     if (!old) return child;
-    if (old.isEqualNode(child)) return old;
+    if (child.hasAttribute("data-keep") || old.isEqualNode(child)) return old;
     if (old.tagName === child.tagName && child.querySelector(":scope > ul") && old.querySelector(":scope > ul")) {
       exchange(old.querySelector(":scope > ul"), child.querySelector(":scope > ul"));
       const head = old.querySelector(":scope > .heading"), newHead = child.querySelector(":scope > .heading");
@@ -45,6 +48,7 @@ function show(html) {
 }
 
 async function refresh() {
+  looked = Date.now();
   try {
     const answer = await fetch(live.dataset.fragment, { cache: "no-store" });
     if (answer.status === 401) return location.reload();
@@ -66,6 +70,27 @@ document.addEventListener("submit", async (event) => {
   show(await answer.text());
 });
 
+function charts() {
+  const place = document.getElementById("charts");
+  if (place && !document.hidden) draw(place).catch(() => {}); // The rest of the page tells when nobody answers.
+}
+
+// Events say when to look; without them the page looks by itself.
+function happened() {
+  heard = Date.now();
+  if (!waiting && !document.hidden) waiting = setTimeout(() => { waiting = 0; refresh(); }, SOON_MS);
+}
+
 localTimes(live);
-setInterval(() => { if (!document.hidden) refresh(); }, EVERY_MS);
-document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+charts();
+listen({ queue: happened, job: happened, downloads: happened, health: happened, configuration: happened });
+setInterval(() => {
+  const often = Date.now() - heard > 30000;
+  if (!document.hidden && Date.now() - looked > (often ? EVERY_MS - 100 : 10000)) refresh();
+}, EVERY_MS);
+setInterval(charts, CHARTS_MS);
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return;
+  refresh();
+  charts();
+});

@@ -1,0 +1,298 @@
+"""Deciding about duplicates on the command line, looking at what was done, and taking it back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from dropmill.cli import common
+from dropmill.cli.changing import job_number
+from dropmill.cli.common import ConfigOption, JsonOption, guarded
+from dropmill.cli.duplicates import Tier
+from dropmill.errors import Conflict, NotFound
+
+if TYPE_CHECKING:
+    from dropmill.settings import Settings
+
+Json = dict[str, Any]
+POLL_SECONDS: Final = 0.3
+
+
+class Action(StrEnum):
+    """As ``dropmill.model.batch.Action``, here for help and completion."""
+
+    KEEP = "keep"
+    MOVE = "move"
+    DELETE = "delete"
+    LINK = "link"
+    DISMISS = "dismiss"
+
+
+BatchArgument = Annotated[
+    int, typer.Argument(help="The batch's id, as `dropmill batches` tells it.", metavar="BATCH", parser=job_number)
+]
+
+
+def install(app: typer.Typer) -> None:
+    app.command(
+        epilog=common.example(
+            "dropmill resolve 17 --action delete",
+            "dropmill resolve 17 --action keep",
+            "dropmill resolve --all --tier exact --action link --dry-run",
+        )
+    )(resolve)
+    app.command(epilog=common.example("dropmill undo 4"))(undo)
+    app.command(epilog=common.example("dropmill batches", "dropmill batches 4 --json"))(batches)
+
+
+@guarded
+def resolve(
+    action: Annotated[
+        Action,
+        typer.Option(
+            "--action",
+            help="delete: all but the keeper go to the trash; move: to a folder; link: they become hard links to the "
+            "keeper, where their bytes are the same; keep: all stay; dismiss: these are no duplicates.",
+        ),
+    ],
+    group: Annotated[
+        int | None,
+        typer.Argument(help="A group, as `dropmill duplicates` tells it.", metavar="[GROUP]", parser=job_number),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All open groups, or those that fit the filters.")] = False,
+    keeper: Annotated[
+        str | None, typer.Option("--keeper", help="Another file to keep than the suggested one: path or member id.")
+    ] = None,
+    member: Annotated[
+        list[str] | None, typer.Option("--member", help="Only this file, by path or member id; can be repeated.")
+    ] = None,
+    folder: Annotated[str | None, typer.Option("--folder", help="Where to move to; else review.default_move.")] = None,
+    permanent: Annotated[
+        bool, typer.Option("--permanent", help="With delete: for good, without the trash. It cannot be undone.")
+    ] = False,
+    tier: Annotated[Tier | None, typer.Option("--tier", help="With --all: only groups of this likeness.")] = None,
+    inbox: Annotated[str | None, typer.Option("--inbox", help="With --all: only with a file of this inbox.")] = None,
+    below: Annotated[
+        str | None, typer.Option("--below", help="With --all: only with a file below this folder.")
+    ] = None,
+    relation: Annotated[
+        str | None, typer.Option("--relation", help="With --all: only of this relation, such as resized.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --all: only tell what would be done.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decide about one group of duplicates, or about all that fit.
+
+    Before anything is touched, the bytes of each file and of its keeper are compared again. What is done is one batch:
+    `dropmill undo` takes the whole of it back, but for what was deleted for good.
+    """
+    if (group is None) != everything:
+        raise typer.BadParameter("give one group, or --all")
+    chosen = {"tier": tier.value if tier else None, "inbox": inbox, "relation": relation}
+    chosen["folder"] = None if below is None else common.absolute(below).decode("utf-8", "surrogateescape")
+    _hear_leases()
+    settings = common.known_settings(config).settings
+    to = None if folder is None else common.absolute(folder)
+    if group is not None:
+        if dry_run or any(value is not None for value in chosen.values()):
+            raise typer.BadParameter("filters and --dry-run go with --all")
+        told = _one(settings, group, action, keeper, member, to, permanent=permanent, yes=yes)
+    else:
+        if keeper is not None or member or permanent:
+            raise typer.BadParameter("--keeper, --member and --permanent go with a single group")
+        filters = {name: value for name, value in chosen.items() if value is not None}
+        told = _many(settings, filters, action, to, dry_run=dry_run, yes=yes, as_json=as_json)
+    _tell(told, as_json, dry_run=dry_run)
+
+
+def _hear_leases() -> None:
+    """Where no daemon runs, the files are dealt with here, and a lease that is broken must not end this process."""
+    from dropmill.files.lease import ignore_sigio
+
+    ignore_sigio()
+
+
+def _ask(settings: Settings, method: str, *arguments: Any, change: bool = True) -> Any:
+    from dropmill.cli.reach import ask
+
+    return ask(settings, method, *arguments, change=change)
+
+
+def _one(
+    settings: Settings,
+    group: int,
+    action: Action,
+    keeper: str | None,
+    members: Sequence[str] | None,
+    to: bytes | None,
+    *,
+    permanent: bool,
+    yes: bool,
+) -> Json:
+    known = _ask(settings, "group", group, change=False)["members"] if keeper is not None or members else []
+    keeper_id = None if keeper is None else _member(known, keeper)
+    ids = [_member(known, name) for name in members] if members else None
+    if permanent and not yes:
+        _confirm(f"Delete files of group {group} for good? This cannot be undone.")
+    told = _ask(settings, "resolve", group, action.value, keeper_id, ids, to, permanent)
+    return _ended(settings, told)
+
+
+def _member(members: Sequence[Json], name: str) -> int:
+    """By id or by path."""
+    from dropmill.model.file import shown
+
+    path = shown(common.absolute(name))
+    for member in members:
+        if name == str(member["id"]) or member["path"] == path:
+            found: int = member["id"]
+            return found
+    raise NotFound(
+        f"{name} is no member of the group", hint="members: " + ", ".join(one["path"] for one in members[:5])
+    )
+
+
+def _many(
+    settings: Settings, filters: Json, action: Action, to: bytes | None, *, dry_run: bool, yes: bool, as_json: bool
+) -> Json:
+    plan: Json = _ask(settings, "resolve_many", None, filters, action.value, to, True, change=not dry_run)
+    if dry_run:
+        return plan
+    if plan["members"] and not yes:
+        if not as_json:
+            sys.stdout.write(_overview(plan))
+        _confirm(f"{action.value.capitalize()} {plan['members']} files of {plan['groups']} groups?")
+    told = _ask(settings, "resolve_many", None, filters, action.value, to, False)
+    return _ended(settings, {**told, "state": "doing"})
+
+
+def _confirm(question: str) -> None:
+    """Raises ``Conflict`` where nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise Conflict("this needs to be confirmed", hint="look at it with --dry-run, then give --yes")
+    typer.confirm(question, abort=True, err=True)
+
+
+def _ended(settings: Settings, told: Json) -> Json:
+    """The whole batch, once it has ended."""
+    from dropmill.observe.clock import SystemClock
+
+    clock = SystemClock()
+    while True:
+        batch: Json = _ask(settings, "batch", told["batch"], change=False)
+        if batch["state"] not in {"doing", "undoing"}:
+            return batch
+        _wait(clock)
+
+
+def _wait(clock: Any) -> None:
+    import anyio
+
+    anyio.run(clock.sleep, POLL_SECONDS)
+
+
+def _tell(told: Json, as_json: bool, *, dry_run: bool) -> None:
+    if as_json:
+        common.print_json(told)
+    elif dry_run:
+        sys.stdout.write(_overview(told))
+        return
+    else:
+        sys.stdout.write(_sentence(told) + "\n")
+    _left([item for item in told.get("items", []) if item["state"] == "skipped"], as_json)
+
+
+def _sentence(batch: Json) -> str:
+    from dropmill.control.describe import counted
+
+    files = counted(batch["done"], "file")
+    what = {
+        "delete": f"{files} deleted for good" if batch["permanent"] else f"{files} moved to the trash",
+        "move": f"{files} moved",
+        "link": f"{files} replaced by a hard link",
+        "keep": "all are kept",
+        "dismiss": "these are no duplicates",
+    }[batch["action"]]
+    back = f"; to take that back: dropmill undo {batch['id']}" if batch["undoable"] else ""
+    return f"batch {batch['id']}: {what}{back}"
+
+
+def _overview(plan: Json) -> str:
+    from dropmill.control.describe import counted
+
+    lines = [f"{counted(plan['groups'], 'group')}, {counted(plan['members'], 'file')}, {plan['bytes']:,} bytes"]
+    lines += [
+        f"  {tier}: {counted(of['groups'], 'group')}, {counted(of['members'], 'file')}, {of['bytes']:,} bytes"
+        for tier, of in plan["by_tier"].items()
+    ]
+    lines += [f"  for example {one['path']}, of which {one['keeper']} stays" for one in plan["examples"]]
+    return "\n".join(lines) + "\n"
+
+
+def _left(items: Sequence[Json], as_json: bool) -> None:
+    """What could not be done is an error of the command, however much else was done."""
+    if not items:
+        return
+    if not as_json:
+        for item in items:
+            common.say_error(f"{item['path']}: {item['detail']}" + (f"; {item['hint']}" if item["hint"] else ""))
+    raise typer.Exit(1)
+
+
+@guarded
+def undo(batch: BatchArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Take a whole batch back: its files get their names again, and its decisions are forgotten.
+
+    What is in the way, such as a new file of the same name, stays and is told; the rest is taken back, and the same
+    command can be given again. Exit code 1 then.
+    """
+    from dropmill.control.describe import counted
+
+    _hear_leases()
+    settings = common.known_settings(config).settings
+    told = _ask(settings, "undo", batch)
+    if told["state"] == "undoing":
+        told = {"refused": [], **_ended(settings, {"batch": batch})}
+        told["refused"] = [one for one in told["items"] if one["state"] in {"done", "purged"}]
+    if as_json:
+        common.print_json(told)
+    elif told["state"] == "undone":
+        what = counted(told["undone"], "file") if told["files"] else "what it said is forgotten"
+        sys.stdout.write(f"batch {batch} is taken back: {what}\n")
+    else:
+        sys.stdout.write(f"batch {batch} is taken back in part: {counted(told['undone'], 'file')}\n")
+    _left(told["refused"], as_json)
+
+
+@guarded
+def batches(
+    batch: Annotated[
+        int | None, typer.Argument(help="Only this one, with its files.", metavar="[BATCH]", parser=job_number)
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=200, help="Show so many.")] = 50,
+    before: Annotated[
+        int | None, typer.Option("--before", help="Only those before this id, to page on.", metavar="ID")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What was done about duplicates, newest first, and whether it can be taken back."""
+    settings = common.known_settings(config).settings
+    if batch is not None:
+        found = [_ask(settings, "batch", batch, change=False)]
+    else:
+        found = _ask(settings, "batches", limit, before, change=False)
+    if as_json:
+        common.print_json(found if batch is None else found[0])
+        return
+    from dropmill.cli import done, tables
+
+    tables.show(done.batches(found))
+    if batch is not None:
+        tables.show(done.files(found[0]["items"]))

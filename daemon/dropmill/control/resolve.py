@@ -1,0 +1,187 @@
+"""A person's decision about one group or many: written down whole first, then carried out (``maintenance/batches.py``)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from dropmill.control import groups, undo
+from dropmill.control.house import House
+from dropmill.control.moving_to import destination
+from dropmill.errors import Conflict, Forbidden, NotFound
+from dropmill.maintenance.batches import Wish
+from dropmill.model.batch import Action, BatchState, NoSuchMember, Plan, plan
+from dropmill.model.file import shown
+from dropmill.store import batches
+from dropmill.store import groups as group_rows
+from dropmill.store.connection import Session
+
+Json = dict[str, Any]
+
+# For so long an answer waits for its batch; a larger one goes on in the background.
+PATIENCE_SECONDS: Final = 20.0
+_PAGE: Final = 1000
+_EXAMPLES: Final = 5
+_FILTERS: Final = frozenset({"tier", "inbox", "folder", "relation", "threshold", "state"})
+
+
+async def resolve(
+    house: House,
+    group_id: int,
+    action: str,
+    keeper: int | None,
+    members: Sequence[int] | None,
+    folder: str | bytes | None,
+    permanent: bool,
+) -> Json:
+    """As ``Desk.resolve``."""
+    wanted = _action(action)
+    if permanent:
+        _refuse_permanent(house, wanted)
+    to = await destination(house, folder) if wanted is Action.MOVE else None
+
+    def write(session: Session) -> tuple[int, Plan]:
+        planned = _planned(session, group_id, wanted, keeper, members)
+        now_ms = house.clock.now_ms()
+        batch_id = batches.open_batch(session, wanted, BatchState.DOING, permanent=permanent, groups=1, now_ms=now_ms)
+        batches.put_plan(session, batch_id, planned, to, now_ms)
+        return batch_id, planned
+
+    batch_id, planned = await house.catalog.write(write)
+    await undo.settle(house, batch_id, PATIENCE_SECONDS)
+    told = await undo.one(house, batch_id)
+    items = told["items"]
+    if wanted.touches_files:
+        done = [item["member"] for item in items if item["state"] in {"done", "purged"}]
+    else:
+        done = sorted(set(members) if members is not None else {member.id for member in planned.others})
+    skipped = [
+        {name: item[name] for name in ("member", "path", "detail", "hint")}
+        for item in items
+        if item["state"] == "skipped"
+    ]
+    return {"batch": batch_id, "action": action, "state": told["state"], "done": done, "skipped": skipped}
+
+
+def _action(word: str) -> Action:
+    try:
+        return Action(word)
+    except ValueError:
+        known = ", ".join(action.value for action in Action)
+        raise NotFound(f"there is no action {word!r}", hint=f"actions: {known}") from None
+
+
+def _refuse_permanent(house: House, action: Action) -> None:
+    if action is not Action.DELETE:
+        raise Conflict("only what is deleted can be deleted for good", hint="leave out permanent, or delete")
+    if not house.settings.review.allow_permanent:
+        raise Forbidden(
+            "nothing may be deleted for good here",
+            hint="leave out permanent: the trash keeps it for a while; or set allow_permanent in [review]",
+            reason="permanent-not-allowed",
+        )
+
+
+def _planned(
+    session: Session, group_id: int, action: Action, keeper: int | None, members: Sequence[int] | None
+) -> Plan:
+    """Raises ``NotFound``, and ``Conflict`` where nothing would come of it."""
+    group = batches.group(session, group_id) if 0 < group_id < 1 << 63 else None
+    if group is None:
+        raise NotFound(f"there is no group {group_id}", hint="it was resolved, or its files have gone; list them anew")
+    try:
+        planned = plan(group, action, keeper, None if members is None else frozenset(members))
+    except NoSuchMember as error:
+        raise NotFound(
+            f"group {group_id} has no member {error.args[0]}", hint="look at it again: dropmill duplicates"
+        ) from None
+    if not (planned.victims or planned.refused or planned.judgements):
+        raise Conflict(f"of group {group_id} no file is chosen", hint="name members other than the keeper")
+    return planned
+
+
+async def resolve_many(
+    house: House,
+    group_ids: Sequence[int] | None,
+    wanted: Mapping[str, Any] | None,
+    action: str,
+    folder: str | bytes | None,
+    dry_run: bool,
+) -> Json:
+    """As ``Desk.resolve_many``."""
+    acting = _action(action)
+    chosen = await house.catalog.read(lambda session: _chosen(house, session, group_ids, wanted))
+    told = await overview(house, chosen, acting)
+    if dry_run:
+        return told
+    if not told["members"]:
+        raise Conflict("there is nothing to be done", hint="no group fits, or all have been resolved; list them anew")
+    to = await destination(house, folder) if acting is Action.MOVE else None
+    now_ms = house.clock.now_ms()
+    batch_id = await house.catalog.write(
+        lambda session: batches.open_batch(
+            session, acting, BatchState.PLANNING, permanent=False, groups=len(chosen), now_ms=now_ms
+        )
+    )
+    await undo.begin(house, Wish(batch_id, acting, chosen, to))
+    return {"batch": batch_id, **told}
+
+
+def _chosen(
+    house: House, session: Session, group_ids: Sequence[int] | None, wanted: Mapping[str, Any] | None
+) -> list[int]:
+    """Raises ``NotFound`` for what there is none of."""
+    if group_ids is not None:
+        numbers = list(dict.fromkeys(group_ids))
+        return [number for number in numbers if 0 < number < 1 << 63 and group_rows.get(session, number) is not None]
+    filters = {name: value for name, value in (wanted or {}).items() if value is not None}
+    unknown = filters.keys() - _FILTERS
+    if unknown:
+        raise NotFound(f"there is no filter {min(unknown)!r}", hint=f"filters: {', '.join(sorted(_FILTERS))}")
+    fitting = groups.filter_of(house, session, **filters)
+    found: list[int] = []
+    while page := group_rows.following(session, fitting, None, found[-1] if found else 0, _PAGE):
+        found += [row["id"] for row in page]
+    return found
+
+
+async def overview(house: House, group_ids: Sequence[int], action: Action) -> Json:
+    """What an action on all of these would come to, and the groups that it would come to most in."""
+
+    def read(session: Session) -> Json:
+        by_tier: dict[str, dict[str, int]] = {}
+        largest: list[tuple[int, int]] = []
+        for start in range(0, len(group_ids), _PAGE):
+            lot = group_ids[start : start + _PAGE]
+            for row in batches.overview(session, lot, same_bytes=action is Action.LINK):
+                of = by_tier.setdefault(row["tier"], {"groups": 0, "members": 0, "bytes": 0})
+                for name in of:
+                    of[name] += row[name]
+            largest = sorted([*largest, *batches.largest(session, lot, _EXAMPLES)], reverse=True)[:_EXAMPLES]
+        whole = {name: sum(of[name] for of in by_tier.values()) for name in ("groups", "members", "bytes")}
+        return {**whole, "by_tier": by_tier, "examples": _examples(session, [number for _, number in largest])}
+
+    return await house.catalog.read(read)
+
+
+def _examples(session: Session, group_ids: Sequence[int]) -> list[Json]:
+    rows = [row for number in group_ids if (row := group_rows.get(session, number)) is not None]
+    members = group_rows.members(session, [row["id"] for row in rows], 2)
+    return [
+        {
+            "group": row["id"],
+            "tier": row["tier"],
+            "relation": row["relation"],
+            "members": row["members"] - 1,
+            "bytes": row["reclaimable_bytes"],
+            "keeper": _path(members[row["id"]][0]),
+            "path": _path(members[row["id"]][-1]),
+        }
+        for row in rows
+        if members[row["id"]]
+    ]
+
+
+def _path(row: Mapping[str, Any]) -> str:
+    return shown(os.path.join(row["root_path"], row["rel"]))

@@ -1,0 +1,142 @@
+"""File and keeper of a deed, open and compared byte by byte before anything is changed, and again afterwards by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, MutableMapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from dropmill.files.access import NotRegularFile, closing, look, open_regular, parent_of
+from dropmill.files.durable import sha256_of, sync_file
+from dropmill.files.lease import believed
+from dropmill.files.moving import Target, written_by_others
+from dropmill.files.trash import Place, Refused
+from dropmill.model.batch import Action
+from dropmill.model.file import Signature, shown
+
+Checked = MutableMapping[Place, tuple[str, Signature]]
+"""Keepers whose bytes were compared: their SHA-256 and the signature that they had, by which they are known again."""
+
+AGAIN: Final = "look at the group again: it is drawn anew after the next scan"
+_GONE: Final = (FileNotFoundError, NotADirectoryError, NotRegularFile)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One deed. ``aside`` is below the file's root; ``target`` is where a move goes, and ``None`` otherwise.
+
+    ``ino``: what the file was when the deed was begun. ``resumed``: an earlier call may have done a part of it.
+    ``permanent``: deleted for good.
+    """
+
+    action: Action
+    file: Place
+    size_bytes: int
+    sha256: str
+    ino: int
+    keeper: Place
+    keeper_sha256: str
+    aside: bytes
+    target: Target | None = None
+    permanent: bool = False
+    resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """File and keeper, open and compared."""
+
+    dir_fd: int
+    name: bytes
+    seen: os.stat_result
+    keeper: Place
+    keeper_fd: int
+    keeper_seen: os.stat_result
+
+    def is_at(self, dir_fd: int, name: bytes) -> bool:
+        """Whether that name has the very file that was compared, unchanged."""
+        now = look(dir_fd, name)
+        return now is not None and Signature.of(self.seen).same_bytes_expected(Signature.of(now))
+
+    @property
+    def keeper_stands(self) -> bool:
+        """Whether the keeper's name still has the file that was compared, unchanged."""
+        now = look_at(self.keeper)
+        return now is not None and Signature.of(self.keeper_seen).same_bytes_expected(Signature.of(now))
+
+
+@contextmanager
+def compared(task: Task, checked: Checked) -> Iterator[Found | Refused]:
+    """Both files with the bytes that the person saw, and a lease on the one that goes where leases count.
+
+    Raises OSErrors other than those that say that one of them is gone.
+    """
+    with ExitStack() as opened:
+        yield _compare(task, checked, opened)
+
+
+def _compare(task: Task, checked: Checked, opened: ExitStack) -> Found | Refused:
+    keeper_path = shown(task.keeper.path)
+    try:
+        keeper_at = opened.enter_context(parent_of(task.keeper.root, task.keeper.rel))
+        keeper_fd = opened.enter_context(closing(open_regular(*keeper_at)))
+    except _GONE:
+        return Refused(f"its keeper {keeper_path} is not there any more", AGAIN)
+    if not _keeper_is_whole(task, keeper_fd, checked):
+        return Refused(f"its keeper {keeper_path} has other bytes than before", AGAIN)
+    try:
+        file_at = opened.enter_context(parent_of(task.file.root, task.file.rel))
+        fd = opened.enter_context(closing(open_regular(*file_at)))
+    except _GONE:
+        return Refused("it is not there any more", AGAIN)
+    seen, keeper = os.fstat(fd), os.fstat(keeper_fd)
+    if same_file(seen, keeper):
+        if seen.st_nlink == 1 or (
+            same_file(os.fstat(file_at[0]), os.fstat(keeper_at[0])) and file_at[1] == keeper_at[1]
+        ):
+            return Refused("this is the keeper itself, reached by another folder", "nothing is to be done")
+        if task.action is Action.LINK:
+            return Refused("it is the same file as the keeper already", "nothing is to be done")
+    if written_by_others(fd, believed(task.file.root, task.file.rel.rpartition(b"/")[0])):
+        return Refused("somebody has it open for writing", "try again once it is closed")
+    if (seen.st_ino, seen.st_size) != (task.ino, task.size_bytes) or sha256_of(fd) != task.sha256:
+        return Refused("it has other bytes than before", AGAIN)
+    return Found(*file_at, seen, task.keeper, keeper_fd, keeper)
+
+
+def _keeper_is_whole(task: Task, keeper_fd: int, checked: Checked) -> bool:
+    """By its bytes, which are read again whenever anything about it is different from the last time."""
+    now = Signature.of(os.fstat(keeper_fd))
+    if checked.get(task.keeper) == (task.keeper_sha256, now):
+        return True
+    if sha256_of(keeper_fd) != task.keeper_sha256:
+        return False
+    if task.permanent:
+        sync_file(keeper_fd)  # It is about to be all that is left, and may have been written by somebody else just now.
+    checked[task.keeper] = (task.keeper_sha256, now)
+    return True
+
+
+def look_at(place: Place) -> os.stat_result | None:
+    """``lstat`` of a file below a root; None where it, or a folder on the way to it, is gone or leads elsewhere."""
+    with holding_dir(place) as (dir_fd, name):
+        return None if dir_fd is None else look(dir_fd, name)
+
+
+@contextmanager
+def holding_dir(place: Place) -> Iterator[tuple[int | None, bytes]]:
+    """The open directory of a file, None where that is gone or leads elsewhere, and the file's name in it."""
+    with ExitStack() as opened:
+        dir_fd: int | None
+        try:
+            dir_fd, _ = opened.enter_context(parent_of(place.root, place.rel))
+        except _GONE:
+            dir_fd = None
+        yield dir_fd, place.rel.rpartition(b"/")[2]
+
+
+def same_file(one: os.stat_result | None, other: os.stat_result | None) -> bool:
+    """Whether both are there and are one inode."""
+    return one is not None and other is not None and (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)

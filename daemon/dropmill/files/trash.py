@@ -1,0 +1,144 @@
+"""The trash: a folder with a dot in its name, which no scan enters, beside the files that a person had taken away.
+
+It is on the file system of the file, so that the way into it and back is a rename, which keeps bytes, times, mode, owner
+and hard links as they are: ``<root>/.dropmill-trash/<batch>/<deed>-<name>``, or the same in the topmost folder on the way
+to the file that is on the file's own mount.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from dropmill.files.access import NotRegularFile, closing, components, look, open_dir_beneath, open_root
+from dropmill.files.durable import make_dirs, sync
+from dropmill.model.names import shorten_component
+
+TRASH: Final = b".dropmill-trash"
+
+# What people throw away is for the daemon's user alone.
+_MODE: Final = 0o700
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file ``rel`` below the folder ``root``."""
+
+    root: bytes
+    rel: bytes
+
+    @property
+    def path(self) -> bytes:
+        return self.root.rstrip(b"/") + b"/" + self.rel
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing was changed. ``hint``: what a person can do about it."""
+
+    detail: str
+    hint: str = ""
+
+
+def asides(file: Place, batch_id: int, deed_id: int) -> list[bytes]:
+    """Where below its root a file may be put aside, best first. Blocking.
+
+    Only folders on the file's own file system count; whether one can be renamed into, a bind mount tells when it is
+    tried. Raises OSError where the root cannot be opened.
+    """
+    *parents, name = components(file.rel)
+    kept = b"%s/%d/%s" % (TRASH, batch_id, shorten_component(b"%d-%s" % (deed_id, name)))
+    devices = []
+    fd = open_root(file.root)
+    for part in [*parents, b""]:
+        with closing(fd):
+            devices.append(os.fstat(fd).st_dev)
+            if not part:
+                break
+            try:
+                fd = open_dir_beneath(fd, part)
+            except (FileNotFoundError, NotADirectoryError, NotRegularFile):
+                break  # So is the file, as whoever looks for it finds.
+    above = [b"/".join(parents[:depth]) for depth in range(len(devices))]
+    return [
+        folder + b"/" + kept if folder else kept
+        for folder, device in zip(above, devices, strict=True)
+        if device == devices[-1]
+    ]
+
+
+@contextmanager
+def aside_dir(root_fd: int, aside: bytes) -> Iterator[tuple[int | None, bytes]]:
+    """The open directory that ``aside`` is in, None where it is missing, and the name in it."""
+    folder, _, name = aside.rpartition(b"/")
+    try:
+        fd = open_dir_beneath(root_fd, folder)
+    except FileNotFoundError:
+        yield None, name
+        return
+    with closing(fd):
+        yield fd, name
+
+
+@contextmanager
+def made_aside_dir(root_fd: int, aside: bytes) -> Iterator[tuple[int, bytes]]:
+    """The same, made where it is missing."""
+    folder, _, name = aside.rpartition(b"/")
+    with closing(make_dirs(root_fd, folder, _MODE)) as fd:
+        yield fd, name
+
+
+def tidy(root_fd: int, aside: bytes) -> None:
+    """Remove the folders of the trash that ``aside`` was in, as far as nothing else is in them."""
+    folder = aside.rpartition(b"/")[0]
+    for _ in range(2):
+        above, _, name = folder.rpartition(b"/")
+        try:
+            with closing(open_dir_beneath(root_fd, above)) as above_fd:
+                os.rmdir(name, dir_fd=above_fd)
+                sync(above_fd)
+        except FileNotFoundError:
+            pass  # By an earlier call, which perhaps came no further.
+        except OSError:
+            return  # Something is in it, and if not, an empty folder harms nobody.
+        folder = above
+
+
+def purge(root: bytes, aside: bytes) -> bool:
+    """Delete for good what is kept aside. False where it cannot be told whether that is there: a disk may be missing.
+
+    Blocking. Raises OSError.
+    """
+    with closing(open_root(root)) as root_fd, aside_dir(root_fd, aside) as (aside_fd, name):
+        if aside_fd is None or look(aside_fd, name) is None:
+            return _has_anything(root_fd)
+        os.unlink(name, dir_fd=aside_fd)
+        sync(aside_fd)
+        tidy(root_fd, aside)
+    return True
+
+
+def _has_anything(root_fd: int) -> bool:
+    """An empty folder may be the place of a disk that is not mounted."""
+    with os.scandir(root_fd) as found:
+        return next(found, None) is not None
+
+
+_REMEDIES: Final = {
+    errno.EACCES: "give the daemon's user the right to write the file's folder",
+    errno.EPERM: "the file or its folder is protected (chattr, or another owner): change that, or leave it",
+    errno.EROFS: "the disk is mounted read-only, or the unit does not let the daemon write there (ReadWritePaths=)",
+    errno.ENOSPC: "free space on the disk",
+    errno.EDQUOT: "free space within the quota",
+    errno.EXDEV: "it lies on a mount of its own that takes no trash; move it by hand",
+}
+
+
+def refused(error: OSError) -> Refused:
+    """What the system said, with a remedy."""
+    told = error.strerror or str(error)
+    return Refused(told, _REMEDIES.get(error.errno or 0, "look at the disk (dmesg) and its mount, then try again"))

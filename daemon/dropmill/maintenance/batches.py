@@ -1,0 +1,234 @@
+"""What people decided about files, carried out and taken back: journalled, one batch after another, a few files at a time.
+
+Each deed is recorded as begun, with the place aside that it goes through, before its file is touched, and as done
+afterwards, together with what the catalog then knows of the file. What a killed run had begun is gone on with: the next
+run looks where each file is (``files/batch.py``, ``files/batch_undo.py``).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import anyio
+
+from dropmill.errors import DropmillError
+from dropmill.files.compared import Checked
+from dropmill.maintenance.deeds import Books, Deeds
+from dropmill.model.batch import Action, BatchState, DeedState, plan
+from dropmill.observe.facts import (
+    BatchBegun,
+    BatchEnded,
+    BatchProgressed,
+    Emit,
+    StateTrouble,
+)
+from dropmill.ports import Clock
+from dropmill.store import batches as store
+from dropmill.store.connection import Row, Session
+
+# What can neither be done nor put back is tried again that often, and what was kept long enough is looked for.
+RETRY_SECONDS: Final = 5.0
+PURGE_SECONDS: Final = 3600.0
+# Groups that are written down in one transaction.
+PLAN_LOT: Final = 100
+_UNDER_WAY: Final = (BatchState.PLANNING, BatchState.DOING, BatchState.UNDOING)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A batch over many groups, whose deeds are still to be written down."""
+
+    batch_id: int
+    action: Action
+    groups: Sequence[int]
+    to: store.Destination | None
+
+
+class Batches:
+    """``trash_days``: how long what was thrown away is kept, 0 for ever. ``dir_mode``, ``gid``: of new folders."""
+
+    def __init__(
+        self, catalog: Books, clock: Clock, emit: Emit, trash_days: float, dir_mode: int = 0o755, gid: int = -1
+    ) -> None:
+        self._catalog = catalog
+        self._clock = clock
+        self._emit = emit
+        self._deeds = Deeds(catalog, clock, emit, trash_days, (dir_mode, gid))
+        self._wishes: deque[Wish] = deque()
+        self._wake = anyio.Event()
+        self._turned = anyio.Event()
+        self._mine: set[int] = set()
+        """Batches that this run has begun with."""
+
+    def close(self) -> None:
+        self._deeds.close()
+
+    def wake(self) -> None:
+        """A batch was written down."""
+        self._wake.set()
+
+    def wish(self, wish: Wish) -> None:
+        """Write down and carry out a batch over many groups, in the background."""
+        self._wishes.append(wish)
+        self._mine.add(wish.batch_id)
+        self.wake()
+
+    async def run(self) -> None:
+        """For ever. What an earlier run left is gone on with first."""
+        purged_at = -PURGE_SECONDS
+        while True:
+            self._wake = anyio.Event()
+            held_up = False
+            try:
+                held_up = not await self.carry_out()
+                if self._clock.monotonic() - purged_at >= PURGE_SECONDS:
+                    purged_at = self._clock.monotonic()
+                    await self.purge()
+            except Exception as error:  # noqa: BLE001  # What is under way stays so, and is gone on with; the daemon lives.
+                known = isinstance(error, DropmillError)
+                self._emit(StateTrouble("batch", str(error) if known else f"{type(error).__name__}: {error}"))
+                held_up = True
+            with anyio.move_on_after(RETRY_SECONDS if held_up else PURGE_SECONDS):
+                await self._wake.wait()
+
+    async def settled(self, batch_id: int, seconds: float) -> None:
+        """Return once a batch has ended, or that time has passed."""
+        self.wake()
+        with anyio.move_on_after(seconds):
+            while True:
+                turned = self._turned
+                row = await self._catalog.read(lambda session: store.batch(session, batch_id))
+                if row is None or row["state"] not in _UNDER_WAY:
+                    return
+                await turned.wait()
+
+    async def carry_out(self) -> bool:
+        """Everything that is under way, once over. False where something is held up, to be tried again later."""
+        while self._wishes:
+            await self._plan(self._wishes.popleft())
+        free = True
+        for row in await self._catalog.read(store.under_way):
+            if row["state"] == BatchState.PLANNING:
+                if row["id"] not in self._mine:
+                    await self._abandon(row["id"])
+                continue
+            free = await self._go_on(row) and free
+        return free and not self._wishes
+
+    # Writing down.
+
+    async def _plan(self, wish: Wish) -> None:
+        for start in range(0, len(wish.groups), PLAN_LOT):
+            lot = wish.groups[start : start + PLAN_LOT]
+            await self._catalog.write(lambda session, lot=lot: self._put_plans(session, wish, lot))  # type: ignore[misc]  # The default binds the loop's value.
+        await self._catalog.write(
+            lambda session: store.turn(session, wish.batch_id, BatchState.DOING, [BatchState.PLANNING], None)
+        )
+
+    def _put_plans(self, session: Session, wish: Wish, group_ids: Iterable[int]) -> None:
+        """Groups that are gone meanwhile are left out, and so are files that the action is not for, as the overview said."""
+        for group_id in group_ids:
+            group = store.group(session, group_id)
+            if group is not None:
+                planned = replace(plan(group, wish.action), refused=())
+                store.put_plan(session, wish.batch_id, planned, wish.to, self._clock.now_ms())
+
+    async def _abandon(self, batch_id: int) -> None:
+        """The run that was writing it down has died: nothing was touched, and nothing is."""
+
+        def drop(session: Session) -> None:
+            now_ms = self._clock.now_ms()
+            store.drop_owed(session, batch_id, "the daemon ended before it was written down whole", now_ms)
+            store.take_back_judgements(session, batch_id)
+            store.turn(session, batch_id, BatchState.UNDONE, [BatchState.PLANNING], now_ms)
+
+        await self._catalog.write(drop)
+
+    # Carrying out.
+
+    async def _go_on(self, row: Row) -> bool:
+        batch_id, action, undo = row["id"], row["action"], row["state"] == BatchState.UNDOING
+        began = self._clock.monotonic()
+        counted = await self._catalog.read(lambda session: store.count(session, batch_id))
+        files = counted["done"] if undo else counted["owed"] + counted["begun"]
+        again = batch_id not in self._mine and (undo or counted["begun"] > 0 or counted["done"] > 0)
+        self._mine.add(batch_id)
+        self._emit(BatchBegun(batch_id, action, row["groups"], files, undo, again))
+        if undo:
+            await self._drop_owed(batch_id)
+        free = await self._do_all(row, files)
+        undo = undo or await self._state(batch_id) == BatchState.UNDOING
+        if undo:
+            await self._drop_owed(batch_id)
+            await self._undo_all(row)
+        if free:
+            await self._end(batch_id, action, undo, self._clock.monotonic() - began)
+        return free
+
+    async def _state(self, batch_id: int) -> str:
+        row = await self._catalog.read(lambda session: store.batch(session, batch_id))
+        return str(row["state"]) if row else BatchState.UNDONE
+
+    async def _drop_owed(self, batch_id: int) -> None:
+        detail = "the batch was taken back before this was begun"
+        await self._catalog.write(lambda session: store.drop_owed(session, batch_id, detail, self._clock.now_ms()))
+
+    async def _end(self, batch_id: int, action: str, undo: bool, seconds: float) -> None:
+        def end(session: Session) -> tuple[Row, BatchState]:
+            left = store.count(session, batch_id)
+            state = BatchState.UNDONE if undo and not left["done"] else BatchState.DONE
+            store.turn(
+                session, batch_id, state, [BatchState.UNDOING if undo else BatchState.DOING], self._clock.now_ms()
+            )
+            return left, state
+
+        counted, state = await self._catalog.write(end)
+        numbers = (counted["done"], counted["skipped"], counted["undone"], counted["bytes"])
+        self._emit(BatchEnded(batch_id, action, state, undo, *numbers, seconds))
+        self._turned.set()
+        self._turned = anyio.Event()
+
+    async def _do_all(self, batch: Row, files: int) -> bool:
+        """False where some file can neither be dealt with nor be put back now."""
+        batch_id, finished, free = batch["id"], 0, True
+        checked: Checked = {}
+        self._deeds.be_patient()
+        for state in (DeedState.BEGUN, DeedState.OWED):
+            after = 0
+            while state is DeedState.BEGUN or await self._state(batch_id) == BatchState.DOING:
+                lot = await self._catalog.read(
+                    lambda session, state=state, after=after: store.lot(session, batch_id, state, after)  # type: ignore[misc]  # As above.
+                )
+                if not lot:
+                    break
+                after = lot[-1]["id"]
+                free = await self._deeds.carry_out(batch, lot, checked, resumed=state is DeedState.BEGUN) and free
+                finished += len(lot)
+                self._emit(BatchProgressed(batch_id, batch["action"], False, finished, files))
+        return free
+
+    # Taking back.
+
+    async def _undo_all(self, batch: Row) -> None:
+        batch_id, finished = batch["id"], 0
+        await self._catalog.write(lambda session: store.take_back_judgements(session, batch_id))
+        before: int | None = None
+        files = (await self._catalog.read(lambda session: store.count(session, batch_id)))["kept"]
+        while lot := await self._catalog.read(
+            lambda session, before=before: store.lot_back(session, batch_id, before)  # type: ignore[misc]  # As above.
+        ):
+            before = lot[-1]["id"]
+            await self._deeds.take_back(lot)
+            finished += len(lot)
+            self._emit(BatchProgressed(batch_id, batch["action"], True, finished, files))
+
+    # The trash.
+
+    async def purge(self) -> None:
+        """Delete for good what was kept long enough."""
+        while lot := await self._catalog.read(lambda session: store.to_purge(session, self._clock.now_ms())):
+            for deed in lot:
+                await self._deeds.purge(deed)

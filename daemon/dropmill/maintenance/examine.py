@@ -1,0 +1,150 @@
+"""Measures pictures that are in a group, and compares them with their keeper, while the workers have nothing else to do.
+
+Nothing hangs on it but the choice of a keeper and the word for how one came from the other: a picture that cannot be
+measured is left at that, with the reason, until another file holds it, or the next start where that may have passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import anyio
+
+from dropmill.model.errand import Compare, Compared, Errand, ErrandResult, Inspect, Inspected, Known, NoPreview
+from dropmill.model.image import Limits
+from dropmill.model.outcome import EXPLANATIONS, Reason
+from dropmill.model.resemblance import Relation
+from dropmill.model.work import Rejected, Superseded, Troubled, WorkerLost
+from dropmill.ports import Clock
+from dropmill.store import examining
+from dropmill.store.catalog import Catalog
+from dropmill.store.examining import Side, Unmeasured
+
+LOT: Final = 32
+MOST_FILES: Final = 5
+"""That are tried of one image."""
+GONE: Final = "gone"
+"""Reason where no file holds it any more; the others are those of jobs."""
+
+PASSING: Final = (
+    GONE,
+    *(reason.value for reason, told in EXPLANATIONS.items() if told.retryable),
+    *(reason.value for reason in (Reason.UNREADABLE, Reason.TIMEOUT, Reason.INTERRUPTED, Reason.MEMORY_LIMIT)),
+)
+
+Carry = Callable[[Errand], Awaitable[ErrandResult | WorkerLost]]
+
+
+@dataclass(slots=True)
+class Examiner:
+    """``carry``: has an errand done by a worker that no job needs. ``at_once``: so many are under way at most."""
+
+    catalog: Catalog
+    carry: Carry
+    previews: bytes
+    limits: Limits
+    at_once: int
+    clock: Clock
+    _begun: bool = False
+
+    async def turn(self) -> bool:
+        """One lot; False where nothing was left. Measuring goes first, for comparing needs what it tells."""
+        if not self._begun:
+            self._begun = True
+            await self.catalog.write(lambda session: examining.retry(session, PASSING))
+        return await self._measure() or await self._prove() or await self._compare()
+
+    async def _measure(self) -> bool:
+        lot = await self.catalog.read(lambda session: examining.unmeasured(session, LOT, MOST_FILES))
+        await self._all(partial(self._inspect, image) for image in lot)
+        return bool(lot)
+
+    async def _prove(self) -> bool:
+        """Flat pictures whose hashes agree: a pair where every pixel does, too."""
+        lot = await self.catalog.read(lambda session: examining.to_prove(session, LOT))
+        for one, other in lot:
+            if not (one.tried and other.tried):
+                await self._measure_first(one, other)
+            elif one.evidence is None or other.evidence is None:
+                await self._relate(one, other, Relation.UNKNOWN, _why_not(one, other))
+            elif one.evidence.pixels_sha256 == other.evidence.pixels_sha256:
+                await self._relate(one, other, Relation.IDENTICAL, "every pixel is the same")
+            else:
+                await self.catalog.write(lambda session, one=one, other=other: examining.part(session, one, other))  # type: ignore[misc]  # The defaults bind the loop's values.
+        return bool(lot)
+
+    async def _compare(self) -> bool:
+        lot = await self.catalog.read(lambda session: examining.to_compare(session, LOT))
+        await self._all(partial(self._tell, one, other) for one, other in lot)
+        return bool(lot)
+
+    async def _all(self, errands: Iterable[Callable[[], Awaitable[None]]]) -> None:
+        limiter = anyio.CapacityLimiter(self.at_once)
+
+        async def one(errand: Callable[[], Awaitable[None]]) -> None:
+            async with limiter:
+                await errand()
+
+        async with anyio.create_task_group() as group:
+            for errand in errands:
+                group.start_soon(one, errand)
+
+    async def _inspect(self, image: Unmeasured) -> None:
+        """From the first of its files that still is what it was."""
+        evidence, reason = None, GONE
+        for root, rel in image.places:
+            answer = await self.carry(Inspect(root, rel, image.sha256, self.previews, self.limits))
+            if isinstance(answer, Inspected):
+                evidence, reason = answer.evidence, ""
+                break
+            reason = _reason(answer)
+        now_ms = self.clock.now_ms()
+        await self.catalog.write(
+            lambda session: examining.measured(session, image.image_id, evidence, reason, now_ms), patient=True
+        )
+
+    async def _tell(self, one: Side, other: Side) -> None:
+        """How ``other`` came from ``one``, or the other way round."""
+        if not (one.tried and other.tried):
+            await self._measure_first(one, other)
+            return
+        if one.evidence is None or other.evidence is None:
+            await self._relate(one, other, Relation.UNKNOWN, _why_not(one, other))
+            return
+        answer = await self.carry(Compare(self.previews, _known(one), _known(other)))
+        if isinstance(answer, Compared):
+            await self._relate(one, other, answer.relation, answer.detail)
+        elif isinstance(answer, NoPreview):
+            lost = next(side for side in (one, other) if side.sha256 == answer.sha256)
+            await self.catalog.write(lambda session: examining.measure(session, [lost.image_id]))
+        else:
+            await self._relate(one, other, Relation.UNKNOWN, examining.NOT_COMPARED + _reason(answer))
+
+    async def _measure_first(self, *sides: Side) -> None:
+        ids = [side.image_id for side in sides if not side.tried]
+        await self.catalog.write(lambda session: examining.measure(session, ids))
+
+    async def _relate(self, one: Side, other: Side, relation: Relation, detail: str) -> None:
+        await self.catalog.write(lambda session: examining.relate(session, one, other, relation, detail), patient=True)
+
+
+def _known(side: Side) -> Known:
+    pixels = side.evidence.pixels_sha256 if side.evidence is not None else ""
+    return Known(side.sha256, side.coded_sha256, pixels, side.width, side.height)
+
+
+def _why_not(one: Side, other: Side) -> str:
+    return examining.NOT_COMPARED + (one.reason or other.reason)
+
+
+def _reason(answer: ErrandResult | WorkerLost) -> str:
+    match answer:
+        case Rejected(reason=reason) | Troubled(reason=reason) | WorkerLost(reason=reason):
+            return reason.value
+        case Superseded():
+            return GONE
+        case _:
+            return Reason.UNEXPECTED.value

@@ -1,0 +1,92 @@
+"""Draws groups anew where pairs, files, evidence or decisions have changed, and all of them where the rules have."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Final
+
+import anyio
+
+from dropmill.model.keeping import KeeperRules
+from dropmill.model.resemblance import Thresholds, Tier
+from dropmill.ports import Clock
+from dropmill.similarity.drawing import Rules, draw
+from dropmill.similarity.keeping import Keeping
+from dropmill.store import drawing, preferences
+from dropmill.store.catalog import Catalog
+from dropmill.store.connection import Session
+from dropmill.store.drawing import Component, Drawn
+
+LOT: Final = 100
+# Wishes with which there is nothing to draw go in larger lots: each committed picture makes one.
+LONELY_LOT: Final = 1000
+# What hangs together beyond so many images is cut: a burst of ten thousand frames is drawn in pieces.
+MOST_IMAGES: Final = 1000
+
+
+@dataclass(slots=True)
+class Grouper:
+    """``configured``: thresholds and keeper rules before what was chosen at runtime. ``tiers``: what is looked for."""
+
+    catalog: Catalog
+    configured: tuple[Thresholds, KeeperRules]
+    tiers: frozenset[Tier]
+    clock: Clock
+    _one: anyio.Lock = field(default_factory=anyio.Lock)
+
+    async def turn(self) -> bool:
+        """One lot; False where nothing was left."""
+        async with self._one:
+            rules, keeper_rules, wished = await self._begin()
+            if not wished:
+                return await self._go_on()
+            await self.catalog.write(lambda session: drawing.drop_lonely(session, LONELY_LOT), patient=True)
+            seeds, seen, drawn = await self.catalog.read(lambda session: _draw(session, rules, keeper_rules))
+            if seeds:
+                now_ms = self.clock.now_ms()
+                await self.catalog.write(
+                    lambda session: drawing.apply(session, seen, seeds, drawn, now_ms), patient=True
+                )
+            return True
+
+    async def _begin(self) -> tuple[Rules, KeeperRules, bool]:
+        """The rules in force, and whether anything is to be drawn. Where they are others than those by which the groups
+        were drawn, all are drawn anew."""
+        chosen, before, wished = await self.catalog.read(
+            lambda session: (
+                preferences.all_of(session),
+                drawing.drawing(session),
+                bool(drawing.wishes(session, 1)),
+            )
+        )
+        thresholds, keeper_rules = self.configured
+        rules = Rules(preferences.thresholds_under(chosen, thresholds), self.tiers)
+        keeper_rules = preferences.keeper_rules(chosen, keeper_rules)
+        digest = _digest(rules, keeper_rules)
+        if before is None or before.rules != digest:
+            await self.catalog.write(
+                lambda session: drawing.begin_drawing(session, digest, rules.thresholds.min_texture)
+            )
+        return rules, keeper_rules, wished
+
+    async def _go_on(self) -> bool:
+        """While all are drawn anew, wish for the next ones."""
+        under_way = await self.catalog.read(drawing.drawing)
+        if under_way is None or under_way.after is None:
+            return False
+        await self.catalog.write(lambda session: drawing.go_on_drawing(session, under_way, LONELY_LOT))
+        return True
+
+
+def _draw(session: Session, rules: Rules, keeper_rules: KeeperRules) -> tuple[list[int], Component, list[Drawn]]:
+    """In the reader's thread, where a large component keeps nobody else."""
+    seeds = drawing.wishes(session, LOT)
+    seen = drawing.component(session, seeds, MOST_IMAGES)
+    kept = Keeping(seen, keeper_rules)
+    return seeds, seen, draw(seen, rules, kept.order, kept.why)
+
+
+def _digest(rules: Rules, keeper_rules: KeeperRules) -> str:
+    told = f"{rules.thresholds} {sorted(tier.value for tier in rules.tiers)} {keeper_rules}"
+    return hashlib.sha256(told.encode()).hexdigest()

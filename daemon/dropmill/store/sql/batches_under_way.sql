@@ -1,0 +1,1 @@
+SELECT * FROM batches WHERE state IN ('planning', 'doing', 'undoing') ORDER BY id;

@@ -1,0 +1,3 @@
+SELECT d.*, r.path AS root_path, t.path AS target_root_path
+FROM deeds AS d JOIN roots AS r ON r.id = d.root_id LEFT JOIN roots AS t ON t.id = d.target_root_id
+WHERE d.batch_id = :batch_id ORDER BY d.id LIMIT :limit;

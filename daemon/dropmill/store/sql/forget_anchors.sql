@@ -1,0 +1,1 @@
+UPDATE disposals SET anchor_image_id = NULL WHERE anchor_image_id = :image_id;

@@ -1,0 +1,1 @@
+DELETE FROM holdings WHERE image_id = :image_id;

@@ -1,0 +1,1 @@
+DELETE FROM members WHERE image_id = :image_id;

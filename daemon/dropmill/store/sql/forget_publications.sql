@@ -1,0 +1,1 @@
+DELETE FROM publications WHERE image_id = :image_id;

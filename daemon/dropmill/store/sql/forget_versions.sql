@@ -1,0 +1,1 @@
+DELETE FROM versions WHERE image_id = :image_id;

@@ -1,0 +1,1 @@
+SELECT group_id FROM members WHERE holding_id = :holding_id;

@@ -1,0 +1,1 @@
+SELECT id, phash, dhash FROM images WHERE id > :after ORDER BY id;

@@ -1,0 +1,1 @@
+SELECT phash256 FROM images WHERE id = :image_id;

@@ -1,0 +1,1 @@
+UPDATE holdings SET missing_scans = :missing_scans WHERE id = :id;

@@ -1,0 +1,1 @@
+DELETE FROM holdings WHERE root_id = :root_id AND rel = :rel AND image_id = :image_id;

@@ -1,0 +1,1 @@
+SELECT * FROM images WHERE sha256 = :sha256;

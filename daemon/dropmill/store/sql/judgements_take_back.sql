@@ -1,0 +1,1 @@
+DELETE FROM judgements WHERE batch_id = :batch_id;

@@ -1,0 +1,2 @@
+INSERT INTO holdings (image_id, root_id, rel, ino, size_bytes, mtime_ns, seen_at_ms)
+VALUES (:image_id, :root_id, :rel, :ino, :size_bytes, :mtime_ns, :now_ms);

@@ -1,0 +1,1 @@
+SELECT rel FROM library_mounts WHERE root_id = :root_id;

@@ -1,0 +1,1 @@
+SELECT * FROM refusals WHERE root_id = :root_id AND rel = :rel;

@@ -1,0 +1,1 @@
+DELETE FROM members WHERE holding_id = :holding_id;

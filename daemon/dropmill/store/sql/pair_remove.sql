@@ -1,0 +1,1 @@
+DELETE FROM pairs WHERE a = :a AND b = :b;

@@ -1,0 +1,1 @@
+SELECT name, value, changed_at_ms FROM preferences ORDER BY name;

@@ -1,0 +1,1 @@
+SELECT id, image_id FROM regroup ORDER BY id LIMIT :limit;

@@ -1,0 +1,1 @@
+SELECT max(id) FROM (SELECT id FROM images WHERE id > :after ORDER BY id LIMIT :limit);

@@ -1,0 +1,1 @@
+INSERT OR REPLACE INTO regroup (image_id) VALUES (:image_id);

@@ -1,0 +1,1 @@
+SELECT * FROM scans ORDER BY id DESC LIMIT :limit;

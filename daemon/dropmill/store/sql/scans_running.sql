@@ -1,0 +1,1 @@
+SELECT * FROM scans WHERE state = 'running' ORDER BY id;

@@ -1,0 +1,1 @@
+DELETE FROM uncompared WHERE image_id IN (SELECT value FROM json_each(:ids));

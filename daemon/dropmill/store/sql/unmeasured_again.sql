@@ -1,0 +1,1 @@
+INSERT INTO unmeasured SELECT value FROM json_each(:ids) WHERE true ON CONFLICT DO NOTHING;

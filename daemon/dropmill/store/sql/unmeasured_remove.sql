@@ -1,0 +1,1 @@
+DELETE FROM unmeasured WHERE image_id = :image_id;

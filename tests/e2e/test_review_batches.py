@@ -1,0 +1,274 @@
+"""What a person does about duplicates, over HTTP and on the command line, and what becomes of files, catalog and trash."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from harness import Mill
+from review_help import batch, copies, ended, groups, post, resolve, review, tree, wait_for_groups
+
+pytestmark = pytest.mark.long
+
+
+def test_what_is_thrown_away_is_no_deletion_by_its_user_and_no_new_file_when_it_comes_back(tmp_path: Path) -> None:
+    """Even where originals that go take their renditions along."""
+    mill = review(tmp_path / "mill", 2, 2, on_source_deleted="remove", reconcile_seconds=0.5)
+    try:
+        before, outputs = tree(mill.inbox), mill.outputs()
+        jobs = len(mill.jobs())
+        told = resolve(mill, groups(mill)[0]["id"], "delete")
+        assert len(told["done"]) == 1 and told["skipped"] == [] and told["state"] == "done"
+        assert len(groups(mill)) == 1
+        scans = mill.metric("dropmill_scans_total")
+        mill.wait_for(lambda: mill.metric("dropmill_scans_total") >= scans + 6)
+        assert mill.outputs() == outputs
+        assert post(mill, f"/batches/{told['batch']}/undo")["state"] == "undone"
+        assert tree(mill.inbox) == before
+        wait_for_groups(mill, 2, 2)
+        scans = mill.metric("dropmill_scans_total")
+        mill.wait_for(lambda: mill.metric("dropmill_scans_total") >= scans + 6)
+        assert mill.outputs() == outputs and len(mill.jobs()) == jobs
+        assert mill.metric("dropmill_deeds_total") == 2
+        # A file that its user really deletes still takes its renditions along.
+        (mill.inbox / "000.jpg").unlink()
+        (mill.inbox / "sub1" / "000-1.jpg").unlink()
+        mill.wait_for(lambda: mill.outputs() != outputs)
+    finally:
+        mill.stop()
+
+
+def test_undo_tells_what_is_in_the_way_and_takes_back_the_rest_and_then_that(tmp_path: Path) -> None:
+    mill = review(tmp_path / "mill", 1, 4)
+    try:
+        before = tree(mill.inbox)
+        told = resolve(mill, groups(mill)[0]["id"], "delete")
+        victim = next(Path(item["path"]) for item in batch(mill, told["batch"])["items"])
+        victim.write_bytes(b"somebody needed that name")
+        undone = post(mill, f"/batches/{told['batch']}/undo")
+        assert (undone["state"], undone["undone"], undone["done"]) == ("done", 2, 1)
+        assert [one["path"] for one in undone["refused"]] == [str(victim)]
+        assert "its name" in undone["refused"][0]["detail"] and undone["refused"][0]["hint"]
+        assert victim.read_bytes() == b"somebody needed that name"
+        by_command = mill.run("undo", str(told["batch"]))
+        assert by_command.returncode == 1 and str(victim) in by_command.stderr and "Traceback" not in by_command.stderr
+        victim.unlink()
+        assert post(mill, f"/batches/{told['batch']}/undo")["state"] == "undone"
+        assert tree(mill.inbox) == before
+        assert post(mill, f"/batches/{told['batch']}/undo", status=409)["reason"] == "conflict"
+    finally:
+        mill.stop()
+
+
+def test_files_are_moved_to_folders_that_the_configuration_allows_and_nowhere_else(tmp_path: Path) -> None:
+    mill = review(tmp_path / "mill", 2, 3, archive="archive")
+    try:
+        library = mill.root / "lib"
+        (library / "way-out").symlink_to(mill.inbox)
+        before = tree(mill.root / "archive")
+        number = groups(mill)[0]["id"]
+        for folder, reason in (
+            (str(mill.root / "elsewhere"), "outside-library-roots"),
+            (str(library / ".." / "elsewhere"), "outside-library-roots"),
+            (str(library / "way-out"), "outside-library-roots"),
+            (None, "no-folder"),
+            ("lib/relative", "not-found"),
+        ):
+            body = {"action": "move"} | ({"folder": folder} if folder else {})
+            status = {"outside-library-roots": 403, "no-folder": 409, "not-found": 404}[reason]
+            assert post(mill, f"/groups/{number}/resolve", body, status)["reason"] == reason
+        assert not (mill.root / "elsewhere").exists()
+        mill.stop()
+        mill.configure(top={"library_roots": [str(mill.root)]})
+        mill.start()
+        inside = post(mill, f"/groups/{number}/resolve", {"action": "move", "folder": str(mill.inbox / "x")}, 403)
+        assert inside["reason"] == "folder-in-use" and not (mill.inbox / "x").exists()
+        told = resolve(mill, number, "move", folder=str(library / "doubtful" / "2026"))
+        assert len(told["done"]) == 2
+        moved = sorted(str(path.relative_to(library)) for path in (library / "doubtful").rglob("*.jpg"))
+        assert len(moved) == 2
+        # They are in the catalog where they are now, so they still are copies of one another.
+        mill.wait_for(lambda: len(groups(mill)) == 2)
+        kinds = {member["kind"] for group in groups(mill) for member in group["members"]}
+        assert kinds == {"archive", "move"}
+        post(mill, f"/batches/{told['batch']}/undo")
+        assert tree(mill.root / "archive") == before
+        assert list((library / "doubtful").rglob("*.jpg")) == []
+    finally:
+        mill.stop()
+
+
+def test_for_good_is_for_good_and_only_where_it_is_allowed(tmp_path: Path) -> None:
+    mill = review(tmp_path / "mill", 2, 2)
+    try:
+        first, second = (group["id"] for group in groups(mill))
+        assert post(mill, f"/groups/{first}/resolve", {"action": "move", "permanent": True}, 409)
+        told = resolve(mill, first, "delete", permanent=True)
+        assert len(told["done"]) == 1
+        assert not list(mill.inbox.rglob(".dropmill-trash"))
+        gone = post(mill, f"/batches/{told['batch']}/undo", status=409)
+        assert gone["reason"] == "gone-for-good" and gone["hint"]
+        mill.stop()
+        mill.config.write_text(mill.config.read_text() + "[review]\nallow_permanent = false\n")
+        mill.start()
+        refused = post(mill, f"/groups/{second}/resolve", {"action": "delete", "permanent": True}, 403)
+        assert refused["reason"] == "permanent-not-allowed" and "trash" in refused["hint"]
+    finally:
+        mill.stop()
+
+
+def test_the_trash_is_emptied_when_its_time_has_come(tmp_path: Path) -> None:
+    mill = review(tmp_path / "mill", 1, 3)
+    try:
+        mill.stop()
+        text = mill.config.read_text()
+        mill.config.write_text(text + "[review]\ntrash_days = 0.000001\n")
+        mill.start()
+        number = resolve(mill, groups(mill)[0]["id"], "delete")["batch"]
+        assert len(list(mill.inbox.rglob(".dropmill-trash/*/*"))) == 2
+        mill.stop()
+        mill.start()
+        mill.wait_for(lambda: {item["state"] for item in batch(mill, number)["items"]} == {"purged"})
+        assert not list(mill.inbox.rglob(".dropmill-trash"))
+        assert post(mill, f"/batches/{number}/undo", status=409)["reason"] == "gone-for-good"
+    finally:
+        mill.stop()
+
+
+def test_decisions_stick_until_they_are_taken_back(tmp_path: Path) -> None:
+    mill = review(tmp_path / "mill", 3, 2)
+    try:
+        keep, dismiss, other = groups(mill)
+        kept = resolve(mill, keep["id"], "keep")
+        assert len(groups(mill)) == 2 and len(groups(mill, state="settled")) == 1
+        resolve(mill, dismiss["id"], "dismiss")
+        assert [group["id"] for group in groups(mill)] == [other["id"]]
+        another = next(member["id"] for member in other["members"] if not member["keeper"])
+        named = resolve(mill, other["id"], "keep", keeper=another, members=[])
+        assert len(groups(mill)) == 1
+        mill.stop()
+        mill.start()
+        mill.wait_for(lambda: len(groups(mill)) == 1 and len(groups(mill, state="settled")) >= 1)
+        assert post(mill, f"/groups/{other['id']}/resolve", {"action": "keep", "keeper": 10**9}, 404)
+        for told in (kept, named):
+            assert post(mill, f"/batches/{told['batch']}/undo")["state"] == "undone"
+        mill.wait_for(lambda: len(groups(mill)) == 2)
+    finally:
+        mill.stop()
+
+
+def test_all_suggestions_are_overlooked_first_and_then_carried_out_and_undone_in_one(tmp_path: Path) -> None:
+    mill = review(tmp_path / "mill", 30, 3)
+    try:
+        before = tree(mill.inbox)
+        plan = post(mill, "/groups/resolve", {"filter": {"tier": "exact"}, "action": "delete", "dry_run": True})
+        assert (plan["batch"], plan["groups"], plan["members"]) == (None, 30, 60)
+        assert plan["bytes"] == plan["by_tier"]["exact"]["bytes"] > 0 and len(plan["examples"]) == 5
+        assert tree(mill.inbox) == before
+        none = post(mill, "/groups/resolve", {"filter": {"tier": "loose"}, "action": "delete", "dry_run": True})
+        assert (none["groups"], none["members"]) == (0, 0)
+        assert post(mill, "/groups/resolve", {"filter": {"tier": "loose"}, "action": "delete"}, 409)
+        number = post(mill, "/groups/resolve", {"filter": {}, "action": "delete"})["batch"]
+        told = ended(mill, number)
+        assert (told["done"], told["skipped"], told["state"]) == (60, 0, "done")
+        assert groups(mill) == []
+        log = mill.log.read_text()
+        assert '"event": "the batch is done"' in log and log.count('"event": "moved to the trash"') == 60
+        assert post(mill, f"/batches/{number}/undo")["undone"] == 60
+        assert tree(mill.inbox) == before
+    finally:
+        mill.stop()
+
+
+def test_the_command_line_does_all_of_it_with_and_without_a_daemon(tmp_path: Path) -> None:
+    mill = review(tmp_path / "mill", 2, 3)
+    try:
+        before = tree(mill.inbox)
+        _by_commands(mill)
+        assert tree(mill.inbox) == before
+        wait_for_groups(mill, 2, 3)
+        mill.stop()
+        _by_commands(mill)
+        assert tree(mill.inbox) == before
+    finally:
+        if mill.process is not None:
+            mill.stop()
+
+
+def _by_commands(mill: Mill) -> None:
+    found = json.loads(mill.run("duplicates", "--json", check=True).stdout)
+    first = found[0]
+    victim = next(member["path"] for member in first["members"] if member["path"] != first["keeper"])
+    told = mill.run("resolve", str(first["id"]), "--action", "link", "--member", victim, check=True)
+    assert "replaced by a hard link" in told.stdout
+    assert os.path.samefile(victim, first["keeper"])
+    plan = mill.run("resolve", "--all", "--action", "delete", "--dry-run", check=True)
+    assert "stays" in plan.stdout
+    asked = mill.run("resolve", "--all", "--action", "delete", stdin=-3)
+    assert asked.returncode == 1 and "--yes" in asked.stderr
+    all_of_them = json.loads(mill.run("resolve", "--all", "--action", "delete", "--yes", "--json", check=True).stdout)
+    assert all_of_them["state"] == "done" and all_of_them["done"] >= 2
+    listed = json.loads(mill.run("batches", "--json", check=True).stdout)
+    assert [one["action"] for one in listed[:2]] == ["delete", "link"]
+    assert "trash" in mill.run("batches", str(listed[0]["id"]), check=True).stdout
+    for one in listed[:2]:
+        assert "is taken back" in mill.run("undo", str(one["id"]), check=True).stdout
+    again = mill.run("undo", str(listed[0]["id"]))
+    assert again.returncode == 1 and "already" in again.stderr
+    assert mill.run("undo", "999").returncode == 1
+
+
+def test_what_was_thrown_away_stays_on_its_own_disk_and_a_missing_disk_is_told(tmp_path: Path) -> None:
+    """Of a batch whose folder is not there: nothing is lost, each file is told, and later all comes back."""
+    mill = review(tmp_path / "mill", 1, 3)
+    try:
+        before = tree(mill.inbox)
+        number = resolve(mill, groups(mill)[0]["id"], "delete")["batch"]
+        away = mill.root / "in-away"
+        mill.inbox.rename(away)
+        undone = post(mill, f"/batches/{number}/undo")
+        assert undone["state"] == "done" and len(undone["refused"]) == 2
+        assert not mill.inbox.exists()
+        away.rename(mill.inbox)
+        assert post(mill, f"/batches/{number}/undo")["state"] == "undone"
+        assert tree(mill.inbox) == before
+    finally:
+        mill.stop()
+
+
+def test_preferences_are_checked_previewed_kept_and_taken_back(tmp_path: Path) -> None:
+    mill = Mill(tmp_path, top={"library_roots": [str(tmp_path / "lib")]})
+    (tmp_path / "lib").mkdir()
+    copies(mill, 1, 1)
+    mill.start()
+    try:
+        settings = mill.get("/api/v1/settings").json()["preferences"]
+        names = {one["name"] for one in settings}
+        assert {"dedupe.near_phash", "review.default_move", "review.confirm_permanent"} <= names
+        assert all(one["description"] and one["value"] == one["configured"] for one in settings)
+        changes = {"dedupe.near_phash": 2, "review.default_move": str(tmp_path / "lib")}
+        preview = post(mill, "/settings/preview", {"preferences": changes})
+        assert preview["groups_now"] == preview["groups_then"] == 0
+        assert {one["name"] for one in _put(mill, changes) if one["changed"]} == changes.keys()
+        assert _put(mill, {"dedupe.near_phash": 99}, 409)["reason"] == "invalid-preference"
+        assert _put(mill, {"dedupe.near_phash": 12}, 409)["reason"] == "invalid-preference"
+        assert _put(mill, {"review.default_move": str(mill.inbox)}, 403)["reason"] == "outside-library-roots"
+        assert _put(mill, {"http.bind": "0.0.0.0:1"}, 404)["reason"] == "not-found"
+        mill.stop()
+        mill.start()
+        changed = [one for one in mill.get("/api/v1/settings").json()["preferences"] if one["changed"]]
+        assert {one["name"]: one["value"] for one in changed} == changes
+        assert not any(one["changed"] for one in _put(mill, dict.fromkeys(changes)))
+    finally:
+        mill.stop()
+
+
+def _put(mill: Mill, changes: dict[str, object], status: int = 200) -> object:
+    import httpx
+
+    answer = httpx.put(f"{mill.address}/api/v1/settings", json={"preferences": changes}, timeout=30)
+    assert answer.status_code == status, answer.text
+    return answer.json()

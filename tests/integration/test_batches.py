@@ -1,0 +1,269 @@
+"""Batches on a real catalog and real files, dying at every system call: done or undone, catalog and files agree."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from crashing import Crash, dying
+from dropmill.files.trash import TRASH
+from dropmill.maintenance.batches import Batches, Wish
+from dropmill.model.batch import Action, BatchState, plan
+from dropmill.observe.clock import SystemClock
+from dropmill.observe.facts import BatchEnded, DeedEnded, Fact
+from dropmill.store import batches as store
+from dropmill.store.catalog import Catalog
+from dropmill.store.connection import Session
+from review_help import tree
+
+DATA = b"what three files hold"
+SHA256 = hashlib.sha256(DATA).hexdigest()
+IMAGE = """INSERT INTO images (id, sha256, coded_sha256, fingerprint_version, phash, dhash, ahash, phash256, texture, format,
+  width, height, mode, frames, pages_dropped, orientation, icc, captured_at, copyright, camera, size_bytes, created_at_ms)
+  VALUES (1, ?, 'c', 1, 0, 0, 0, '', 0, 'jpeg', 8, 8, 'RGB', 1, 0, 1, '', '', '', '', ?, 1)"""
+
+
+class House:
+    """An inbox ``in`` with a keeper and two copies, all catalogued and in one group, and a folder to move to."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.inbox, self.away = root, root / "in", root / "away"
+        shutil.rmtree(root, ignore_errors=True)
+        (self.inbox / "sub").mkdir(parents=True)
+        self.away.mkdir()
+        self.catalog = Catalog(str(root / "catalog.db"))
+        self.facts: list[Fact] = []
+        for number, name in enumerate(("a.jpg", "b.jpg", "sub/c.jpg"), 1):
+            path = self.inbox / name
+            path.write_bytes(DATA)
+            os.utime(path, ns=(number * 1000, number * 1000))
+        self.before = tree(self.inbox, self.away)
+        self.run(lambda: self.catalog.write(self._fill))
+        self.rows_before = self.rows()
+
+    def _fill(self, session: Session) -> None:
+        execute = session.connection.execute
+        execute("INSERT INTO roots (id, kind, name, path) VALUES (1, 'inbox', 'in', ?)", (os.fsencode(self.inbox),))
+        execute(IMAGE, (SHA256, len(DATA)))
+        for number, name in enumerate(("a.jpg", "b.jpg", "sub/c.jpg"), 1):
+            seen = (self.inbox / name).stat()
+            told = (os.fsencode(name), SHA256, seen.st_ino, len(DATA), seen.st_mtime_ns, number)
+            execute("INSERT INTO versions VALUES (1, ?, ?, ?, ?, ?, 1, ?, 1, 1)", told)
+            numbers = (
+                os.fsencode(name),
+                seen.st_dev,
+                seen.st_ino,
+                len(DATA),
+                seen.st_mtime_ns,
+                seen.st_ctime_ns,
+                number,
+            )
+            execute(
+                "INSERT INTO sources (root_id, rel, dev, ino, size_bytes, mtime_ns, ctime_ns, verdict, job_id, seen_at_ms)"
+                " VALUES (1, ?, ?, ?, ?, ?, ?, 'job', ?, 1)",
+                numbers,
+            )
+        execute(
+            "INSERT INTO groups (id, keeper_holding_id, keeper_image_id, tier, phash_distance, members,"
+            " reclaimable_bytes, changed_at_ms) VALUES (1, 1, 1, 'exact', 0, 3, 0, 1)"
+        )
+        execute("INSERT INTO members SELECT 1, id, 1, 'exact', '', 0, 0, 0 FROM holdings")
+
+    def rows(self) -> dict[str, list[Any]]:
+        """What the catalog knows of the files, but for times of the catalog's own and for what a rename changes."""
+
+        def read(session: Session) -> dict[str, list[Any]]:
+            execute = session.connection.execute
+            return {
+                "holdings": execute(
+                    "SELECT id, root_id, rel, ino, mtime_ns, job_id FROM holdings ORDER BY id"
+                ).fetchall(),
+                "versions": execute("SELECT rel, ino, mtime_ns, kept, job_id FROM versions ORDER BY rel").fetchall(),
+                "sources": execute("SELECT rel, ino, mtime_ns, verdict, job_id FROM sources ORDER BY rel").fetchall(),
+            }
+
+        found: dict[str, list[Any]] = self.run(lambda: self.catalog.read(read))
+        return found
+
+    def run(self, call: Callable[[], Any]) -> Any:
+        return anyio.run(call)
+
+    def ask(self, action: Action) -> int:
+        def write(session: Session) -> int:
+            group = store.group(session, 1)
+            assert group is not None
+            to = store.destination(session, os.fsencode(self.away)) if action is Action.MOVE else None
+            number = store.open_batch(session, action, BatchState.DOING, permanent=False, groups=1, now_ms=1)
+            store.put_plan(session, number, plan(group, action), to, 1)
+            return number
+
+        number: int = self.run(lambda: self.catalog.write(write))
+        return number
+
+    def carry_out(self) -> bool:
+        """As one life of a daemon would; it may die."""
+        batches = Batches(self.catalog, SystemClock(), self.facts.append, 30.0)
+        try:
+            free: bool = self.run(batches.carry_out)
+        finally:
+            batches.close()
+        return free
+
+    def undo(self, number: int) -> None:
+        states = (BatchState.DOING, BatchState.DONE)
+        self.run(
+            lambda: self.catalog.write(lambda session: store.turn(session, number, BatchState.UNDOING, states, None))
+        )
+
+    def state(self, number: int) -> str:
+        row = self.run(lambda: self.catalog.read(lambda session: store.batch(session, number)))
+        return str(row["state"])
+
+    def close(self) -> None:
+        self.catalog.close()
+
+
+def from_every_death(root: Path, act: Callable[[House], None], check: Callable[[House], None]) -> int:
+    """Die at the first, second, … changing system call, then live on; returns how many there were."""
+    points = 0
+    while True:
+        house = House(root)
+        try:
+            with dying(points) as counter:
+                try:
+                    act(house)
+                except Crash:
+                    pass
+            if counter.died:
+                assert house.carry_out()
+            check(house)
+        finally:
+            house.close()
+        if not counter.died:
+            return points
+        points += 1
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("action", [Action.DELETE, Action.LINK, Action.MOVE])
+def test_a_batch_that_dies_anywhere_is_gone_on_with_and_undone(tmp_path: Path, action: Action) -> None:
+    def act(house: House) -> None:
+        house.ask(action)
+        house.carry_out()
+
+    def check(house: House) -> None:
+        assert house.state(1) == "done"
+        assert (house.inbox / "a.jpg").read_bytes() == DATA
+        held = {rel for _, _, rel, *_ in house.rows()["holdings"]}
+        if action is Action.LINK:
+            assert (house.inbox / "b.jpg").samefile(house.inbox / "a.jpg")
+            assert held == {b"a.jpg", b"b.jpg", b"sub/c.jpg"}
+        else:
+            assert held == ({b"a.jpg", b"b.jpg", b"c.jpg"} if action is Action.MOVE else {b"a.jpg"})
+            assert {rel: kept for rel, _, _, kept, _ in house.rows()["versions"]} == {
+                b"a.jpg": 1,
+                b"b.jpg": 0,
+                b"sub/c.jpg": 0,
+            }
+            assert [rel for rel, *_ in house.rows()["sources"]] == [b"a.jpg"]
+        house.undo(1)
+        house.carry_out()
+        assert house.state(1) == "undone"
+        assert tree(house.inbox, house.away) == house.before
+        assert house.rows() == house.rows_before
+
+    assert from_every_death(tmp_path / "house", act, check) >= 10
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("action", [Action.DELETE, Action.LINK, Action.MOVE])
+def test_an_undo_that_dies_anywhere_is_gone_on_with(tmp_path: Path, action: Action) -> None:
+    def act(house: House) -> None:
+        house.undo(1)
+        house.carry_out()
+
+    def check(house: House) -> None:
+        assert house.state(1) == "undone"
+        assert tree(house.inbox, house.away) == house.before
+        assert house.rows() == house.rows_before
+
+    points = 0
+    while True:
+        house = House(tmp_path / "house")
+        try:
+            house.ask(action)
+            assert house.carry_out()
+            with dying(points) as counter:
+                try:
+                    act(house)
+                except Crash:
+                    pass
+            if counter.died:
+                assert house.carry_out()
+            check(house)
+        finally:
+            house.close()
+        if not counter.died:
+            break
+        points += 1
+    assert points >= 6
+
+
+def test_an_undo_that_comes_while_the_batch_is_under_way_leaves_what_was_not_begun(tmp_path: Path) -> None:
+    house = House(tmp_path / "house")
+    try:
+        house.ask(Action.DELETE)
+        house.undo(1)
+        assert house.carry_out()
+        assert house.state(1) == "undone" and tree(house.inbox, house.away) == house.before
+        assert [fact for fact in house.facts if isinstance(fact, DeedEnded)] == []
+    finally:
+        house.close()
+
+
+def test_a_batch_that_was_only_being_written_down_when_its_run_died_comes_to_nothing(tmp_path: Path) -> None:
+    house = House(tmp_path / "house")
+    try:
+
+        def write(session: Session) -> None:
+            group = store.group(session, 1)
+            assert group is not None
+            number = store.open_batch(session, Action.DELETE, BatchState.PLANNING, permanent=False, groups=2, now_ms=1)
+            store.put_plan(session, number, plan(group, Action.DELETE), None, 1)
+
+        house.run(lambda: house.catalog.write(write))
+        assert house.carry_out()
+        assert house.state(1) == "undone" and tree(house.inbox, house.away) == house.before
+    finally:
+        house.close()
+
+
+def test_many_groups_are_written_down_first_and_groups_that_are_gone_are_left_out(tmp_path: Path) -> None:
+    house = House(tmp_path / "house")
+    try:
+
+        async def both() -> None:
+            number = await house.catalog.write(
+                lambda session: store.open_batch(
+                    session, Action.DELETE, BatchState.PLANNING, permanent=False, groups=3, now_ms=1
+                )
+            )
+            batches = Batches(house.catalog, SystemClock(), house.facts.append, 30.0)
+            batches.wish(Wish(number, Action.DELETE, [1, 98, 99], None))
+            assert await batches.carry_out()
+            batches.close()
+
+        house.run(both)
+        assert house.state(1) == "done"
+        (ended,) = [fact for fact in house.facts if isinstance(fact, BatchEnded)]
+        assert (ended.done, ended.skipped, ended.size_bytes) == (2, 0, 2 * len(DATA))
+        assert len(list((house.inbox / os.fsdecode(TRASH) / "1").iterdir())) == 2
+    finally:
+        house.close()
