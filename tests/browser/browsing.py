@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from anyio.from_thread import start_blocking_portal
+
 from parts import need_module, need_programs
 from web_support import served
 
@@ -60,7 +61,9 @@ class Tab:
         self.complaints: list[str] = []
         page.set_default_timeout(DEADLINE_MS)
         page.add_init_script(_WATCH_SHIFTS)
-        page.on("console", lambda said: self.complaints.append(said.text) if said.type in {"error", "warning"} else None)
+        page.on(
+            "console", lambda said: self.complaints.append(said.text) if said.type in {"error", "warning"} else None
+        )
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def open(self, path: str) -> Tab:

@@ -17,18 +17,24 @@ from PIL import Image, ImageDraw, ImageOps
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from pictures import landscape
-from web_support import FakeDesk, served
-
 from dropmill.control.previews import PreviewFile
 from dropmill.errors import Conflict, Forbidden, NotFound
+from pictures import landscape
+from web_support import FakeDesk, served
 
 Json = dict[str, Any]
 SKIES = [
     (("#2b3a67", "#f4a261"), "#1d2d44"), (("#89c2d9", "#e9f5db"), "#386641"), (("#6d597a", "#eaac8b"), "#355070"),
     (("#0b132b", "#5bc0be"), "#1c2541"), (("#f2cc8f", "#f4f1de"), "#81523f"), (("#90a8c3", "#ffd6ba"), "#555b6e"),
 ]  # fmt: skip
-PLACES = ["2019/07 Lofoten", "2021/Iceland", "2020-10 Black Forest", "phone/DCIM/Camera", "from Anna", "old disk/backup (2)"]
+PLACES = [
+    "2019/07 Lofoten",
+    "2021/Iceland",
+    "2020-10 Black Forest",
+    "phone/DCIM/Camera",
+    "from Anna",
+    "old disk/backup (2)",
+]
 SHAPES = [(6000, 4000), (4000, 3000), (3024, 4032), (5472, 3648), (2048, 1536)]
 # Of a copy: how it came about, tier, distances, and how it differs.
 COPIES = [
@@ -47,7 +53,9 @@ def copied(picture: Image.Image, relation: str) -> Image.Image:
     """The picture as that kind of copy of it would look."""
     width, height = picture.size
     if relation == "cropped":
-        return picture.crop((width // 12, height // 14, width // 12 + int(width * 0.86), height // 14 + int(height * 0.86)))
+        return picture.crop(
+            (width // 12, height // 14, width // 12 + int(width * 0.86), height // 14 + int(height * 0.86))
+        )
     if relation == "bordered":
         return ImageOps.expand(picture, border=width // 16, fill="#f4f1ea")
     if relation == "turned":
@@ -111,7 +119,9 @@ class ReviewDesk(FakeDesk):
         for at, (relation, tier, distances, reshaped) in enumerate(rows):
             shape = reshaped(width, height)
             place = PLACES[(number + at) % len(PLACES)]
-            kind, inbox, top = [("library", "photos", "/srv/photos"), ("archive", "camera", "/srv/camera/archive")][at % 2]
+            kind, inbox, top = [("library", "photos", "/srv/photos"), ("archive", "camera", "/srv/camera/archive")][
+                at % 2
+            ]
             folder = f"{top}/{place}"
             stem = f"IMG_{4000 + number}"
             name = stem + ["", " (copy)", "-edited", "_2", "-web"][at % 5] + (".jpg" if at % 3 else ".JPG")
@@ -170,7 +180,9 @@ class ReviewDesk(FakeDesk):
     async def image(self, image_id: int) -> Json:
         width, height = self._shape(image_id // 100)
         return {
-            "id": image_id, "sha256": f"{image_id:064x}", "width": width, "height": height, "format": "jpeg", "groups": [image_id // 100],
+            "id": image_id, "sha256": f"{image_id:064x}", "phash": "0" * 16, "dhash": "0" * 16, "ahash": "0" * 16, "phash256": "0" * 64,
+            "texture": 20.0, "fingerprint_version": 1, "format": "jpeg", "width": width, "height": height, "size_bytes": 5_000_000,
+            "catalogued_at": "2026-03-04T05:06:07.000Z", "files": [], "groups": [image_id // 100],
         }  # fmt: skip
 
     async def resolve(
@@ -188,7 +200,13 @@ class ReviewDesk(FakeDesk):
             raise Forbidden(f"{folder} is not below a library root", hint="name a folder below one of library_roots")
         done = [member["id"] for member in group["members"] if member["id"] != keeper]
         self.settled[group_id] = batch
-        return {"batch": batch, "action": action, "state": "done", "done": list(members or done) if action in {"delete", "move", "link"} else [], "skipped": []}
+        return {
+            "batch": batch,
+            "action": action,
+            "state": "done",
+            "done": list(members or done) if action in {"delete", "move", "link"} else [],
+            "skipped": [],
+        }
 
     async def resolve_many(
         self, groups: Sequence[int] | None, filter: Json | None, action: str,  # noqa: A002  # As the API calls it.
@@ -295,8 +313,12 @@ def setting(key: str, value: Any, origin: str = "default", description: str = ""
 
 
 SETTINGS = [
-    setting("state_dir", "/var/lib/dropmill", "/etc/dropmill/dropmill.toml:1", "Where the catalog is; local disk only."),
-    setting("library_roots", ["/srv/photos", "/srv/scans"], "/etc/dropmill/dropmill.toml:2", "Folders that may be indexed."),
+    setting(
+        "state_dir", "/var/lib/dropmill", "/etc/dropmill/dropmill.toml:1", "Where the catalog is; local disk only."
+    ),
+    setting(
+        "library_roots", ["/srv/photos", "/srv/scans"], "/etc/dropmill/dropmill.toml:2", "Folders that may be indexed."
+    ),
     setting("http.bind", "127.0.0.1:8686", "default", "Address and port, or unix:/path."),
     setting("log.level", "info", "environment DROPMILL_LOG__LEVEL", "From which severity on."),
     setting("inboxes.0.name", "camera", "/etc/dropmill/dropmill.toml:8", ""),

@@ -1,4 +1,4 @@
-"""What becomes of a picture that resembles an earlier one: each policy, told everywhere (issue: duplicates)."""
+"""What becomes of a picture that resembles an earlier one: each policy, told everywhere."""
 
 from __future__ import annotations
 
@@ -74,6 +74,7 @@ def test_near_duplicates_are_skipped_and_their_originals_moved(tmp_path: Path) -
     assert f"near-duplicate of {mill.inbox / 'a.jpg'}, smaller" in mill.why("b.jpg")
 
 
+@pytest.mark.long
 def test_originals_that_only_look_alike_are_never_deleted(tmp_path: Path) -> None:
     mill = Mill(tmp_path, renditions=ONE, dedupe={"near": "skip"}, on_duplicate="delete")
     dropped_one_by_one(mill, ("a.jpg", jpeg(photo(seed=1))), ("b.jpg", resaved(1)), ("c.jpg", jpeg(photo(seed=1))))
@@ -82,12 +83,14 @@ def test_originals_that_only_look_alike_are_never_deleted(tmp_path: Path) -> Non
     assert not (mill.inbox / "c.jpg").exists()
 
 
+@pytest.mark.long
 def test_a_near_duplicate_is_renamed(tmp_path: Path) -> None:
     mill = Mill(tmp_path, renditions=ONE, dedupe={"near": "rename", "rename_suffix": "again"})
     dropped_one_by_one(mill, ("a.jpg", jpeg(photo(seed=1))), ("b.jpg", resaved(1)), ("sub/b.jpg", resaved(1, 0.6)))
     assert mill.outputs() == ["a-t.jpg", "b~again-t.jpg", "sub/b~again-t.jpg"]
 
 
+@pytest.mark.long
 def test_a_near_duplicate_is_published_as_a_copy_that_is_none(tmp_path: Path) -> None:
     mill = Mill(tmp_path, renditions=ONE, dedupe={"near": "uniquify"}, archive="archive")
     dropped_one_by_one(mill, ("a.jpg", jpeg(photo(seed=1))), ("b.jpg", resaved(1)), ("c.jpg", resaved(1, 0.6)))
@@ -104,6 +107,7 @@ def test_a_near_duplicate_is_published_as_a_copy_that_is_none(tmp_path: Path) ->
     assert "changed copy" in mill.why("b.jpg")
 
 
+@pytest.mark.long
 def test_tries_that_do_not_suffice_are_told(tmp_path: Path) -> None:
     changes = {"methods": ["brightness"], "max_tries": 1, "strength_percent": 0.5}
     mill = Mill(tmp_path, renditions=ONE, dedupe={"near": "uniquify", "uniquify": changes})
@@ -112,6 +116,7 @@ def test_tries_that_do_not_suffice_are_told(tmp_path: Path) -> None:
     assert "1 tries to change a copy of it did not suffice" in mill.why("b.jpg")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("data", [resaved(1), jpeg(photo(seed=1))], ids=["near", "exact"])
 def test_a_duplicate_is_published_as_hard_links(tmp_path: Path, data: bytes) -> None:
     mill = Mill(tmp_path, renditions=ONE, dedupe={"exact": "hardlink", "near": "hardlink"}, receipts=True)
@@ -124,6 +129,7 @@ def test_a_duplicate_is_published_as_hard_links(tmp_path: Path, data: bytes) -> 
     assert list((mill.output / ".dropmill").glob("[0-9]*")) == []
 
 
+@pytest.mark.long
 def test_a_link_that_is_replaced_leaves_the_other_alone(tmp_path: Path) -> None:
     mill = Mill(tmp_path, renditions=ONE, dedupe={"near": "hardlink"})
     dropped_one_by_one(mill, ("a.jpg", jpeg(photo(seed=1))), ("b.jpg", resaved(1)))
@@ -133,6 +139,7 @@ def test_a_link_that_is_replaced_leaves_the_other_alone(tmp_path: Path) -> None:
     assert (mill.output / "a-t.jpg").read_bytes() == before != (mill.output / "b-t.jpg").read_bytes()
 
 
+@pytest.mark.long
 def test_renditions_that_are_gone_cannot_be_linked_to(tmp_path: Path) -> None:
     mill = Mill(tmp_path, renditions=ONE, dedupe={"near": "hardlink"})
     dropped_one_by_one(mill, ("a.jpg", jpeg(photo(seed=1))))
@@ -143,6 +150,7 @@ def test_renditions_that_are_gone_cannot_be_linked_to(tmp_path: Path) -> None:
     assert "renditions to link to were not there" in mill.why("b.jpg")
 
 
+@pytest.mark.long
 def test_it_is_told_in_log_metrics_results_and_a_dry_run(tmp_path: Path) -> None:
     with WebServer() as web:
         mill = Mill(
@@ -173,6 +181,7 @@ def test_it_is_told_in_log_metrics_results_and_a_dry_run(tmp_path: Path) -> None
     assert f"near-duplicate of {first}, smaller" in tried.stdout
 
 
+@pytest.mark.long
 def test_what_is_rendered_again_is_never_left_out(tmp_path: Path) -> None:
     mill = Mill(tmp_path, renditions=ONE)
     dropped_one_by_one(mill, ("a.jpg", jpeg(photo(seed=1))), ("b.jpg", resaved(1)))

@@ -132,7 +132,7 @@ def test_a_scan_of_a_killed_daemon_is_taken_up_by_the_next(tmp_path: Path) -> No
     )
     mill.wait_for(lambda: rows(mill, "SELECT count(*) FROM holdings")[0][0] >= 100)
     mill.kill()
-    beside.wait(60)
+    assert beside.wait(60) == 4
     kept = rows(mill, "SELECT count(*) FROM holdings")[0][0]
     mill.start()
     mill.wait_for(lambda: rows(mill, "SELECT state FROM scans") == [("done",)])

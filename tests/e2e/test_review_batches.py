@@ -190,8 +190,11 @@ def test_the_command_line_does_all_of_it_with_and_without_a_daemon(tmp_path: Pat
         _by_commands(mill)
         assert tree(mill.inbox) == before
         wait_for_groups(mill, 2, 3)
+        group = str(groups(mill)[0]["id"])
         mill.stop()
-        _by_commands(mill)
+        alone = json.loads(mill.run("resolve", group, "--action", "delete", "--json", check=True).stdout)
+        assert alone["done"] == 2 and len(tree(mill.inbox)) > len(before)
+        assert "is taken back" in mill.run("undo", str(alone["id"]), check=True).stdout
         assert tree(mill.inbox) == before
     finally:
         if mill.process is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -39,12 +39,18 @@ async def catalog(tmp_path: Path) -> AsyncIterator[Catalog]:
 
 
 @asynccontextmanager
-async def index_of(catalog: Catalog, facts: list[Fact], *, turned: bool = False) -> AsyncIterator[IndexClient]:
-    client = IndexClient(catalog, SystemClock(), facts.append, turned=turned)
+async def index_of(
+    catalog: Catalog, hear: Callable[[Fact], None], *, turned: bool = False
+) -> AsyncIterator[IndexClient]:
+    client = IndexClient(catalog, SystemClock(), hear, turned=turned)
     try:
         yield client
     finally:
         await client.close()
+
+
+def _deaf(_fact: Fact) -> None:
+    """For tests that ask for nothing but answers."""
 
 
 async def put(catalog: Catalog, *images: Hashed) -> None:
@@ -58,7 +64,7 @@ async def nearest(client: IndexClient, phash: int, dhash: int = 0) -> list[tuple
 
 async def test_it_starts_when_it_is_first_needed_and_tells_what_it_costs(catalog: Catalog) -> None:
     facts: list[Fact] = []
-    async with index_of(catalog, facts) as client:
+    async with index_of(catalog, facts.append) as client:
         assert client.stats().state == "idle"
         await put(catalog, (1, 0b0111, 0b1), (2, 0b0001, 0b11), (3, (1 << 64) - 1, 0))
         assert await nearest(client, 0) == [(2, 1, 2), (1, 3, 1)]
@@ -75,7 +81,7 @@ async def test_it_starts_when_it_is_first_needed_and_tells_what_it_costs(catalog
 
 
 async def test_it_sees_what_was_added_hashed_anew_and_removed_before_each_answer(catalog: Catalog) -> None:
-    async with index_of(catalog, []) as client:
+    async with index_of(catalog, _deaf) as client:
         assert await nearest(client, 0) == []
         await put(catalog, (1, 0, 0), (2, 0b11, 0))
         [answer] = await client.neighbours([looks(0, 0)])
@@ -103,7 +109,7 @@ async def test_its_answers_are_those_of_a_comparison_with_every_image(catalog: C
             value ^= 1 << bit
         return value
 
-    async with index_of(catalog, []) as client:
+    async with index_of(catalog, _deaf) as client:
         for _ in range(6):
             fresh = {}
             for _ in range(300):
@@ -138,7 +144,7 @@ async def test_its_answers_are_those_of_a_comparison_with_every_image(catalog: C
 async def test_killed_it_comes_back_at_the_next_question(catalog: Catalog) -> None:
     facts: list[Fact] = []
     await put(catalog, (1, 0, 0))
-    async with index_of(catalog, facts) as client:
+    async with index_of(catalog, facts.append) as client:
         assert await nearest(client, 0) == [(1, 0, 0)]
         first = client.stats().pid
         assert first is not None
@@ -151,16 +157,22 @@ async def test_killed_it_comes_back_at_the_next_question(catalog: Catalog) -> No
 
 
 async def test_killed_it_comes_back_though_nobody_asks(catalog: Catalog) -> None:
-    facts: list[Fact] = []
-    async with index_of(catalog, facts) as client, anyio.create_task_group() as tasks:
+    pids: list[int] = []
+    again = anyio.Event()
+
+    def hear(fact: Fact) -> None:
+        if isinstance(fact, IndexReady):
+            pids.append(fact.pid)
+            if len(pids) == 2:
+                again.set()
+
+    async with index_of(catalog, hear) as client, anyio.create_task_group() as tasks:
         tasks.start_soon(client.run)
         await nearest(client, 0)
-        first = client.stats().pid
-        assert first is not None
-        os.kill(first, signal.SIGKILL)
+        os.kill(pids[0], signal.SIGKILL)
         with anyio.fail_after(60):
-            while client.stats().pid in {None, first} or client.stats().state != "ready":  # noqa: ASYNC110
-                await anyio.sleep(0.02)
+            await again.wait()
+        assert client.stats().pid == pids[1] != pids[0]
         tasks.cancel_scope.cancel()
 
 
@@ -170,7 +182,7 @@ async def test_stopped_in_the_middle_of_an_answer_it_is_given_another_process(
     monkeypatch.setattr("dropmill.similarity.client.ANSWER_SECONDS", 3.0)
     facts: list[Fact] = []
     await put(catalog, (1, 0, 0))
-    async with index_of(catalog, facts) as client:
+    async with index_of(catalog, facts.append) as client:
         await nearest(client, 0)
         pid = client.stats().pid
         assert pid is not None
@@ -187,7 +199,7 @@ async def test_what_cannot_start_is_told_with_its_last_words_and_rests_longer_ea
         "dropmill.similarity.client._command", lambda *_: ["sh", "-c", "echo no numpy here >&2; exit 3"]
     )
     facts: list[Fact] = []
-    async with index_of(catalog, facts) as client:
+    async with index_of(catalog, facts.append) as client:
         for _ in range(2):
             with pytest.raises(Unavailable, match="no numpy here"):
                 await nearest(client, 0)
@@ -201,7 +213,7 @@ async def test_what_cannot_start_is_told_with_its_last_words_and_rests_longer_ea
 
 async def test_a_question_that_is_given_up_leaves_its_answer_to_nobody(catalog: Catalog) -> None:
     await put(catalog, (1, 0, 0), (2, (1 << 64) - 1, 0))
-    async with index_of(catalog, []) as client:
+    async with index_of(catalog, _deaf) as client:
         await nearest(client, 0)
         for _ in range(20):
             with anyio.move_on_after(0):
@@ -225,7 +237,7 @@ async def test_turned_and_mirrored_pictures_are_found_where_that_is_wanted(catal
 
     await catalog.write(tell_larger)
     asked = Looks(phash, dhash, 0, phash256, 50.0)
-    async with index_of(catalog, []) as plain, index_of(catalog, [], turned=True) as loose:
+    async with index_of(catalog, _deaf) as plain, index_of(catalog, _deaf, turned=True) as loose:
         assert [list(answer.found) for answer in await plain.neighbours([asked])] == [[]]
         [answer] = await loose.neighbours([asked])
         expected = [Neighbour(image_id, "turned", 0, 0) for image_id in range(1, len(TURNS) + 1)]

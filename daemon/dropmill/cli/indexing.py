@@ -13,13 +13,14 @@ import typer
 from dropmill.cli import common
 from dropmill.cli.changing import job_number
 from dropmill.cli.common import ConfigOption, JsonOption, guarded
-from dropmill.errors import Conflict
+from dropmill.errors import Conflict, NotReachable
 
 if TYPE_CHECKING:
     from dropmill.settings import Settings
 
 Json = dict[str, Any]
 POLL_SECONDS: Final = 0.5
+PATIENCE_SECONDS: Final = 60.0
 MOST_NAMED: Final = 20
 # Where nobody sees a line change, one is written this often.
 TELL_SECONDS: Final = 30.0
@@ -223,18 +224,27 @@ class _Shown:
 def _through_daemon(settings: Settings, folders: list[bytes], workers: int | None, rehash: bool) -> Json:
     import anyio
 
-    from dropmill.cli.reach import ask
+    from dropmill.cli.reach import ask, runs
     from dropmill.observe.clock import SystemClock
 
     clock = SystemClock()
     scan_id = ask(settings, "index", folders, workers, rehash)["id"]
     shown = _Shown(clock.monotonic)
+    heard_at = clock.monotonic()
     try:
         while True:
-            told: Json = ask(settings, "scan", scan_id)
-            if told["state"] != "running":
-                return told
-            shown(told)
+            if not runs(settings):
+                raise NotReachable("the daemon has ended", hint="its next start goes on with it: dropmill index --list")
+            try:
+                told: Json = ask(settings, "scan", scan_id)
+            except NotReachable:  # As while it applies another configuration.
+                if clock.monotonic() - heard_at > PATIENCE_SECONDS:
+                    raise
+            else:
+                heard_at = clock.monotonic()
+                if told["state"] != "running":
+                    return told
+                shown(told)
             anyio.run(clock.sleep, POLL_SECONDS)
     except KeyboardInterrupt:
         shown.end()

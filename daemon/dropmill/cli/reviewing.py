@@ -61,7 +61,7 @@ def resolve(
     ],
     group: Annotated[
         int | None,
-        typer.Argument(help="A group, as `dropmill duplicates` tells it.", metavar="[GROUP]", parser=job_number),
+        typer.Argument(help="A group, as `dropmill duplicates` tells it.", metavar="GROUP", parser=job_number),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All open groups, or those that fit the filters.")] = False,
     keeper: Annotated[
@@ -273,7 +273,7 @@ def undo(batch: BatchArgument, config: ConfigOption = None, as_json: JsonOption 
 @guarded
 def batches(
     batch: Annotated[
-        int | None, typer.Argument(help="Only this one, with its files.", metavar="[BATCH]", parser=job_number)
+        int | None, typer.Argument(help="Only this one, with its files.", metavar="BATCH", parser=job_number)
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=200, help="Show so many.")] = 50,
     before: Annotated[

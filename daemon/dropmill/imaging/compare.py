@@ -29,6 +29,8 @@ _RELATED: Final = 0.8
 # How far a frame may be off, in pixels of a preview, and still be the same; a pixel of the full picture comes on top.
 _SLACK_PIXELS: Final = 0.7
 _SLACK_DEGREES: Final = 0.15
+# Hands that hold a camera do not turn it by so much between two frames; who sets a horizon straight does.
+_TILTED_DEGREES: Final = 1.4
 # Of a picture and what is within a border: sides, correlation, and pixels of the preview by which they may be off.
 _SAME_SHAPE: Final = 0.04
 _LIKE_ITS_CONTENT: Final = 0.8
@@ -51,6 +53,9 @@ def relation_of(one: Known, other: Known, shown_one: Image.Image, shown_other: I
     box = _box(fit)
     if turn != 1:
         return Compared(Relation.TURNED, _TURNS[turn], box, turn)
+    tilt = abs(fit.angle_degrees)
+    if tilt >= _TILTED_DEGREES:
+        return Compared(Relation.TURNED, f"turned by {tilt:.1f} degrees", box)
     slack = _SLACK_PIXELS + 0.6 * EXAMINED_SIDE / min(one.width, one.height, other.width, other.height)
     margins = _margins(fit, shown_one, upright)
     lacks, has_more = max(margins) > slack, min(margins) < -slack
@@ -63,8 +68,8 @@ def relation_of(one: Known, other: Known, shown_one: Image.Image, shown_other: I
         first, last = register.corners(fit if lacks else register.inverse(fit))
         part, which = (last[0] - first[0]) * (last[1] - first[1]), "second" if lacks else "first"
         return Compared(Relation.CROPPED, f"the {which} shows {part:.0%} of the other", box)
-    if abs(fit.angle_degrees) > _SLACK_DEGREES:
-        return Compared(Relation.BURST, f"turned by {abs(fit.angle_degrees):.1f} degrees", box)
+    if tilt > _SLACK_DEGREES:
+        return Compared(Relation.BURST, f"taken {tilt:.1f} degrees apart", box)
     return _same_frame(one, other, shown_one, upright, fit, box)
 
 

@@ -36,7 +36,7 @@ _MOST_LEFT: Final = 0.45
 _TONED_LEVELS: Final = 4.0
 # Of a border: how even it is, and how much the picture beside it differs.
 _FLAT_LEVELS: Final = 3.0
-_STEP_LEVELS: Final = 7.0
+_STEP_LEVELS: Final = 9.0
 _SOFT_EDGE: Final = 1
 
 
@@ -111,7 +111,7 @@ def ends_in_border(image: Image.Image, margins: tuple[float, float, float, float
         return False
     colour = np.median(pixels[outside], axis=0)
     off = np.abs(pixels[outside] - colour).max(axis=-1)
-    return bool(np.percentile(off, 90) < 2 * _FLAT_LEVELS)
+    return bool(np.percentile(off, 75) < 2 * _FLAT_LEVELS)
 
 
 def _depth(pixels: Colours) -> int:
@@ -122,11 +122,11 @@ def _depth(pixels: Colours) -> int:
     if float(np.abs(edge - colour).max(axis=-1).mean()) > _FLAT_LEVELS:
         return 0
     off = np.abs(pixels[:deepest] - colour).max(axis=-1).mean(axis=1)
-    ends = np.flatnonzero(off > 2 * _FLAT_LEVELS)
+    ends = np.flatnonzero(off > 4 * _FLAT_LEVELS)  # Beside a hard edge JPEG leaves ripples.
     if not len(ends):
         return 0
     depth = int(ends[0])
-    beyond = np.abs(pixels[depth + 1 : depth + 3] - colour).max(axis=-1)
+    beyond = np.abs(pixels[depth + 2 : depth + 6] - colour).max(axis=-1)
     return depth if depth and float(np.median(beyond)) > _STEP_LEVELS else 0
 
 

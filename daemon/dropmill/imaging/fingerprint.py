@@ -109,7 +109,7 @@ def _quiet(luma: Image.Image) -> float:
     # Down the columns first, which is the larger part and takes whole rows at once.
     lightest, darkest = (ends.reshape(rows, columns, _SQUARE) for ends in (levels.max(axis=1), levels.min(axis=1)))
     spans = lightest.max(axis=2) - darkest.min(axis=2)
-    return int(np.count_nonzero(spans <= _QUIET)) / spans.size
+    return float(np.mean(spans <= _QUIET))
 
 
 def _again(first: Frame, rest: Iterator[Frame]) -> Iterator[Frame]:

@@ -21,8 +21,8 @@ from dropmill.store.drawing import Component, Drawn
 LOT: Final = 100
 # Wishes with which there is nothing to draw go in larger lots: each committed picture makes one.
 LONELY_LOT: Final = 1000
-# What hangs together beyond so many images is cut: a burst of ten thousand frames is drawn in pieces.
-MOST_IMAGES: Final = 1000
+# What hangs together beyond so many images is cut, so that a burst of thousands of frames, each with hundreds of pairs, is drawn in pieces.
+MOST_IMAGES: Final = 500
 
 
 @dataclass(slots=True)

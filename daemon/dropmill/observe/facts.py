@@ -16,6 +16,9 @@ from dropmill.observe.facts_batches import BatchHeldUp as BatchHeldUp
 from dropmill.observe.facts_batches import BatchProgressed as BatchProgressed
 from dropmill.observe.facts_batches import DeedEnded as DeedEnded
 from dropmill.observe.facts_batches import PreferencesChanged as PreferencesChanged
+from dropmill.observe.facts_index import IndexAnswered as IndexAnswered
+from dropmill.observe.facts_index import IndexLost as IndexLost
+from dropmill.observe.facts_index import IndexReady as IndexReady
 from dropmill.observe.facts_libraries import CataloguingBegun as CataloguingBegun
 from dropmill.observe.facts_libraries import CataloguingEnded as CataloguingEnded
 from dropmill.observe.facts_libraries import CataloguingProgressed as CataloguingProgressed
@@ -197,31 +200,6 @@ class WorkerSaid(Fact):
     pid: int
     job_id: int | None
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class IndexReady(Fact):
-    """The process that finds similar images has read the catalog."""
-
-    pid: int
-    images: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class IndexLost(Fact):
-    """That process ended or could not be started; it is started again after ``rest_seconds``."""
-
-    detail: str
-    rest_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class IndexAnswered(Fact):
-    """How long it took to find what resembles so many images."""
-
-    images: int
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

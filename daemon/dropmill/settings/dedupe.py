@@ -87,7 +87,7 @@ class TierPolicies(Section):
     exact: Exact | None = Field(default=None, description="Policy for identical pictures, as in [dedupe].")
     near: Near | None = Field(default=None, description="Policy for near-identical pictures, as in [dedupe].")
     similar: Similar | None = Field(default=None, description="Policy for similar pictures, as in [dedupe].")
-    loose: Loose | None = Field(default=None, description="Policy for turned, trimmed and cropped pictures.")
+    loose: Loose | None = Field(default=None, description="Policy for turned and mirrored pictures.")
 
 
 class Dedupe(Section):
@@ -122,8 +122,8 @@ class Dedupe(Section):
     )
     loose: Loose = Field(
         default=_POLICIES.loose.value,
-        description="Turned or mirrored, trimmed borders, cropped by more. skip, flag, rename or off; looking for them "
-        "takes more memory and time.",
+        description="Turned by quarters or mirrored. skip, flag, rename or off; each picture is then looked for in its "
+        "seven other positions as well.",
     )
     near_phash: Whole = Field(
         default=_THRESHOLDS.near_phash,

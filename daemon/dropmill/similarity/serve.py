@@ -37,9 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     except Closed:
         return 0
     except StateError as error:
-        # Its last words are what the daemon tells.
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1
+        raise SystemExit(str(error)) from error  # Its last words are what the daemon tells.
     return 0
 
 

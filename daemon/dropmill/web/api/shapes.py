@@ -56,7 +56,9 @@ class Group(Told):
 
     id: int = Field(description="Stays while its keeper does.")
     tier: Tier = Field(description="That of the member that resembles the keeper least.")
-    relation: str = Field(description="That of all its members; empty where they differ or were not compared yet.")
+    relation: str = Field(
+        description="That of the member that resembles the keeper least; empty until its pixels were compared."
+    )
     state: GroupState = Field(description="settled: a person decided to keep all of it.")
     members_count: int = Field(description="The keeper included.")
     reclaimable_bytes: int = Field(description="What all members but the keeper take.")

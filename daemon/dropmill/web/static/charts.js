@@ -3,11 +3,13 @@ import { get } from "./api.js";
 import { el, svg } from "./dom.js";
 import { count, lasting } from "./words.js";
 
-const MOST = 96, HEIGHT = 64;
+const MOST = 96, LEAST = 60, HEIGHT = 64;
 const KINDS = [["published", "published"], ["duplicate", "duplicates"], ["unchanged", "unchanged"], ["discarded", "discarded"]];
 
 // So many minutes together that the bars can be seen; counts are added up, of a depth the largest counts.
-function lots({ minutes, step_seconds }) {
+function lots({ minutes: known, step_seconds }) {
+  // Of a daemon that has just started there is little to see; the hour before it is empty.
+  const minutes = [...Array.from({ length: Math.max(0, LEAST - known.length) }, () => ({})), ...known];
   const size = Math.max(1, Math.ceil(minutes.length / MOST));
   const found = [];
   for (let at = minutes.length; at > 0; at -= size) {

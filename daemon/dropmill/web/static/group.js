@@ -103,7 +103,7 @@ export class Group {
     el("p", { class: "path" }, breakable(member.path)),
     el("p", { class: "facts" },
       fact("pixels", `${shape[0]} × ${shape[1]}`), fact("size_bytes", bytes(member.size_bytes)), el("span", {}, (member.format ?? "").toUpperCase()),
-      fact("date", el("time", { datetime: member.captured_at ?? member.modified_at, title: member.captured_at ? "when it was taken" : "when the file was changed last" },
+      fact("date", el("time", { datetime: when(member.captured_at ?? member.modified_at), title: member.captured_at ? "when it was taken" : "when the file was changed last" },
         when(member.captured_at ?? member.modified_at))),
       el("span", {}, member.inbox),
       keeper || member.tier === "exact" ? null : el("span", { title: "bits in which the hashes differ from those of the file to keep: phash, dhash and the 256-bit phash" },

@@ -160,8 +160,8 @@ function focused() {
   return group && !group.settled ? { group, member: group.member(document.activeElement) ?? group.kept } : null;
 }
 
-// After something was done the next group has the focus, wherever it was on the page.
-async function perform(name, group, member) {
+// After something was done by keys the next group has the focus, wherever it is; under a pointer nothing moves.
+async function perform(name, group, member, pointed = false) {
   if (!group || group.settled) return;
   if (name === "keeper") return void mark(group, member);
   if (name === "leave") return void leave(group, member);
@@ -176,7 +176,8 @@ async function perform(name, group, member) {
   open -= 1;
   gain -= before;
   count();
-  if (had || document.activeElement === document.body) step(group);
+  if (pointed) group.node.querySelector(".done button")?.focus({ preventScroll: true });
+  else if (had || document.activeElement === document.body) step(group);
 }
 
 function restored(group) {
@@ -284,7 +285,7 @@ list.addEventListener("click", (event) => {
   const node = event.target.closest("[data-act]");
   const group = groups.get(Number(event.target.closest(".group")?.dataset.id));
   if (!node || !group) return;
-  perform(node.dataset.act, group, group.member(node) ?? (group.member(document.activeElement)));
+  perform(node.dataset.act, group, group.member(node), event.detail > 0);
 });
 list.addEventListener("focusin", (event) => {
   const group = event.target.closest(".group");

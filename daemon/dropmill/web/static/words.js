@@ -17,6 +17,9 @@ export function bytes(number) {
 
 export function when(text) {
   if (!text) return "";
+  // As cameras write it: local time, wherever that was.
+  const camera = /^(\d{4}):(\d\d):(\d\d) (\d\d:\d\d)/.exec(text);
+  if (camera) return `${camera[1]}-${camera[2]}-${camera[3]} ${camera[4]}`;
   const at = new Date(text);
   if (Number.isNaN(at.getTime())) return text;
   const day = [at.getFullYear(), at.getMonth() + 1, at.getDate()].map((part) => String(part).padStart(2, "0")).join("-");
@@ -26,8 +29,9 @@ export function when(text) {
 export function lasting(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "";
   if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
-  if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
-  return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
+  if (seconds < 3570) return `${Math.round(seconds / 60)} min`;
+  const minutes = Math.round(seconds / 60);
+  return `${Math.floor(minutes / 60)} h${minutes % 60 ? ` ${minutes % 60} min` : ""}`;
 }
 
 export const TIERS = { exact: "Identical", near: "Near-identical", similar: "Similar", loose: "Loosely alike" };

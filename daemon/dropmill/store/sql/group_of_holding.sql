@@ -1,1 +1,0 @@
-SELECT group_id FROM members WHERE holding_id = :holding_id;

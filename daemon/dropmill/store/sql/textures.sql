@@ -1,1 +1,0 @@
-SELECT id, texture FROM images WHERE id IN (SELECT value FROM json_each(:ids));
