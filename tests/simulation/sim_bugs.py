@@ -50,7 +50,7 @@ def _publish_early(job: Any, inbox: Any, result: Any) -> None:
             os.rename(inbox.output.path + b"/.dropmill/" + os.fsencode(rendered.staged_name), final)
 
 
-_CONCLUDE = "decided = await self._decisions.conclude(job, inbox, result, presences)"
+_CONCLUDE = "decided = await self._decisions.conclude(job, inbox, result, presences, neighbours, links)"
 BUGS: Mapping[str, Bug] = {
     "no fsync": Bug(
         "PROTOCOL 4: a staged file is not fsynced before the commit",

@@ -120,4 +120,6 @@ def test_which_pairs_are_in_force(
     edge = edge_of(1, 2, how, distances, relation, textures, Thresholds(min_texture=8.0), ALL_TIERS)
     assert (edge.tier if edge else None) == tier
     if tier is not None:
-        assert edge_of(1, 2, how, distances, relation, textures, Thresholds(min_texture=8.0), ALL_TIERS - {tier}) is None
+        assert (
+            edge_of(1, 2, how, distances, relation, textures, Thresholds(min_texture=8.0), ALL_TIERS - {tier}) is None
+        )

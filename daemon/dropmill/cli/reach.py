@@ -276,7 +276,13 @@ def route(method: str, arguments: Sequence[Any]) -> tuple[str, str, dict[str, An
         case ("reload",):
             return "POST", f"{api}/reload", None, None
         case "duplicates", tier, inbox, folder, after, limit:
-            query = {"tier": tier, "inbox": inbox, "folder_b64": folder and encoded(folder), "after": after, "limit": limit}
+            query = {
+                "tier": tier,
+                "inbox": inbox,
+                "folder_b64": folder and encoded(folder),
+                "after": after,
+                "limit": limit,
+            }
             return "GET", f"{api}/duplicates", {name: value for name, value in query.items() if value is not None}, None
         case "index", folders, workers, rehash:
             body = {"folders_b64": [encoded(folder) for folder in folders], "workers": workers, "rehash": rehash}

@@ -43,7 +43,10 @@ def _entries(row: Row) -> list[Json]:
     batch, state = f"batch {row['batch_id']}", row["state"]
     if state == DeedState.SKIPPED:
         return [{"at": ended, "text": f"left as it was by {batch}: {row['detail']}"}]
-    done: Json = {"at": began if state in {DeedState.UNDONE, DeedState.PURGED} else ended, "text": f"{_done(row)} ({batch})"}
+    done: Json = {
+        "at": began if state in {DeedState.UNDONE, DeedState.PURGED} else ended,
+        "text": f"{_done(row)} ({batch})",
+    }
     match state:
         case DeedState.DONE:
             done["text"] += f"; to take it back: dropmill undo {row['batch_id']}"

@@ -23,9 +23,7 @@ from dropmill.model.work import (
 # A job that took its worker down is tried once more, alone; the second time it is the file (PROTOCOL 14).
 MAX_CRASHES: Final = 2
 # Trouble that only waiting can end: it never uses up a job's attempts.
-PATIENT: Final = frozenset(
-    {Reason.DISK_FULL, Reason.OUTPUT_UNAVAILABLE, Reason.INDEX_UNAVAILABLE, Reason.UNREADABLE}
-)
+PATIENT: Final = frozenset({Reason.DISK_FULL, Reason.OUTPUT_UNAVAILABLE, Reason.INDEX_UNAVAILABLE, Reason.UNREADABLE})
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,9 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("dropmill_owed", "gauge", ("kind",), "What decided jobs still owe to the file system."),
     Metric("dropmill_owed_postponed_total", "counter", ("kind",), "What was owed, tried in vain and put off."),
     # The index of similar images.
-    Metric("dropmill_index_images", "gauge", (), "Images that the index of similar images knows; 0 while it is not there."),
+    Metric(
+        "dropmill_index_images", "gauge", (), "Images that the index of similar images knows; 0 while it is not there."
+    ),
     Metric("dropmill_index_bytes", "gauge", (), "Memory of its process."),
     Metric(
         "dropmill_index_query_seconds",
@@ -107,7 +109,9 @@ METRICS: Final[tuple[Metric, ...]] = (
         _QUERY_SECONDS,
     ),
     Metric("dropmill_index_losses_total", "counter", (), "Times that its process ended, or could not be started."),
-    Metric("dropmill_groups", "gauge", ("tier",), "Groups of pictures that resemble each other and wait for a decision."),
+    Metric(
+        "dropmill_groups", "gauge", ("tier",), "Groups of pictures that resemble each other and wait for a decision."
+    ),
     Metric("dropmill_reclaimable_bytes", "gauge", (), "What their members but the keepers take."),
     Metric("dropmill_uncompared_images", "gauge", (), "Images whose neighbours are still to be looked for."),
     # Workers and the daemon itself.

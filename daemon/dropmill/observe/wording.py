@@ -287,7 +287,9 @@ def _index_ready(fact: facts.IndexReady) -> Line:
 
 @_words(facts.IndexLost)
 def _index_lost(fact: facts.IndexLost) -> Line:
-    remedy = "it is started again by itself; until then new images are compared later, or wait where the answer is needed"
+    remedy = (
+        "it is started again by itself; until then new images are compared later, or wait where the answer is needed"
+    )
     fields: Fields = {"detail": fact.detail, "again_seconds": fact.rest_seconds, "remedy": remedy}
     return Line("warning", "the index of similar images was lost", fields)
 
