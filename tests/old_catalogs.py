@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from pathlib import Path
 
@@ -26,6 +27,11 @@ KINDS = (
 
 def digest(number: int) -> str:
     return f"{number:064x}"
+
+
+def looks(number: int) -> int:
+    """A hash, as SQLite stores it, that resembles no other."""
+    return int.from_bytes(hashlib.sha256(b"%d" % number).digest()[:8], "big", signed=True)
 
 
 def old_catalog(
@@ -55,8 +61,8 @@ def _fill(connection: apsw.Connection, jobs: int, inbox: Path, output: Path) -> 
     connection.executemany(
         "INSERT INTO images (sha256, coded_sha256, fingerprint_version, phash, dhash, ahash, phash256, texture, format, "
         "width, height, mode, frames, pages_dropped, orientation, icc, captured_at, copyright, camera, size_bytes, "
-        "created_at_ms) VALUES (?, ?, 1, 1, 2, 3, 'cc', 0.5, 'jpeg', 10, 10, 'RGB', 1, 0, 1, '', '', '', '', 9, ?)",
-        ((digest(number), f"coded {number}", NOW_MS) for number in range(1, jobs // len(KINDS) + 2)),
+        "created_at_ms) VALUES (?, ?, 1, ?, 2, 3, 'cc', 0.5, 'jpeg', 10, 10, 'RGB', 1, 0, 1, '', '', '', '', 9, ?)",
+        ((digest(number), f"coded {number}", looks(number), NOW_MS) for number in range(1, jobs // len(KINDS) + 2)),
     )
     connection.executemany(
         "INSERT INTO jobs (root_id, inbox, rel, dev, ino, size_bytes, mtime_ns, ctime_ns, state, outcome, reason, "

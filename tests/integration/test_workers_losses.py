@@ -270,7 +270,7 @@ async def test_q16_output_is_told_with_its_job_as_printable_lines() -> None:
         ("garbage:" + (b"\0\0\x9c\x40" + b"[" * 40_000).hex()[:4000] + "5b" * 38_004, "not JSON"),
         ("impersonate:1,2", "an answer for job 1, epoch 2, where job 1, epoch 1 was asked"),
         ("impersonate:2,1", "an answer for job 2, epoch 1"),
-        ("two_previews", "a second preview"),
+        ("two_previews", "a question out of turn"),
         (f"boast:{1 << 62},1", "a preview of more than the limits allow"),
         (f"boast:1,{1 << 62}", "a preview of more than the limits allow"),
     ],

@@ -237,7 +237,7 @@ def test_a_staged_file_of_another_is_neither_overwritten_nor_removed(bench: Benc
 
 
 def test_a_defect_costs_the_attempt_only(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "_write_all", lambda *args: 1 // 0)
+    monkeypatch.setattr(stage, "write_all", lambda *args: 1 // 0)
     result = bench.run(bench.put(PHOTO))
     assert isinstance(result, Troubled) and result.reason is Reason.UNEXPECTED
     assert "ZeroDivisionError" in result.detail
@@ -248,7 +248,7 @@ def test_memory_is_trouble_of_the_machine(bench: Bench, monkeypatch: pytest.Monk
     def fails(*args: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(stage, "_write_all", fails)
+    monkeypatch.setattr(stage, "write_all", fails)
     result = bench.run(bench.put(PHOTO), WEB)
     assert isinstance(result, Troubled) and result.reason is Reason.MEMORY_LIMIT
 

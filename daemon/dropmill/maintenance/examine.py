@@ -21,9 +21,12 @@ from dropmill.model.work import Rejected, Superseded, Troubled, WorkerLost
 from dropmill.ports import Clock
 from dropmill.store import examining
 from dropmill.store.catalog import Catalog
+from dropmill.store.connection import Session
 from dropmill.store.examining import Side, Unmeasured
 
 LOT: Final = 32
+PAIRS: Final = 4000
+"""That are decided at once by what was measured already."""
 MOST_FILES: Final = 5
 """That are tried of one image."""
 GONE: Final = "gone"
@@ -63,17 +66,23 @@ class Examiner:
         return bool(lot)
 
     async def _prove(self) -> bool:
-        """Flat pictures whose hashes agree: a pair where every pixel does, too."""
-        lot = await self.catalog.read(lambda session: examining.to_prove(session, LOT))
-        for one, other in lot:
-            if not (one.tried and other.tried):
-                await self._measure_first(one, other)
-            elif one.evidence is None or other.evidence is None:
-                await self._relate(one, other, Relation.UNKNOWN, _why_not(one, other))
-            elif one.evidence.pixels_sha256 == other.evidence.pixels_sha256:
-                await self._relate(one, other, Relation.IDENTICAL, "every pixel is the same")
-            else:
-                await self.catalog.write(lambda session, one=one, other=other: examining.part(session, one, other))  # type: ignore[misc]  # The defaults bind the loop's values.
+        """Flat pictures whose hashes agree: a pair where every pixel does, too. Of a hundred blank pages each resembles
+        every other, so that a lot is one transaction."""
+        lot = await self.catalog.read(lambda session: examining.to_prove(session, PAIRS))
+
+        def prove(session: Session) -> None:
+            for one, other in lot:
+                if not (one.tried and other.tried):
+                    examining.measure(session, [side.image_id for side in (one, other) if not side.tried])
+                elif one.evidence is None or other.evidence is None:
+                    examining.relate(session, one, other, Relation.UNKNOWN, _why_not(one, other))
+                elif one.evidence.pixels_sha256 == other.evidence.pixels_sha256:
+                    examining.relate(session, one, other, Relation.IDENTICAL, "every pixel is the same")
+                else:
+                    examining.part(session, one, other)
+
+        if lot:
+            await self.catalog.write(prove, patient=True)
         return bool(lot)
 
     async def _compare(self) -> bool:
