@@ -130,6 +130,16 @@ def test_a_duplicate_is_published_as_hard_links(tmp_path: Path, data: bytes) -> 
 
 
 @pytest.mark.long
+def test_an_original_whose_renditions_are_anothers_is_not_deleted(tmp_path: Path) -> None:
+    mill = Mill(tmp_path, renditions=ONE, dedupe={"near": "hardlink"}, on_success="delete")
+    first, second = jpeg(photo(seed=1)), resaved(1)
+    dropped_one_by_one(mill, ("a.jpg", first), ("b.jpg", second))
+    assert (mill.output / "b-t.jpg").stat().st_nlink == 2
+    assert [path.name for path in mill.inbox.iterdir()] == ["b.jpg"]
+    assert (mill.inbox / "b.jpg").read_bytes() == second
+
+
+@pytest.mark.long
 def test_a_link_that_is_replaced_leaves_the_other_alone(tmp_path: Path) -> None:
     mill = Mill(tmp_path, renditions=ONE, dedupe={"near": "hardlink"})
     dropped_one_by_one(mill, ("a.jpg", jpeg(photo(seed=1))), ("b.jpg", resaved(1)))

@@ -16,7 +16,7 @@ from dropmill.errors import StateError
 from dropmill.store import migrations
 from dropmill.store.catalog import Catalog, catalog_path
 from dropmill.store.migrations import APPLICATION_ID
-from old_catalogs import old_catalog
+from old_catalogs import digest, old_catalog
 from parts import need_programs, need_root
 
 NEWEST = migrations.migrations()[-1][0]
@@ -70,6 +70,27 @@ def test_w36_every_earlier_schema_is_lifted_with_its_data_after_a_copy_was_saved
         (tmp_path / name).unlink(missing_ok=True)
     Catalog(str(path)).close()
     assert version_of(path) == NEWEST, "the saved copy is a catalog that can be taken up again"
+
+
+def test_an_upgrade_gives_no_number_of_an_image_anew_and_holds_what_is_the_images_own(tmp_path: Path) -> None:
+    path = old_catalog(tmp_path, 3, jobs=60)
+    with contextlib.closing(apsw.Connection(str(path))) as connection:
+        for rel, sha256 in ((b"own.jpg", digest(1)), (b"other-metadata.jpg", digest(9999))):
+            connection.execute(
+                "INSERT INTO versions (root_id, rel, sha256, ino, size_bytes, mtime_ns, image_id, job_id, kept, decided_at_ms)"
+                " VALUES (1, ?, ?, 1, 1, 1, 1, 1, 1, 1)",
+                (rel, sha256),
+            )
+        newest = connection.execute("SELECT max(id) FROM images").get
+    Catalog(str(path)).close()
+    with contextlib.closing(apsw.Connection(str(path))) as connection:
+        held = {row[0] for row in connection.execute("SELECT rel FROM holdings")}
+        assert b"own.jpg" in held and b"other-metadata.jpg" not in held
+        connection.execute("DELETE FROM images WHERE id = ?", (newest,))
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(images)") if row[1] not in {"id", "sha256"}]
+        names = ", ".join(columns)
+        connection.execute(f"INSERT INTO images (sha256, {names}) SELECT 'new', {names} FROM images WHERE id = 1")
+        assert connection.execute("SELECT max(id) FROM images").get > newest
 
 
 def test_q11_a_newer_catalog_names_the_copy_that_was_saved_before_the_upgrade(tmp_path: Path) -> None:

@@ -157,14 +157,16 @@ def _policies(key: Key, inbox: Inbox | Dropfile, settings: Settings, report: Rep
     if profile is None:
         return
     by_tier = settings.dedupe.policies(inbox.dedupe, profile.dedupe).by_tier
-    if Policy.UNIQUIFY in by_tier.values() and _leaves_nothing(inbox):
-        report.warning(
-            (*key, "dedupe"),
-            "uniquify puts out changed copies, and the originals are not kept",
-            'name a folder for them, as in originals = "/srv/originals"'
-            if isinstance(inbox, Dropfile)
-            else 'originals of changed copies stay in the inbox; name an archive, or set on_success = "keep"',
-        )
+    instead = {Policy.UNIQUIFY: "changed copies", Policy.HARDLINK: "renditions of another picture"}
+    for policy, what in instead.items():
+        if policy in by_tier.values() and _leaves_nothing(inbox):
+            report.warning(
+                (*key, "dedupe"),
+                f"{policy} puts out {what}, and the originals are not kept",
+                'name a folder for them, as in originals = "/srv/originals"'
+                if isinstance(inbox, Dropfile)
+                else 'such originals stay in the inbox; name an archive, or set on_success = "keep"',
+            )
     tiers = list(by_tier)
     for surer, tier in itertools.pairwise(tiers):
         if by_tier[tier] is Policy.SKIP and by_tier[surer] not in {Policy.SKIP, Policy.HARDLINK}:

@@ -113,7 +113,8 @@ class Dedupe(Section):
     near: Near = Field(
         default=_POLICIES.near.value,
         description="Looks the same: re-encoded, resized, retouched a little. Policies as for exact. An original whose "
-        "picture is not identical is never deleted as a duplicate, whatever on_duplicate says.",
+        "picture is not identical is never deleted as a duplicate, whatever on_duplicate says; a download whose "
+        "originals are discarded is.",
     )
     similar: Similar = Field(
         default=_POLICIES.similar.value,

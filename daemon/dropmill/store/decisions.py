@@ -121,7 +121,8 @@ def _publish(
     resemblance = likeness.to_json(policy, told, note)
     _complete(session, job, Outcome.PUBLISHED, sha256, image_id, now_ms, resemblance=resemblance)
     disposition = {"archive": Disposition.ARCHIVE, "delete": Disposition.DELETE, "keep": None}[inbox.on_success]
-    if disposition is Disposition.DELETE and changed is not None and not inbox.urls:
+    borrowed = policy is Policy.HARDLINK and verdict.alike[0].kind != "bytes"
+    if disposition is Disposition.DELETE and (changed is not None or borrowed) and not inbox.urls:
         disposition = None  # What was put out is another picture than the original.
     name = original_name(sha256, picture.format) if inbox.urls else None
     disposed = owe_disposal(session, job, inbox, disposition, inbox.archive, sha256, None, target_name=name)

@@ -13,6 +13,7 @@ UPDATE sqlite_schema SET sql = replace(
 UPDATE sqlite_schema SET sql = replace(sql, 'id INTEGER PRIMARY KEY,', 'id INTEGER PRIMARY KEY AUTOINCREMENT,')
 WHERE type = 'table' AND name = 'images';
 PRAGMA writable_schema = RESET;
+INSERT INTO sqlite_sequence (name, seq) SELECT 'images', max(id) FROM images HAVING max(id) IS NOT NULL;
 
 -- What a decided picture resembles and what was done about it (store/alike.py: Resemblance as JSON); empty for nothing.
 ALTER TABLE jobs ADD COLUMN resemblance TEXT NOT NULL DEFAULT '';
@@ -411,7 +412,9 @@ CREATE TABLE preferences (
 -- What an earlier version has catalogued.
 INSERT OR REPLACE INTO holdings (image_id, root_id, rel, ino, size_bytes, mtime_ns, job_id, seen_at_ms)
 SELECT image_id, root_id, rel, ino, size_bytes, mtime_ns, job_id, decided_at_ms FROM versions AS v
-WHERE kept = 1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = v.job_id AND host_id IS NOT NULL)
+-- A copy with other metadata had no image of its own then.
+WHERE kept = 1 AND EXISTS (SELECT 1 FROM images WHERE id = v.image_id AND sha256 = v.sha256)
+  AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = v.job_id AND host_id IS NOT NULL)
 ORDER BY decided_at_ms;
 INSERT OR REPLACE INTO holdings (image_id, root_id, rel, ino, size_bytes, mtime_ns, job_id, seen_at_ms)
 SELECT i.id, d.target_root_id, d.target_name, d.ino, d.size_bytes, d.mtime_ns, d.job_id, d.done_at_ms
