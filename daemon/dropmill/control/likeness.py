@@ -14,7 +14,7 @@ _LIKE = {
     "exact": "the same picture as {}",
     "near": "near-duplicate of {}",
     "similar": "similar to {}",
-    "loose": "turned, trimmed or cropped from {}",
+    "loose": "turned or mirrored from {}",
 }
 _DONE = {
     Policy.FLAG: "flagged",

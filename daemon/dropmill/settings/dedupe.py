@@ -18,8 +18,8 @@ _CHANGES: Final = Uniquify()
 # Why a policy is no answer to a tier.
 _SENSELESS: Final = {
     ("similar", "hardlink"): "a link would show the other picture, of which this one may be a crop or another take",
-    ("loose", "hardlink"): "a link would show the other picture, which is turned, cropped or framed otherwise",
-    ("loose", "uniquify"): "brightness, contrast, crop and noise do not undo that a picture is turned or framed",
+    ("loose", "hardlink"): "a link would show the other picture, which is turned",
+    ("loose", "uniquify"): "brightness, contrast, crop and noise do not undo that a picture is turned",
 }
 
 
