@@ -74,13 +74,19 @@ def resolve(
     permanent: Annotated[
         bool, typer.Option("--permanent", help="With delete: for good, without the trash. It cannot be undone.")
     ] = False,
-    tier: Annotated[Tier | None, typer.Option("--tier", help="With --all: only groups of this likeness.")] = None,
+    tier: Annotated[
+        Tier | None, typer.Option("--tier", help="With --all: only groups whose least alike file is that alike.")
+    ] = None,
     inbox: Annotated[str | None, typer.Option("--inbox", help="With --all: only with a file of this inbox.")] = None,
     below: Annotated[
         str | None, typer.Option("--below", help="With --all: only with a file below this folder.")
     ] = None,
     relation: Annotated[
-        str | None, typer.Option("--relation", help="With --all: only of this relation, such as resized.")
+        str | None,
+        typer.Option(
+            "--relation",
+            help="With --all: only groups whose least alike file is of this relation. All files of a group are meant.",
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --all: only tell what would be done.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
