@@ -117,6 +117,7 @@ BUGS: Mapping[str, Bug] = {
                 "    answers = await self._catalog.write(",
             ),
         ),
+        begin=390,
     ),
     "told before the append": Bug(
         "U16: what came of lines counts as told before it is in the results file",
