@@ -73,6 +73,7 @@ BUGS: Mapping[str, Bug] = {
             Edit(decisions.conclude, ' or row["epoch"] != job.epoch', ""),
             Edit("job_complete", " AND epoch = :epoch", ""),
         ),
+        begin=225,
     ),
     "publish before commit": Bug(
         "PROTOCOL 5: renditions get their final names before the transaction that decides it",
