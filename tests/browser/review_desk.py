@@ -23,6 +23,7 @@ from pictures import landscape
 from web_support import FakeDesk, served
 
 Json = dict[str, Any]
+AS_OF = 1_790_000_000_123
 SKIES = [
     (("#2b3a67", "#f4a261"), "#1d2d44"), (("#89c2d9", "#e9f5db"), "#386641"), (("#6d597a", "#eaac8b"), "#355070"),
     (("#0b132b", "#5bc0be"), "#1c2541"), (("#f2cc8f", "#f4f1de"), "#81523f"), (("#90a8c3", "#ffd6ba"), "#555b6e"),
@@ -78,6 +79,8 @@ class ReviewDesk(FakeDesk):
         self.total = total
         self.settled: dict[int, int] = {}
         """The batch of each group that was decided."""
+        self.changed = 0
+        """Groups that have changed since an overview was told."""
         self.keepers: dict[int, int] = {}
         self.named: dict[int, int] = {}
         """The batch by which a keeper was named."""
@@ -210,9 +213,9 @@ class ReviewDesk(FakeDesk):
 
     async def resolve_many(
         self, groups: Sequence[int] | None, filter: Json | None, action: str,  # noqa: A002  # As the API calls it.
-        folder: str | bytes | None = None, dry_run: bool = False,
+        folder: str | bytes | None = None, dry_run: bool = False, as_of: int | None = None,
     ) -> Json:  # fmt: skip
-        self.asked.append(("resolve_many", filter, action, dry_run))
+        self.asked.append(("resolve_many", filter, action, dry_run, as_of))
         numbers = [number for number in range(1, self.total + 1) if number not in self.settled]
         told = [self.told(number) for number in numbers[:200]]
         by_tier: dict[str, dict[str, int]] = {}
@@ -225,6 +228,7 @@ class ReviewDesk(FakeDesk):
             "groups": len(numbers), "members": sum(group["members_count"] - 1 for group in told),
             "bytes": sum(group["reclaimable_bytes"] for group in told),
             "by_tier": by_tier, "examples": [{"group": group["id"], "path": group["members"][1]["path"]} for group in told[:3]],
+            "as_of": AS_OF, "skipped": 0 if as_of is None else self.changed,
         }  # fmt: skip
         if dry_run:
             return overview

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 from browsing import Tab, serving
-from review_desk import ReviewDesk
+from review_desk import AS_OF, ReviewDesk
 
 from dropmill.errors import Unavailable
 
@@ -92,6 +92,20 @@ def test_each_key_decides(key: str, action: str, said: str, desk: ReviewDesk, ba
     tab.press("j", key)
     tab.see("#toast", said)
     assert decisions(desk) == [("resolve", 1, action, 101, None, None, False)]
+
+
+def test_all_suggestions_are_accepted_as_the_overview_told_them(desk: ReviewDesk, base: str, opened: Opening) -> None:
+    desk.changed = 2
+    tab = opened(base, "/review")
+    tab.see(".member")
+    tab.page.click("#accept-all")
+    tab.see("dialog .overview", "go to the trash")
+    tab.page.get_by_role("button", name="Move to the trash").click()
+    tab.see("#toast", "2 groups changed meanwhile and are left")
+    assert decisions(desk) == [
+        ("resolve_many", {}, "delete", True, None),
+        ("resolve_many", {}, "delete", False, AS_OF),
+    ]
 
 
 def test_deleting_for_good_has_to_be_typed(desk: ReviewDesk, base: str, opened: Opening) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
 
+import apsw
 import pytest
 
 from harness import Mill
-from review_help import batch, copies, ended, groups, post, resolve, review, tree, wait_for_groups
+from review_help import batch, copies, ended, groups, picture, post, resolve, review, tree, wait_for_groups
 
 pytestmark = pytest.mark.long
 
@@ -179,6 +181,81 @@ def test_all_suggestions_are_overlooked_first_and_then_carried_out_and_undone_in
         assert '"event": "the batch is done"' in log and log.count('"event": "moved to the trash"') == 60
         assert post(mill, f"/batches/{number}/undo")["undone"] == 60
         assert tree(mill.inbox) == before
+    finally:
+        mill.stop()
+
+
+def test_what_changes_after_the_overview_is_left_out_and_counted(tmp_path: Path) -> None:
+    mill = review(tmp_path / "mill", 3, 2)
+    try:
+        ask = {"filter": {"tier": "exact"}, "action": "delete"}
+        plan = post(mill, "/groups/resolve", {**ask, "dry_run": True})
+        assert (plan["groups"], plan["members"], plan["skipped"]) == (3, 3, 0)
+        shown = json.loads(mill.run("resolve", "--all", "--action", "delete", "--dry-run", "--json", check=True).stdout)
+        assert shown["as_of"] == plan["as_of"]
+        original = (mill.inbox / "000.jpg").read_bytes()
+        mill.drop("another.jpg", original)
+        mill.wait_for(lambda: sorted(group["members_count"] for group in groups(mill)) == [2, 2, 3])
+        again = post(mill, "/groups/resolve", {**ask, "dry_run": True})
+        assert (again["groups"], again["members"], again["skipped"]) == (3, 4, 0) and again["as_of"] > plan["as_of"]
+        told = post(mill, "/groups/resolve", {**ask, "as_of": plan["as_of"]})
+        assert (told["groups"], told["members"], told["skipped"]) == (2, 2, 1)
+        assert (ended(mill, told["batch"])["done"], ended(mill, told["batch"])["skipped"]) == (2, 0)
+        (left,) = groups(mill)
+        assert left["members_count"] == 3
+        nothing = post(mill, "/groups/resolve", {**ask, "as_of": plan["as_of"]}, 409)
+        assert "changed" in nothing["hint"]
+        by_command = mill.run("resolve", "--all", "--action", "delete", "--as-of", str(plan["as_of"]), "--yes")
+        assert by_command.returncode == 1 and "changed" in by_command.stderr
+        assert len(groups(mill)) == 1
+        assert mill.run("resolve", "--all", "--action", "delete", "--yes").returncode == 0
+        assert groups(mill) == [] and (mill.inbox / "000.jpg").read_bytes() == original
+    finally:
+        mill.stop()
+
+
+def test_a_command_tells_of_a_batch_that_cannot_go_on_with_and_without_a_daemon(tmp_path: Path) -> None:
+    mill = review(tmp_path / "mill", 1, 2)
+    try:
+        before = tree(mill.inbox)
+        number = str(resolve(mill, groups(mill)[0]["id"], "delete")["batch"])
+        mill.stop()
+        catalog = apsw.Connection(str(mill.root / "state" / "catalog.db"))
+        catalog.execute("CREATE TRIGGER refusing BEFORE UPDATE ON deeds BEGIN SELECT raise(ABORT, 'no room'); END")
+        alone = mill.run("undo", number)
+        assert alone.returncode == 1 and "held up" in alone.stderr and "no room" in alone.stderr, alone.stderr
+        mill.start()
+        mill.wait_for(lambda: "no room" in batch(mill, int(number))["detail"])
+        catalog.execute("DROP TRIGGER refusing")
+        catalog.close()
+        told = ended(mill, int(number))
+        assert (told["state"], told["detail"]) == ("undone", "") and tree(mill.inbox) == before
+    finally:
+        if mill.process is not None:
+            mill.stop()
+
+
+def test_forgetting_a_picture_keeps_no_undo_from_its_end(tmp_path: Path) -> None:
+    """Of a library that is indexed again: the picture has another number by then."""
+    mill = Mill(tmp_path, top={"library_roots": [str(tmp_path / "lib")]}, dedupe={"exact": "flag"})
+    library = tmp_path / "lib"
+    library.mkdir()
+    for name in ("one.jpg", "two.jpg"):
+        (library / name).write_bytes(picture(1))
+    before = tree(library)
+    mill.start()
+    try:
+        mill.run("index", str(library), check=True)
+        mill.wait_for(lambda: len(groups(mill)) == 1)
+        number = resolve(mill, groups(mill)[0]["id"], "link")["batch"]
+        assert os.path.samefile(library / "one.jpg", library / "two.jpg")
+        mill.run("forget", hashlib.sha256(picture(1)).hexdigest(), check=True)
+        mill.run("index", str(library), check=True)
+        undone = post(mill, f"/batches/{number}/undo")
+        assert (undone["state"], undone["undone"], undone["detail"]) == ("undone", 1, "")
+        assert tree(library) == before
+        wait_for_groups(mill, 1, 2)
+        assert "held up" not in mill.log.read_text()
     finally:
         mill.stop()
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +18,17 @@ import pytest
 from crashing import Crash, dying
 from dropmill.files.trash import TRASH
 from dropmill.maintenance.batches import Batches, Wish
-from dropmill.model.batch import Action, BatchState, plan
+from dropmill.model.batch import Action, BatchState, DeedState, plan
 from dropmill.observe.clock import SystemClock
-from dropmill.observe.facts import BatchEnded, DeedEnded, Fact
+from dropmill.observe.facts import BatchEnded, BatchHeldUp, DeedEnded, Fact
 from dropmill.store import batches as store
 from dropmill.store.catalog import Catalog
 from dropmill.store.connection import Session
+from parts import need_root
 from review_help import tree
 
 DATA = b"what three files hold"
+NAMES = ("a.jpg", "b.jpg", "sub/c.jpg")
 SHA256 = hashlib.sha256(DATA).hexdigest()
 IMAGE = """INSERT INTO images (id, sha256, coded_sha256, fingerprint_version, phash, dhash, ahash, phash256, texture, format,
   width, height, mode, frames, pages_dropped, orientation, icc, captured_at, copyright, camera, size_bytes, created_at_ms)
@@ -31,19 +36,27 @@ IMAGE = """INSERT INTO images (id, sha256, coded_sha256, fingerprint_version, ph
 
 
 class House:
-    """An inbox ``in`` with a keeper and two copies, all catalogued and in one group, and a folder to move to."""
+    """An inbox ``in`` with a keeper and two copies, all catalogued and in one group, and a folder to move to.
 
-    def __init__(self, root: Path) -> None:
+    ``names`` are the files; ``prepare`` is called before there are any.
+    """
+
+    def __init__(self, root: Path, names: Sequence[str] = NAMES, prepare: Callable[[], None] | None = None) -> None:
+        self.names = names
         self.root, self.inbox, self.away = root, root / "in", root / "away"
         shutil.rmtree(root, ignore_errors=True)
-        (self.inbox / "sub").mkdir(parents=True)
-        self.away.mkdir()
+        root.mkdir()
+        if prepare is not None:
+            prepare()
+        (self.inbox / "sub").mkdir(parents=True, exist_ok=True)
+        self.away.mkdir(exist_ok=True)
         self.catalog = Catalog(str(root / "catalog.db"))
         self.facts: list[Fact] = []
-        for number, name in enumerate(("a.jpg", "b.jpg", "sub/c.jpg"), 1):
+        for number, name in enumerate(names, 1):
             path = self.inbox / name
             path.write_bytes(DATA)
-            os.utime(path, ns=(number * 1000, number * 1000))
+            at = 1000 if len({os.path.basename(name) for name in names}) < len(names) else number * 1000
+            os.utime(path, ns=(at, at))
         self.before = tree(self.inbox, self.away)
         self.run(lambda: self.catalog.write(self._fill))
         self.rows_before = self.rows()
@@ -52,7 +65,7 @@ class House:
         execute = session.connection.execute
         execute("INSERT INTO roots (id, kind, name, path) VALUES (1, 'inbox', 'in', ?)", (os.fsencode(self.inbox),))
         execute(IMAGE, (SHA256, len(DATA)))
-        for number, name in enumerate(("a.jpg", "b.jpg", "sub/c.jpg"), 1):
+        for number, name in enumerate(self.names, 1):
             seen = (self.inbox / name).stat()
             told = (os.fsencode(name), SHA256, seen.st_ino, len(DATA), seen.st_mtime_ns, number)
             execute("INSERT INTO versions VALUES (1, ?, ?, ?, ?, ?, 1, ?, 1, 1)", told)
@@ -70,6 +83,13 @@ class House:
                 " VALUES (1, ?, ?, ?, ?, ?, ?, 'job', ?, 1)",
                 numbers,
             )
+        self.draw(session)
+
+    def draw(self, session: Session) -> None:
+        """The group of all that is held."""
+        execute = session.connection.execute
+        execute("DELETE FROM members")
+        execute("DELETE FROM groups")
         execute(
             "INSERT INTO groups (id, keeper_holding_id, keeper_image_id, tier, phash_distance, members,"
             " reclaimable_bytes, changed_at_ms) VALUES (1, 1, 1, 'exact', 0, 3, 0, 1)"
@@ -250,13 +270,8 @@ def test_many_groups_are_written_down_first_and_groups_that_are_gone_are_left_ou
     try:
 
         async def both() -> None:
-            number = await house.catalog.write(
-                lambda session: store.open_batch(
-                    session, Action.DELETE, BatchState.PLANNING, permanent=False, groups=3, now_ms=1
-                )
-            )
             batches = Batches(house.catalog, SystemClock(), house.facts.append, 30.0)
-            batches.wish(Wish(number, Action.DELETE, [1, 98, 99], None))
+            assert await batches.wish(Wish(Action.DELETE, [1, 98, 99], None, as_of_ms=1)) == 1
             assert await batches.carry_out()
             batches.close()
 
@@ -267,3 +282,175 @@ def test_many_groups_are_written_down_first_and_groups_that_are_gone_are_left_ou
         assert len(list((house.inbox / os.fsdecode(TRASH) / "1").iterdir())) == 2
     finally:
         house.close()
+
+
+@pytest.mark.long
+def test_equal_files_of_one_name_stay_two_wherever_a_move_dies(tmp_path: Path) -> None:
+    """Same name, bytes and time, and moved in one lot: each has a name of its own at every moment."""
+
+    def check(house: House) -> None:
+        assert house.state(1) == "done"
+        moved = [path.read_bytes() for path in house.away.iterdir()]
+        assert moved == [DATA, DATA], sorted(house.away.iterdir())
+        house.undo(1)
+        assert house.carry_out()
+        assert tree(house.inbox, house.away) == house.before
+
+    points = 0
+    while True:
+        house = House(tmp_path / "house", ("a.jpg", "b.jpg", "sub/b.jpg"))
+        try:
+            house.ask(Action.MOVE)
+            with dying(points) as counter:
+                try:
+                    house.carry_out()
+                except Crash:
+                    pass
+            if counter.died:
+                assert house.carry_out()
+            check(house)
+        finally:
+            house.close()
+        if not counter.died:
+            break
+        points += 3
+    assert points >= 10
+
+
+def test_files_of_one_name_are_given_two_before_either_is_moved(tmp_path: Path) -> None:
+    house = House(tmp_path / "house", ("a.jpg", "b.jpg", "sub/b.jpg"))
+    try:
+        house.ask(Action.MOVE)
+        with dying(0), pytest.raises(Crash):
+            house.carry_out()
+        names = house.run(lambda: house.catalog.read(lambda session: begun_names(session)))
+        assert names == [b"b.jpg", b"b~" + SHA256[:8].encode() + b".jpg"]
+    finally:
+        house.close()
+
+
+def begun_names(session: Session) -> list[bytes]:
+    return [row["target_name"] for row in store.lot(session, 1, DeedState.BEGUN)]
+
+
+@pytest.mark.parametrize("action", [Action.DELETE, Action.LINK])
+def test_the_trash_of_an_earlier_catalog_is_neither_ours_nor_touched(tmp_path: Path, action: Action) -> None:
+    house = House(tmp_path / "house")
+    try:
+        theirs = house.inbox / os.fsdecode(TRASH) / "1" / "1-b.jpg"
+        theirs.parent.mkdir(parents=True)
+        theirs.write_bytes(b"thrown away a year ago")
+        before = tree(house.inbox)
+        house.ask(action)
+        assert house.carry_out()
+        assert house.state(1) == "done"
+        if action is Action.LINK:
+            assert (house.inbox / "b.jpg").samefile(house.inbox / "a.jpg")
+        else:
+            assert not (house.inbox / "b.jpg").exists()
+        house.undo(1)
+        assert house.carry_out()
+        assert house.state(1) == "undone" and tree(house.inbox) == before
+    finally:
+        house.close()
+
+
+class Disk:
+    """A folder's mount that keeps what is on it, as a bind mount does."""
+
+    def __init__(self, disk: Path) -> None:
+        shutil.rmtree(disk, ignore_errors=True)
+        disk.mkdir()
+        self._disk = disk
+        self._at: Path | None = None
+
+    def mount(self, place: Path) -> None:
+        place.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mount", "--bind", self._disk, place], check=True)
+        self._at = place
+
+    def umount(self) -> None:
+        if self._at is not None:
+            subprocess.run(["umount", self._at], check=True)
+            self._at = None
+
+
+@contextmanager
+def disk_of(tmp_path: Path) -> Iterator[Disk]:
+    need_root()
+    made = Disk(tmp_path / "disk")
+    try:
+        yield made
+    finally:
+        made.umount()
+
+
+def without_rests(found: dict[str, Any]) -> dict[str, Any]:
+    """But for folders that were about to be made when the process died."""
+    return {name: seen for name, seen in found.items() if seen != ("folder",) or ".dropmill-" not in name}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("where", "action"),
+    [("in", "delete"), ("in", "link"), ("in", "move"), ("in/sub", "delete"), ("in/sub", "move"), ("away", "move")],
+)
+def test_w26_a_batch_that_died_waits_for_the_disk(tmp_path: Path, where: str, action: str) -> None:
+    """It dies anywhere, and the next run is there before the disk of the files, or of the folder they are moved to."""
+    points = 0
+    while True:
+        root = tmp_path / "house"
+        place = root / where
+        with disk_of(tmp_path) as disk:
+            house = House(root, prepare=partial(disk.mount, place))
+            try:
+                house.ask(Action(action))
+                with dying(points) as counter:
+                    try:
+                        house.carry_out()
+                    except Crash:
+                        pass
+                if counter.died:
+                    disk.umount()
+                    free = house.carry_out()
+                    assert free or any(isinstance(fact, BatchHeldUp) for fact in house.facts)
+                    assert list(place.iterdir()) == []
+                    disk.mount(place)
+                    assert house.carry_out()
+                skipped = [fact for fact in house.facts if isinstance(fact, DeedEnded) and fact.result == "skipped"]
+                assert (house.inbox / "a.jpg").read_bytes() == DATA
+                for fact in skipped:
+                    assert os.path.exists(fact.path), fact
+                house.undo(1)
+                disk.umount()
+                house.carry_out()
+                assert list(place.iterdir()) == []
+                disk.mount(place)
+                house.undo(1)
+                assert house.carry_out()
+                assert without_rests(tree(house.inbox, house.away)) == house.before
+            finally:
+                house.close()
+        if not counter.died:
+            break
+        points += 2
+    assert points >= 10
+
+
+def test_w26_nothing_is_moved_into_the_empty_place_of_a_disk(tmp_path: Path) -> None:
+    with disk_of(tmp_path) as disk:
+        house = House(tmp_path / "house", prepare=partial(disk.mount, tmp_path / "house" / "away"))
+        try:
+            house.ask(Action.MOVE)
+            assert house.carry_out()
+            house.undo(1)
+            assert house.carry_out()
+            house.run(lambda: house.catalog.write(house.draw))
+            disk.umount()
+            house.ask(Action.MOVE)
+            assert house.carry_out()
+            refused = [fact for fact in house.facts if isinstance(fact, DeedEnded) and fact.result == "skipped"]
+            assert [fact.detail for fact in refused] == ["the folder to move to: its disk seems not to be mounted"] * 2
+            assert list(house.away.iterdir()) == []
+        finally:
+            house.close()

@@ -19,6 +19,7 @@ from dropmill.files.batch import Done, Elsewhere, Prospect, TargetTaken, free_na
 from dropmill.files.batch_undo import Back, take_back
 from dropmill.files.compared import Task
 from dropmill.files.moving import Target
+from dropmill.files.standing import standing
 from dropmill.files.trash import TRASH, Place, Refused, asides, purge
 from dropmill.model.batch import Action
 from dropmill.model.file import Signature
@@ -343,6 +344,155 @@ def test_a_full_disk_leaves_everything_as_it_was(scene: Scene, monkeypatch: pyte
     answer = perform(scene.task(Action.DELETE), {})
     assert isinstance(answer, Refused) and answer.hint == "free space on the disk"
     assert tree(scene.home) == before
+
+
+def unmounted(place: Path) -> None:
+    """What is seen of a disk that is not mounted: its empty place."""
+    place.rename(place.with_name(place.name + "-elsewhere"))
+    place.mkdir()
+
+
+def mounted(place: Path) -> None:
+    place.rmdir()
+    place.with_name(place.name + "-elsewhere").rename(place)
+
+
+def recorded(place: Path) -> str:
+    """Of a directory on a mount of its own."""
+    return f"ef53:1:2@{place}"
+
+
+@pytest.mark.parametrize("disk", ["home", "home/sub"])
+@pytest.mark.parametrize("action", [*ACTIONS, "permanent"])
+def test_w26_what_waits_aside_on_a_disk_that_is_not_mounted_is_waited_for(scene: Scene, action: str, disk: str) -> None:
+    """The power failed after the file was put aside, and the daemon is back before the disk."""
+    was, aside = recorded(scene.home), ASIDE
+    if disk == "home/sub":
+        was, aside = "", b"sub/" + ASIDE
+    task = scene.task(Action.DELETE, aside=aside, recorded=was, resumed=True)
+    if action == "link":
+        task = replace(task, action=Action.LINK)
+    assert isinstance(perform(replace(task, resumed=False), {}), Done)
+    if action == "move":
+        task = replace(task, action=Action.MOVE, target=scene.to())
+    task = replace(task, permanent=action == "permanent")
+    place = scene.root / disk
+    unmounted(place)
+    with pytest.raises(OSError, match="not to be mounted"):
+        perform(task, {})
+    assert list(place.iterdir()) == []
+    mounted(place)
+    assert isinstance(perform(task, {}), Done)
+    if action == "link":
+        assert (scene.home / "sub" / "b.jpg").samefile(scene.home / "a.jpg")
+    else:
+        assert not (scene.home / "sub" / "b.jpg").exists()
+    assert (scene.away / "2026" / "b.jpg").exists() == (action == "move")
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("disk", ["home", "home/sub"])
+def test_w26_nothing_is_taken_back_into_the_empty_place_of_a_disk(scene: Scene, action: str, disk: str) -> None:
+    was, aside = (recorded(scene.home), ASIDE) if disk == "home" else ("", b"sub/" + ASIDE)
+    task = replace(ACTIONS[action](scene), aside=aside)
+    done = perform(task, {})
+    assert isinstance(done, Done)
+    back = replace(back_of(task, done), recorded=was)
+    unmounted(scene.root / disk)
+    answer = take_back(back)
+    assert isinstance(answer, Refused) and answer.detail == "its disk seems not to be mounted"
+    assert answer.hint == "mount it, then undo again"
+    assert list((scene.root / disk).iterdir()) == []
+    mounted(scene.root / disk)
+    assert isinstance(take_back(back), Signature)
+
+
+def test_w26_what_was_moved_to_a_disk_that_is_not_mounted_is_not_told_as_lost(scene: Scene) -> None:
+    task = scene.task(Action.MOVE, target=scene.to())
+    done = perform(task, {})
+    assert isinstance(done, Done)
+    back = replace(back_of(task, done), target_recorded=recorded(scene.away))
+    unmounted(scene.away)
+    answer = take_back(back)
+    assert isinstance(answer, Refused) and "not to be mounted" in answer.detail
+    mounted(scene.away)
+    assert isinstance(take_back(back), Signature)
+
+
+def test_a_file_comes_back_into_a_folder_that_is_empty_without_it(scene: Scene) -> None:
+    alone = scene.root / "alone"
+    alone.mkdir()
+    (alone / "b.jpg").write_bytes(OLD)
+    file = Place(os.fsencode(alone), b"b.jpg")
+    was = standing(os.fsencode(alone))
+    assert was is not None
+    task = scene.task(Action.MOVE, file=file, ino=(alone / "b.jpg").stat().st_ino, target=scene.to())
+    done = perform(task, {})
+    assert isinstance(done, Done) and list(alone.iterdir()) == []
+    assert isinstance(take_back(replace(back_of(task, done), recorded=was.identity)), Signature)
+
+
+def test_two_files_that_were_given_one_name_stay_two(scene: Scene) -> None:
+    """An equal file of the same time at the target is none of ours, where ours would have been renamed there."""
+    target = scene.to()
+    first = scene.task(Action.MOVE, target=target)
+    assert isinstance(perform(first, {}), Done)
+    twin = scene.home / "twin.jpg"
+    twin.write_bytes(OLD)
+    os.utime(twin, ns=(2_000, 2_000))
+    file = Place(os.fsencode(scene.home), b"twin.jpg")
+    task = replace(first, file=file, ino=twin.stat().st_ino, resumed=True)
+    assert perform(task, {}) == TargetTaken()
+    assert (scene.home / os.fsdecode(ASIDE)).read_bytes() == OLD
+    assert (scene.away / "2026" / "b.jpg").read_bytes() == OLD
+    back = Back(Action.MOVE, task.file, len(OLD), digest(OLD), 0, 0, ASIDE, target)
+    twin.write_bytes(OLD)
+    os.utime(twin, ns=(2_000, 2_000))
+    answer = take_back(back)
+    assert isinstance(answer, Refused) and "its name" in answer.detail
+    assert (scene.away / "2026" / "b.jpg").read_bytes() == OLD
+
+
+def test_names_that_others_are_on_their_way_to_are_not_free(scene: Scene) -> None:
+    away, sha256 = os.fsencode(scene.away), digest(OLD)
+    given = {away + b"/2026/b.jpg"}
+    assert free_name(away, b"2026", b"b.jpg", sha256, given) == b"2026/b~" + sha256[:8].encode() + b".jpg"
+
+
+@pytest.mark.parametrize("harm", ["gone", "changed", "the same file"])
+def test_a_deletion_for_good_that_is_gone_on_with_looks_for_the_keeper_again(scene: Scene, harm: str) -> None:
+    aside = scene.task(Action.DELETE)
+    assert isinstance(perform(aside, {}), Done)
+    keeper = scene.home / "a.jpg"
+    checked = {aside.keeper: (aside.keeper_sha256, Signature.of(keeper.stat()))}
+    task = replace(aside, permanent=True, resumed=True)
+    if harm == "gone":
+        keeper.unlink()
+    elif harm == "changed":
+        keeper.write_bytes(b"edited while the machine was down")
+    else:
+        (scene.home / "sub" / "other-name.jpg").unlink()
+        task = replace(task, keeper=Place(task.file.root, task.aside))
+    answer = perform(task, checked)
+    assert isinstance(answer, Refused) and "its keeper is gone" in answer.detail, answer
+    assert (scene.home / "sub" / "b.jpg").read_bytes() == OLD
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("old", [b"", b".old"])
+def test_the_trash_of_an_earlier_catalog_is_left_alone(scene: Scene, action: str, old: bytes) -> None:
+    """Its numbers began anew, so the places aside are the same."""
+    theirs = scene.home / os.fsdecode(ASIDE + old)
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"thrown away a year ago")
+    before = tree(scene.home, scene.away)
+    assert perform(ACTIONS[action](scene), {}) == Elsewhere()
+    assert tree(scene.home, scene.away) == before
+    found = prospect(Place(os.fsencode(scene.home), b"sub/b.jpg"), 7, 3)
+    assert isinstance(found, Prospect) and found.asides[0] == TRASH + b"/7/3-2-b.jpg"
+    done = perform(replace(ACTIONS[action](scene), aside=found.asides[0]), {})
+    assert isinstance(done, Done)
+    assert theirs.read_bytes() == b"thrown away a year ago"
 
 
 def test_where_a_file_is_put_aside_follows_its_mount(tmp_path: Path) -> None:

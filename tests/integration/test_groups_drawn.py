@@ -87,6 +87,18 @@ async def test_groups_keep_their_ids_whatever_else_comes_and_goes(library: Libra
     assert "detail" in (await library.group())["reasons"]
 
 
+async def test_a_change_is_later_than_all_before_however_the_clock_is_set(library: Library) -> None:
+    """Else a decision about many groups could not tell what has changed since they were looked at."""
+    await library.put("a.jpg", A)
+    await library.put("b.jpg", A ^ bits(1, 2))
+    await library.settle()
+    ahead = 99_999_999_999_999
+    await library.do("UPDATE groups SET changed_at_ms = ?", ahead)
+    await library.put("c.jpg", A ^ bits(3))
+    await library.settle()
+    assert await library.ask("SELECT members, changed_at_ms > ? FROM groups", ahead) == [(3, 1)]
+
+
 async def test_a_file_that_goes_shrinks_its_group_and_a_lone_one_ends_it(library: Library) -> None:
     holdings = [(await library.put(f"{number}.jpg", A ^ bits(number)))[1] for number in range(3)]
     await library.settle()

@@ -301,8 +301,8 @@ def route(method: str, arguments: Sequence[Any]) -> tuple[str, str, dict[str, An
             body = {"action": action, "keeper": keeper, "members": members, "permanent": permanent}
             body["folder_b64"] = folder and encoded(folder)
             return "POST", f"{api}/groups/{group_id}/resolve", None, body
-        case "resolve_many", groups, filters, action, folder, dry_run:
-            body = {"groups": groups, "filter": filters, "action": action, "dry_run": dry_run}
+        case "resolve_many", groups, filters, action, folder, dry_run, as_of:
+            body = {"groups": groups, "filter": filters, "action": action, "dry_run": dry_run, "as_of": as_of}
             body["folder_b64"] = folder and encoded(folder)
             return "POST", f"{api}/groups/resolve", None, body
         case "batches", limit, before:

@@ -89,6 +89,12 @@ def resolve(
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --all: only tell what would be done.")] = False,
+    as_of: Annotated[
+        int | None,
+        typer.Option(
+            "--as-of", min=0, help="With --all: not groups that have changed since a --dry-run that told this number."
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -106,14 +112,14 @@ def resolve(
     settings = common.known_settings(config).settings
     to = None if folder is None else common.absolute(folder)
     if group is not None:
-        if dry_run or any(value is not None for value in chosen.values()):
-            raise typer.BadParameter("filters and --dry-run go with --all")
+        if dry_run or as_of is not None or any(value is not None for value in chosen.values()):
+            raise typer.BadParameter("filters, --dry-run and --as-of go with --all")
         told = _one(settings, group, action, keeper, member, to, permanent=permanent, yes=yes)
     else:
         if keeper is not None or member or permanent:
             raise typer.BadParameter("--keeper, --member and --permanent go with a single group")
         filters = {name: value for name, value in chosen.items() if value is not None}
-        told = _many(settings, filters, action, to, dry_run=dry_run, yes=yes, as_json=as_json)
+        told = _many(settings, filters, action, to, as_of, dry_run=dry_run, yes=yes, as_json=as_json)
     _tell(told, as_json, dry_run=dry_run)
 
 
@@ -165,17 +171,30 @@ def _member(members: Sequence[Json], name: str) -> int:
 
 
 def _many(
-    settings: Settings, filters: Json, action: Action, to: bytes | None, *, dry_run: bool, yes: bool, as_json: bool
+    settings: Settings,
+    filters: Json,
+    action: Action,
+    to: bytes | None,
+    as_of: int | None,
+    *,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
 ) -> Json:
-    plan: Json = _ask(settings, "resolve_many", None, filters, action.value, to, True, change=not dry_run)
+    plan: Json = _ask(settings, "resolve_many", None, filters, action.value, to, True, as_of, change=not dry_run)
     if dry_run:
         return plan
     if plan["members"] and not yes:
         if not as_json:
             sys.stdout.write(_overview(plan))
         _confirm(f"{action.value.capitalize()} {plan['members']} files of {plan['groups']} groups?")
-    told = _ask(settings, "resolve_many", None, filters, action.value, to, False)
-    return _ended(settings, {**told, "state": "doing"})
+    told = _ask(settings, "resolve_many", None, filters, action.value, to, False, plan["as_of"])
+    if told["skipped"]:
+        common.say_error(f"groups that have changed meanwhile, left as they are: {told['skipped']}; look at them again")
+    batch = _ended(settings, {**told, "state": "doing"})
+    if batch["state"] == "undone" and batch["detail"]:
+        raise Conflict(f"batch {batch['id']} came to nothing: {batch['detail']}", hint="ask for it again")
+    return {**batch, "skipped_groups": told["skipped"]}
 
 
 def _confirm(question: str) -> None:
@@ -189,11 +208,14 @@ def _ended(settings: Settings, told: Json) -> Json:
     """The whole batch, once it has ended."""
     from dropmill.observe.clock import SystemClock
 
-    clock = SystemClock()
+    clock, said = SystemClock(), ""
     while True:
         batch: Json = _ask(settings, "batch", told["batch"], change=False)
         if batch["state"] not in {"doing", "undoing"}:
             return batch
+        if batch["detail"] not in {"", said}:
+            said = batch["detail"]
+            common.say_error(f"batch {batch['id']} is held up, and is tried again by itself: {said}")
         _wait(clock)
 
 
@@ -238,6 +260,9 @@ def _overview(plan: Json) -> str:
         for tier, of in plan["by_tier"].items()
     ]
     lines += [f"  for example {one['path']}, of which {one['keeper']} stays" for one in plan["examples"]]
+    if plan["skipped"]:
+        lines.append(f"  without {counted(plan['skipped'], 'group')} that changed since then")
+    lines.append(f"  to do just this, whatever changes meanwhile: --as-of {plan['as_of']}")
     return "\n".join(lines) + "\n"
 
 

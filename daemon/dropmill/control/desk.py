@@ -237,11 +237,13 @@ class Desk:
         action: str,
         folder: str | bytes | None = None,
         dry_run: bool = False,
+        as_of: int | None = None,
     ) -> Json:
-        """``{groups, members, bytes, by_tier: {tier: {groups, members, bytes}}, examples}``, with ``batch`` unless it is a
-        ``dry_run``: the batch goes on in the background. ``filter``: all groups that fit, by tier, inbox, folder, relation
-        and threshold. Raises as ``resolve``."""
-        return await resolve.resolve_many(self.house, groups, filter, action, folder, dry_run)
+        """``{groups, members, bytes, by_tier: {tier: {groups, members, bytes}}, examples, as_of, skipped}``, with ``batch``
+        unless it is a ``dry_run``: the batch goes on in the background. ``filter``: all groups that fit, by tier, inbox,
+        folder, relation and threshold. ``as_of``, in milliseconds of UTC: what the dry run has told; groups that changed
+        later are ``skipped``, so that nothing is done that nobody has seen. Raises as ``resolve``."""
+        return await resolve.resolve_many(self.house, groups, filter, action, folder, dry_run, as_of)
 
     async def batches(self, limit: int = 50, before: int | None = None) -> list[Json]:
         """Newest first: ``{id, action, state, permanent, groups, files, done, skipped, undone, bytes, undoable, …}``."""

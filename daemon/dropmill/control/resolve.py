@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from dropmill.control import groups, undo
@@ -108,41 +109,67 @@ async def resolve_many(
     action: str,
     folder: str | bytes | None,
     dry_run: bool,
+    as_of_ms: int | None,
 ) -> Json:
     """As ``Desk.resolve_many``."""
     acting = _action(action)
-    chosen = await house.catalog.read(lambda session: _chosen(house, session, group_ids, wanted))
-    told = await overview(house, chosen, acting)
+    chosen = await house.catalog.read(lambda session: _chosen(house, session, group_ids, wanted, as_of_ms))
+    told = {
+        **await overview(house, chosen.group_ids, acting),
+        "as_of": chosen.as_of_ms,
+        "skipped": chosen.skipped,
+    }
     if dry_run:
         return told
     if not told["members"]:
-        raise Conflict("there is nothing to be done", hint="no group fits, or all have been resolved; list them anew")
+        changed = "look at them again: they have changed meanwhile"
+        resolved = "no group fits, or all have been resolved; list them anew"
+        raise Conflict("there is nothing to be done", hint=changed if chosen.skipped else resolved)
     to = await destination(house, folder) if acting is Action.MOVE else None
-    now_ms = house.clock.now_ms()
-    batch_id = await house.catalog.write(
-        lambda session: batches.open_batch(
-            session, acting, BatchState.PLANNING, permanent=False, groups=len(chosen), now_ms=now_ms
-        )
-    )
-    await undo.begin(house, Wish(batch_id, acting, chosen, to))
+    batch_id = await undo.begin(house, Wish(acting, chosen.group_ids, to, chosen.as_of_ms))
     return {"batch": batch_id, **told}
 
 
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """``skipped``: how many more fit, but have changed after ``as_of_ms``."""
+
+    group_ids: Sequence[int]
+    as_of_ms: int
+    skipped: int
+
+
 def _chosen(
-    house: House, session: Session, group_ids: Sequence[int] | None, wanted: Mapping[str, Any] | None
-) -> list[int]:
+    house: House,
+    session: Session,
+    group_ids: Sequence[int] | None,
+    wanted: Mapping[str, Any] | None,
+    as_of_ms: int | None,
+) -> _Chosen:
     """Raises ``NotFound`` for what there is none of."""
+    newest = batches.newest_change(session)
+    as_of_ms = newest if as_of_ms is None else min(as_of_ms, newest)
+    fitting = _fitting(house, session, group_ids, wanted)
+    seen = [number for number, changed_at_ms in fitting if changed_at_ms <= as_of_ms]
+    return _Chosen(seen, as_of_ms, len(fitting) - len(seen))
+
+
+def _fitting(
+    house: House, session: Session, group_ids: Sequence[int] | None, wanted: Mapping[str, Any] | None
+) -> list[tuple[int, int]]:
+    """Ids, and when they changed last."""
     if group_ids is not None:
-        numbers = list(dict.fromkeys(group_ids))
-        return [number for number in numbers if 0 < number < 1 << 63 and group_rows.get(session, number) is not None]
+        numbers = [number for number in dict.fromkeys(group_ids) if 0 < number < 1 << 63]
+        rows = [group_rows.get(session, number) for number in numbers]
+        return [(row["id"], row["changed_at_ms"]) for row in rows if row is not None]
     filters = {name: value for name, value in (wanted or {}).items() if value is not None}
     unknown = filters.keys() - _FILTERS
     if unknown:
         raise NotFound(f"there is no filter {min(unknown)!r}", hint=f"filters: {', '.join(sorted(_FILTERS))}")
     fitting = groups.filter_of(house, session, **filters)
-    found: list[int] = []
-    while page := group_rows.following(session, fitting, None, found[-1] if found else 0, _PAGE):
-        found += [row["id"] for row in page]
+    found: list[tuple[int, int]] = []
+    while page := group_rows.following(session, fitting, None, found[-1][0] if found else 0, _PAGE):
+        found += [(row["id"], row["changed_at_ms"]) for row in page]
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from dropmill.control.describe import iso
 from dropmill.control.house import House
-from dropmill.errors import Conflict, NotFound
+from dropmill.errors import Conflict, NotFound, Unavailable
 from dropmill.files.trash import Place
 from dropmill.maintenance.batches import Batches, Wish
 from dropmill.model.batch import BatchState, DeedState
@@ -88,7 +88,7 @@ async def _told(house: House, row: Row) -> Json:
         "undoable": row["state"] in {BatchState.DOING, BatchState.DONE} and (judged or counted["kept"] > 0),
         "created_at": iso(row["created_at_ms"]),
         "ended_at": iso(row["ended_at_ms"]),
-        "detail": row["detail"],
+        "detail": row["detail"] or (house.live.batches.trouble(row["id"]) if house.live is not None else ""),
     }
 
 
@@ -111,17 +111,17 @@ def _item(deed: Row) -> Json:
     }
 
 
-async def begin(house: House, wish: Wish) -> None:
-    """Write down and carry out a batch over many groups: in the background, or here where no daemon runs."""
+async def begin(house: House, wish: Wish) -> int:
+    """Open, write down and carry out a batch over many groups: in the background, or here where no daemon runs. Its id."""
     if house.live is not None:
-        house.live.batches.wish(wish)
-        return
+        return await house.live.batches.wish(wish)
     alone = _alone(house)
     try:
-        alone.wish(wish)
-        await alone.carry_out()
+        batch_id = await alone.wish(wish)
+        await _carry_out(house, alone, batch_id)
     finally:
         alone.close()
+    return batch_id
 
 
 async def settle(house: House, batch_id: int, seconds: float) -> None:
@@ -131,9 +131,21 @@ async def settle(house: House, batch_id: int, seconds: float) -> None:
         return
     alone = _alone(house)
     try:
-        await alone.carry_out()
+        await _carry_out(house, alone, batch_id)
     finally:
         alone.close()
+
+
+async def _carry_out(house: House, alone: Batches, batch_id: int) -> None:
+    """Raises ``Unavailable`` where the batch is held up: nobody would go on with it while somebody waits."""
+    await alone.carry_out()
+    told = await _told(house, await _row(house, batch_id))
+    if told["state"] in {BatchState.DOING, BatchState.UNDOING}:
+        why = alone.trouble(batch_id) or "a file of it can neither be dealt with nor be put back now"
+        raise Unavailable(
+            f"batch {batch_id} is held up: {why}",
+            hint="it is gone on with when dropmill runs, or decides or undoes again",
+        )
 
 
 def _alone(house: House) -> Batches:

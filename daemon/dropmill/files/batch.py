@@ -10,16 +10,37 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final
 
 from dropmill.files.access import closing, look, open_regular, open_root
-from dropmill.files.compared import AGAIN, Checked, Task, compared, holding_dir, look_at, same_file
+from dropmill.files.compared import (
+    AGAIN,
+    Checked,
+    Task,
+    compared,
+    holding_dir,
+    keeper_outlives,
+    look_at,
+    same_file,
+)
 from dropmill.files.durable import sha256_of, sync
 from dropmill.files.fstype import MAY_LACK_LINKS, magic_of
 from dropmill.files.moving import Goal, Target, forget_copy, goal_of, move, opened_goal, opened_to_read
 from dropmill.files.rename import complete_torn_copy, exchange, finish_exchange, rename_noreplace, same_bytes
-from dropmill.files.trash import Place, Refused, aside_dir, asides, made_aside_dir, refused, tidy
+from dropmill.files.trash import (
+    UNMOUNTED,
+    Place,
+    Refused,
+    aside_dir,
+    asides,
+    disk_is_gone,
+    is_taken,
+    made_aside_dir,
+    refused,
+    tidy,
+)
 from dropmill.model.batch import Action
 from dropmill.model.file import Signature
 from dropmill.model.names import with_suffix
@@ -39,7 +60,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """Nothing can be renamed to this place aside; nothing was changed."""
+    """Nothing can be renamed to this place aside, or something has it already; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +90,17 @@ def prospect(file: Place, batch_id: int, deed_id: int) -> Prospect | Refused:
         return refused(error)
 
 
-def free_name(root: bytes, folder: bytes, name: bytes, sha256: str) -> bytes:
+def free_name(root: bytes, folder: bytes, name: bytes, sha256: str, given: Container[bytes] = ()) -> bytes:
     """A path below ``root`` in ``folder``, which is made, that nothing has: ``name``, or with a suffix of the content.
 
-    Blocking. Raises OSError, a missing root included.
+    ``given``: whole paths that others are about to be moved to. Blocking. Raises OSError, a missing root included.
     """
     base = folder + b"/" + name if folder else name
     with opened_goal(Target(root, base)) as goal:
         for number in range(1000):
             suffix = sha256[:8] + (f"-{number}" if number > 1 else "")
             candidate = with_suffix(base, suffix) if number else base
-            if look(goal.dir_fd, candidate.rpartition(b"/")[2]) is None:
+            if Place(root, candidate).path not in given and look(goal.dir_fd, candidate.rpartition(b"/")[2]) is None:
                 return candidate
     raise FileExistsError(errno.EEXIST, "no free name in the target folder", base)
 
@@ -87,6 +108,10 @@ def free_name(root: bytes, folder: bytes, name: bytes, sha256: str) -> bytes:
 def perform(task: Task, checked: Checked) -> Performed:
     """Blocking. Carry out one deed. Raises OSError where it can neither be done nor be undone now."""
     with closing(open_root(task.file.root)) as root_fd:
+        if task.resumed and disk_is_gone(task.file.root, task.aside, task.recorded):
+            raise OSError(errno.ENODEV, UNMOUNTED, task.file.path)
+        if not task.resumed and is_taken(root_fd, task.aside):
+            return Elsewhere()  # The trash of an earlier catalog is none of ours.
         try:
             answer = (_replace if task.action is Action.LINK else _take_out)(task, root_fd, checked)
             tidy(root_fd, task.aside)
@@ -193,6 +218,8 @@ def _bring_on(task: Task, aside_fd: int, aside: bytes) -> Performed:
         with closing(open_regular(aside_fd, aside)) as fd:
             if sha256_of(fd) != task.sha256:
                 raise OSError(errno.EAGAIN, "it was changed while it was deleted")
+        if not keeper_outlives(task, seen):
+            raise OSError(errno.EAGAIN, "its keeper is gone, or has other bytes than before")
         os.unlink(aside, dir_fd=aside_fd)
         sync(aside_fd)
         return Done(0)
@@ -201,7 +228,7 @@ def _bring_on(task: Task, aside_fd: int, aside: bytes) -> Performed:
     with opened_goal(task.target) as goal, opened_to_read(aside_fd, aside) as fd:
         forget_copy(aside_fd, aside, goal)
         there = look(goal.dir_fd, goal.name)
-        ours = task.resumed and there is not None and is_copy(aside_fd, aside, goal)
+        ours = task.resumed and there is not None and is_ours(aside_fd, aside, goal)
         if (there is not None and not ours) or not move(aside_fd, aside, fd, goal, task.sha256):
             return TargetTaken()
         there = look(goal.dir_fd, goal.name)
@@ -210,8 +237,22 @@ def _bring_on(task: Task, aside_fd: int, aside: bytes) -> Performed:
         return Done(there.st_ino, Signature.of(there))
 
 
+def is_ours(dir_fd: int, name: bytes, goal: Goal) -> bool:
+    """Whether the goal is what an interrupted call has linked there, or, where links cannot be made, copied."""
+    if same_file(look(dir_fd, name), look(goal.dir_fd, goal.name)):
+        return True
+    apart = os.fstat(dir_fd).st_dev != os.fstat(goal.dir_fd).st_dev or mount_of(dir_fd) != mount_of(goal.dir_fd)
+    return (apart or magic_of(goal.dir_fd) in MAY_LACK_LINKS) and is_copy(dir_fd, name, goal)
+
+
+def mount_of(fd: int) -> bytes:
+    """The mount that a file was opened on, by its number (proc(5), fdinfo); two may show one file system."""
+    with open(f"/proc/self/fdinfo/{fd}", "rb") as told:
+        return next((line for line in told if line.startswith(b"mnt_id:")), b"")
+
+
 def is_copy(dir_fd: int, name: bytes, goal: Goal) -> bool:
-    """Whether the goal is what an interrupted call has linked or copied there: copies keep the times."""
+    """Whether the goal has the same bytes and time: copies keep the times."""
     here, there = look(dir_fd, name), look(goal.dir_fd, goal.name)
     same_time = here is not None and there is not None and here.st_mtime_ns == there.st_mtime_ns
     return same_time and same_bytes(dir_fd, name, goal.dir_fd, goal.name)

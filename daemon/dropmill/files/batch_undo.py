@@ -12,24 +12,39 @@ from dataclasses import dataclass
 from typing import Final
 
 from dropmill.files.access import NotRegularFile, closing, look, open_dir_beneath, open_regular, open_root
-from dropmill.files.batch import is_copy, is_rest
-from dropmill.files.compared import holding_dir, same_file
+from dropmill.files.batch import is_ours, is_rest
+from dropmill.files.compared import holding_dir
 from dropmill.files.durable import make_dirs, sha256_of, sync
 from dropmill.files.moving import Goal, Target, forget_copy, move, opened_to_read
 from dropmill.files.rename import exchange, finish_exchange, rename_noreplace
-from dropmill.files.trash import Place, Refused, aside_dir, made_aside_dir, refused, tidy
+from dropmill.files.standing import disk_is_away
+from dropmill.files.trash import (
+    UNMOUNTED,
+    Place,
+    Refused,
+    aside_dir,
+    disk_is_gone,
+    made_aside_dir,
+    refused,
+    tidy,
+)
 from dropmill.model.batch import Action
 from dropmill.model.file import Signature
 
 _IN_THE_WAY: Final = Refused(
     "another file has its name now", "rename or move that one, then undo again; the file is safe meanwhile"
 )
+_UNMOUNTED: Final = Refused(UNMOUNTED, "mount it, then undo again")
+_UNMOUNTED_TARGET: Final = Refused("the disk that it was moved to seems not to be mounted", _UNMOUNTED.hint)
 _CHANGED: Final = Refused("it was changed since", "what stands there now is left alone; move it by hand")
 
 
 @dataclass(frozen=True, slots=True)
 class Back:
-    """One deed that was done. ``ino``: the file, where it is kept; ``link_ino``: the link that took its place."""
+    """One deed that was done. ``ino``: the file, where it is kept; ``link_ino``: the link that took its place.
+
+    ``recorded`` and ``target_recorded``: the ``identity`` of what stood at the file's root and at the target's.
+    """
 
     action: Action
     file: Place
@@ -39,11 +54,17 @@ class Back:
     link_ino: int
     aside: bytes
     target: Target | None = None
+    recorded: str = ""
+    target_recorded: str = ""
 
 
 def take_back(back: Back) -> Signature | Refused:
     """Blocking. The signature that the file has under its name again. Raises nothing that a person could not be told."""
     try:
+        if disk_is_gone(back.file.root, back.aside, back.recorded):
+            return _UNMOUNTED
+        if back.target is not None and disk_is_away(back.target.root, back.target_recorded):
+            return _UNMOUNTED_TARGET
         with closing(open_root(back.file.root)) as root_fd:
             answer = _taken_back(back, root_fd)
             tidy(root_fd, back.aside)
@@ -124,9 +145,7 @@ def _move_back(back: Back, root_fd: int, target: Target) -> Signature | Refused:
             if fd is None or os.fstat(fd).st_size != back.size_bytes or sha256_of(fd) != back.sha256:
                 return _CHANGED
             forget_copy(away_fd, away, goal)
-            if look(dir_fd, name) is not None and not (
-                same_file(look(away_fd, away), look(dir_fd, name)) or is_copy(away_fd, away, goal)
-            ):
+            if look(dir_fd, name) is not None and not is_ours(away_fd, away, goal):
                 return _IN_THE_WAY
             if not move(away_fd, away, fd, goal, back.sha256):
                 return _IN_THE_WAY

@@ -28,7 +28,7 @@ class Task:
     """One deed. ``aside`` is below the file's root; ``target`` is where a move goes, and ``None`` otherwise.
 
     ``ino``: what the file was when the deed was begun. ``resumed``: an earlier call may have done a part of it.
-    ``permanent``: deleted for good.
+    ``permanent``: deleted for good. ``recorded``: the ``identity`` of what stood at the file's root by then.
     """
 
     action: Action
@@ -42,6 +42,7 @@ class Task:
     target: Target | None = None
     permanent: bool = False
     resumed: bool = False
+    recorded: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,23 @@ def _compare(task: Task, checked: Checked, opened: ExitStack) -> Found | Refused
     if (seen.st_ino, seen.st_size) != (task.ino, task.size_bytes) or sha256_of(fd) != task.sha256:
         return Refused("it has other bytes than before", AGAIN)
     return Found(*file_at, seen, task.keeper, keeper_fd, keeper)
+
+
+def keeper_outlives(task: Task, gone: os.stat_result) -> bool:
+    """Whether the keeper's bytes, read anew, will be on the disk still when the last name of ``gone`` is taken away."""
+    try:
+        with (
+            parent_of(task.keeper.root, task.keeper.rel) as (dir_fd, name),
+            closing(open_regular(dir_fd, name)) as fd,
+        ):
+            if same_file(os.fstat(fd), gone) and os.fstat(fd).st_nlink == 1:
+                return False
+            if sha256_of(fd) != task.keeper_sha256:
+                return False
+            sync_file(fd)
+            return True
+    except _GONE:
+        return False
 
 
 def _keeper_is_whole(task: Task, keeper_fd: int, checked: Checked) -> bool:

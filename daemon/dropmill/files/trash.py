@@ -16,12 +16,15 @@ from typing import Final
 
 from dropmill.files.access import NotRegularFile, closing, components, look, open_dir_beneath, open_root
 from dropmill.files.durable import make_dirs, sync
+from dropmill.files.rename import aside_name
+from dropmill.files.standing import disk_is_away, holds_nothing, standing
 from dropmill.model.names import shorten_component
 
 TRASH: Final = b".dropmill-trash"
 
 # What people throw away is for the daemon's user alone.
 _MODE: Final = 0o700
+_MOST_NAMES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +48,12 @@ class Refused:
 
 
 def asides(file: Place, batch_id: int, deed_id: int) -> list[bytes]:
-    """Where below its root a file may be put aside, best first. Blocking.
+    """Where below its root a file may be put aside, best first: names that nothing has. Blocking.
 
     Only folders on the file's own file system count; whether one can be renamed into, a bind mount tells when it is
     tried. Raises OSError where the root cannot be opened.
     """
     *parents, name = components(file.rel)
-    kept = b"%s/%d/%s" % (TRASH, batch_id, shorten_component(b"%d-%s" % (deed_id, name)))
     devices = []
     fd = open_root(file.root)
     for part in [*parents, b""]:
@@ -64,11 +66,50 @@ def asides(file: Place, batch_id: int, deed_id: int) -> list[bytes]:
             except (FileNotFoundError, NotADirectoryError, NotRegularFile):
                 break  # So is the file, as whoever looks for it finds.
     above = [b"/".join(parents[:depth]) for depth in range(len(devices))]
-    return [
-        folder + b"/" + kept if folder else kept
-        for folder, device in zip(above, devices, strict=True)
-        if device == devices[-1]
-    ]
+    with closing(open_root(file.root)) as root_fd:
+        return [
+            _free_aside(root_fd, folder + b"/" if folder else b"", batch_id, deed_id, name)
+            for folder, device in zip(above, devices, strict=True)
+            if device == devices[-1]
+        ]
+
+
+def _free_aside(root_fd: int, above: bytes, batch_id: int, deed_id: int, name: bytes) -> bytes:
+    """Numbers of batches begin anew with a new catalog, and the trash of an earlier one may still be there."""
+    for number in range(1, _MOST_NAMES):
+        told = b"%d-%s" % (deed_id, name) if number == 1 else b"%d-%d-%s" % (deed_id, number, name)
+        aside = b"%s%s/%d/%s" % (above, TRASH, batch_id, shorten_component(told))
+        if not is_taken(root_fd, aside):
+            return aside
+    raise FileExistsError(errno.EEXIST, "no free name in the trash", name)
+
+
+def is_taken(root_fd: int, aside: bytes) -> bool:
+    """Whether something has the place, or the one that an exchange passes through."""
+    with aside_dir(root_fd, aside) as (aside_fd, name):
+        return aside_fd is not None and any(look(aside_fd, one) for one in (name, aside_name(name)))
+
+
+UNMOUNTED: Final = "its disk seems not to be mounted"
+
+
+def disk_is_gone(root: bytes, aside: bytes, recorded: str) -> bool:
+    """Blocking. Whether the disk that a file was on is not mounted: that of its root, or one below that. Raises OSError.
+
+    ``recorded``: the ``identity`` of what stood at the root. The trash of a file is in the topmost folder on the file's
+    own disk, so ``aside`` tells where a disk below the root was mounted.
+    """
+    if disk_is_away(root, recorded):
+        return True
+    top = b"/".join(components(aside)[:-3])
+    if not top:
+        return False
+    path = os.path.join(root, top)
+    seen, above = standing(path), standing(os.path.dirname(path))
+    if seen is None or above is None:
+        return True
+    # Subvolumes have devices of their own and are no mounts, and bind mounts the other way round.
+    return seen.dev == above.dev and seen.mount == above.mount and holds_nothing(path)
 
 
 @contextmanager
@@ -134,6 +175,8 @@ _REMEDIES: Final = {
     errno.EROFS: "the disk is mounted read-only, or the unit does not let the daemon write there (ReadWritePaths=)",
     errno.ENOSPC: "free space on the disk",
     errno.EDQUOT: "free space within the quota",
+    errno.ENODEV: "mount it, then try again",
+    errno.EAGAIN: "look at the group again: it is drawn anew after the next scan",
     errno.EXDEV: "it lies on a mount of its own that takes no trash; move it by hand",
 }
 

@@ -17,7 +17,7 @@ import anyio
 from dropmill.errors import DropmillError
 from dropmill.files.compared import Checked
 from dropmill.maintenance.deeds import Books, Deeds
-from dropmill.model.batch import Action, BatchState, DeedState, plan
+from dropmill.model.batch import Action, BatchState, DeedState, Refusal, plan
 from dropmill.observe.facts import (
     BatchBegun,
     BatchEnded,
@@ -35,16 +35,18 @@ PURGE_SECONDS: Final = 3600.0
 # Groups that are written down in one transaction.
 PLAN_LOT: Final = 100
 _UNDER_WAY: Final = (BatchState.PLANNING, BatchState.DOING, BatchState.UNDOING)
+_CHANGED: Final = ("its group has changed since it was looked at", "look at that group again")
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A batch over many groups, whose deeds are still to be written down."""
+    """A batch over many groups, whose deeds are still to be written down. ``as_of_ms``: the latest change of a group that
+    whoever asked has seen; groups that changed later are left as they are."""
 
-    batch_id: int
     action: Action
     groups: Sequence[int]
     to: store.Destination | None
+    as_of_ms: int
 
 
 class Batches:
@@ -57,11 +59,15 @@ class Batches:
         self._clock = clock
         self._emit = emit
         self._deeds = Deeds(catalog, clock, emit, trash_days, (dir_mode, gid))
-        self._wishes: deque[Wish] = deque()
+        self._wishes: deque[tuple[int, Wish]] = deque()
+        self._opening = 0
+        """Batches that may stand in the catalog before this run knows that they are its own."""
         self._wake = anyio.Event()
         self._turned = anyio.Event()
         self._mine: set[int] = set()
         """Batches that this run has begun with."""
+        self._failed: dict[int, str] = {}
+        """Why batches could not be written down whole, or be gone on with, when that was tried last."""
 
     def close(self) -> None:
         self._deeds.close()
@@ -70,11 +76,28 @@ class Batches:
         """A batch was written down."""
         self._wake.set()
 
-    def wish(self, wish: Wish) -> None:
-        """Write down and carry out a batch over many groups, in the background."""
-        self._wishes.append(wish)
-        self._mine.add(wish.batch_id)
+    async def wish(self, wish: Wish) -> int:
+        """Open a batch over many groups, which is written down and carried out in the background; returns its id."""
+
+        def put(session: Session) -> int:
+            now_ms, groups = self._clock.now_ms(), len(wish.groups)
+            return store.open_batch(
+                session, wish.action, BatchState.PLANNING, permanent=False, groups=groups, now_ms=now_ms
+            )
+
+        self._opening += 1
+        try:
+            batch_id = await self._catalog.write(put)
+            self._mine.add(batch_id)
+        finally:
+            self._opening -= 1
+        self._wishes.append((batch_id, wish))
         self.wake()
+        return batch_id
+
+    def trouble(self, batch_id: int) -> str:
+        """Why it could not be gone on with; empty where nothing is known to be wrong."""
+        return self._failed.get(batch_id, "")
 
     async def run(self) -> None:
         """For ever. What an earlier run left is gone on with first."""
@@ -88,8 +111,7 @@ class Batches:
                     purged_at = self._clock.monotonic()
                     await self.purge()
             except Exception as error:  # noqa: BLE001  # What is under way stays so, and is gone on with; the daemon lives.
-                known = isinstance(error, DropmillError)
-                self._emit(StateTrouble("batch", str(error) if known else f"{type(error).__name__}: {error}"))
+                self._emit(StateTrouble("batch", _told(error)))
                 held_up = True
             with anyio.move_on_after(RETRY_SECONDS if held_up else PURGE_SECONDS):
                 await self._wake.wait()
@@ -106,46 +128,69 @@ class Batches:
                 await turned.wait()
 
     async def carry_out(self) -> bool:
-        """Everything that is under way, once over. False where something is held up, to be tried again later."""
+        """Everything that is under way, once over. False where something is held up, to be tried again later; no other
+        batch waits for that. Raises where a batch cannot be written down, which is given up the next time."""
         while self._wishes:
-            await self._plan(self._wishes.popleft())
+            await self._plan(*self._wishes.popleft())
         free = True
         for row in await self._catalog.read(store.under_way):
-            if row["state"] == BatchState.PLANNING:
-                if row["id"] not in self._mine:
-                    await self._abandon(row["id"])
-                continue
-            free = await self._go_on(row) and free
+            try:
+                if row["state"] != BatchState.PLANNING:
+                    free = await self._go_on(row) and free
+                    self._failed.pop(row["id"], None)
+                elif self._opening:
+                    free = False
+                elif row["id"] not in self._mine:
+                    await self._abandon(row)
+            except Exception as error:  # noqa: BLE001  # It stays as it is and is tried again; the others are not to blame.
+                self._failed[row["id"]] = _told(error)
+                self._emit(StateTrouble("batch", f"batch {row['id']}: {_told(error)}"))
+                free = False
         return free and not self._wishes
 
     # Writing down.
 
-    async def _plan(self, wish: Wish) -> None:
-        for start in range(0, len(wish.groups), PLAN_LOT):
-            lot = wish.groups[start : start + PLAN_LOT]
-            await self._catalog.write(lambda session, lot=lot: self._put_plans(session, wish, lot))  # type: ignore[misc]  # The default binds the loop's value.
-        await self._catalog.write(
-            lambda session: store.turn(session, wish.batch_id, BatchState.DOING, [BatchState.PLANNING], None)
-        )
+    async def _plan(self, batch_id: int, wish: Wish) -> None:
+        try:
+            for start in range(0, len(wish.groups), PLAN_LOT):
+                lot = wish.groups[start : start + PLAN_LOT]
+                await self._catalog.write(lambda session, lot=lot: self._put_plans(session, batch_id, wish, lot))  # type: ignore[misc]  # The default binds the loop's value.
+            await self._catalog.write(
+                lambda session: store.turn(session, batch_id, BatchState.DOING, [BatchState.PLANNING], None)
+            )
+        except Exception as error:
+            self._mine.discard(batch_id)
+            self._failed[batch_id] = _told(error)
+            raise
 
-    def _put_plans(self, session: Session, wish: Wish, group_ids: Iterable[int]) -> None:
+    def _put_plans(self, session: Session, batch_id: int, wish: Wish, group_ids: Iterable[int]) -> None:
         """Groups that are gone meanwhile are left out, and so are files that the action is not for, as the overview said."""
         for group_id in group_ids:
             group = store.group(session, group_id)
-            if group is not None:
-                planned = replace(plan(group, wish.action), refused=())
-                store.put_plan(session, wish.batch_id, planned, wish.to, self._clock.now_ms())
+            if group is None:
+                continue
+            planned = replace(plan(group, wish.action), refused=())
+            if store.changed_since(session, group_id, wish.as_of_ms):
+                left = tuple(Refusal(member, *_CHANGED) for member in planned.victims)
+                planned = replace(planned, others=(), victims=(), judgements=(), refused=left)
+            store.put_plan(session, batch_id, planned, wish.to, self._clock.now_ms())
 
-    async def _abandon(self, batch_id: int) -> None:
-        """The run that was writing it down has died: nothing was touched, and nothing is."""
+    async def _abandon(self, row: Row) -> None:
+        """It was not written down whole: nothing was touched, and nothing is."""
+        batch_id = row["id"]
+        why = self._failed.get(batch_id, "dropmill ended meanwhile")
+        detail = f"it could not be written down whole, so nothing was touched: {why}"
 
-        def drop(session: Session) -> None:
+        def drop(session: Session) -> int:
             now_ms = self._clock.now_ms()
-            store.drop_owed(session, batch_id, "the daemon ended before it was written down whole", now_ms)
+            store.drop_owed(session, batch_id, detail, now_ms)
             store.take_back_judgements(session, batch_id)
-            store.turn(session, batch_id, BatchState.UNDONE, [BatchState.PLANNING], now_ms)
+            store.turn(session, batch_id, BatchState.UNDONE, [BatchState.PLANNING], now_ms, detail)
+            return int(store.count(session, batch_id)["skipped"])
 
-        await self._catalog.write(drop)
+        skipped = await self._catalog.write(drop)
+        self._failed.pop(batch_id, None)
+        self._emit(BatchEnded(batch_id, row["action"], BatchState.UNDONE, False, 0, skipped, 0, 0, 0.0))
 
     # Carrying out.
 
@@ -232,3 +277,7 @@ class Batches:
         while lot := await self._catalog.read(lambda session: store.to_purge(session, self._clock.now_ms())):
             for deed in lot:
                 await self._deeds.purge(deed)
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, DropmillError) else f"{type(error).__name__}: {error}"

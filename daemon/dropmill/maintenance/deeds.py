@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import errno
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from dropmill.files.batch import Done, Elsewhere, Prospect, TargetTaken, free_name, perform, prospect
+from dropmill.files.batch import Done, Elsewhere, Performed, Prospect, TargetTaken, free_name, perform, prospect
 from dropmill.files.batch_undo import Back, take_back
 from dropmill.files.compared import Checked, Task
 from dropmill.files.lane import Lane
 from dropmill.files.moving import Target
-from dropmill.files.trash import Place, Refused, purge, refused
+from dropmill.files.standing import disk_is_away, standing
+from dropmill.files.trash import UNMOUNTED, Place, Refused, purge, refused
 from dropmill.model.batch import Action
 from dropmill.model.file import Signature
 from dropmill.observe.facts import BatchHeldUp, DeedEnded, Emit
 from dropmill.ports import Clock
 from dropmill.store import batches as store
+from dropmill.store import boot
 from dropmill.store.connection import Row, Session
 
 T = TypeVar("T")
@@ -29,6 +32,9 @@ PATIENCE_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.1
 
 _NO_PLACE: Final = Refused("its disk takes no trash beside it", "it may be a mount of its own; move the file by hand")
+_AWAY: Final = Refused(
+    f"the folder to move to: {UNMOUNTED}", "mount it; or, to use the empty folder, make a folder .dropmill in it"
+)
 _AT_WORK: Final = Refused("dropmill is still at work on it or on its keeper", "try again in a moment")
 
 
@@ -52,6 +58,8 @@ class Deeds:
         self._made = made
         self._lane = Lane("batches")
         self._patient_until = 0.0
+        self._given: set[bytes] = set()
+        """Paths that files are on their way to, which have to get there before they can be seen there."""
 
     def be_patient(self) -> None:
         """With jobs that are under way: for a while from now, and no longer for all files of a batch together."""
@@ -62,6 +70,7 @@ class Deeds:
 
     async def carry_out(self, batch: Row, lot: Sequence[Row], checked: Checked, *, resumed: bool) -> bool:
         tasks = lot if resumed else await self._begin(lot)
+        self._given |= {_kept_at(deed) for deed in tasks if deed["target_root_path"] is not None}
         answers = []
         free = True
         for deed in tasks:
@@ -71,19 +80,24 @@ class Deeds:
             else:
                 answers.append((deed, answer))
         await self._record(answers)
+        self._given -= {_kept_at(deed) for deed, _ in answers}
         return free
 
     async def _begin(self, lot: Sequence[Row]) -> list[Row]:
         """Record what each is about to go through; those that cannot be begun are skipped."""
         await self._wait_for_jobs(lot)
         prospects = []
+        stood: dict[bytes, str] = {}
         for deed in lot:
-            found = await self._lane.call(prospect, _file(deed), deed["batch_id"], deed["id"])
-            name = deed["target_name"]
+            found = await self._lane.call(_prospect_there, deed)
+            name = None
             if isinstance(found, Prospect) and deed["action"] == Action.MOVE:
                 named = await self._free_name(deed)
-                found, name = (named, name) if isinstance(named, Refused) else (found, named)
+                found, name = (named, None) if isinstance(named, Refused) else (found, named)
             prospects.append((deed, found, name))
+            for path in _roots(deed):
+                if path not in stood:
+                    stood[path] = await self._lane.call(_identity, path)
 
         def begin(session: Session) -> tuple[list[Row], list[tuple[Row, Refused]]]:
             begun, left = [], []
@@ -96,12 +110,15 @@ class Deeds:
                     left.append((deed, answer))
                     continue
                 store.begin(session, deed["id"], answer.asides[0], name, answer.ino)
+                _recognise(session, deed, stood)
                 begun.append({**deed, "aside_name": answer.asides[0], "target_name": name, "ino": answer.ino})
             return begun, left
 
         begun, left = await self._catalog.write(begin)
         for deed, answer in left:
             self._tell(deed, "skipped", None, answer)
+        kept = {deed["id"] for deed in begun}
+        self._given -= {_named(deed, name) for deed, _, name in prospects if name and deed["id"] not in kept}
         return begun
 
     async def _wait_for_jobs(self, lot: Sequence[Row]) -> None:
@@ -112,19 +129,22 @@ class Deeds:
             await self._clock.sleep(_POLL_SECONDS)
 
     async def _free_name(self, deed: Row) -> bytes | Refused:
-        folder, _, name = deed["target_name"].rpartition(b"/")
+        """It is given to this file alone, until that is there."""
         try:
-            return await self._lane.call(free_name, deed["target_root_path"], folder, name, deed["sha256"])
+            named = await self._lane.call(_name_there, deed, self._given)
         except OSError as error:
             return replace(refused(error), detail=f"the folder to move to: {error.strerror or error}")
+        if not isinstance(named, Refused):
+            self._given.add(_named(deed, named))
+        return named
 
     async def _perform(self, batch: Row, deed: Row, checked: Checked, *, resumed: bool) -> Done | Refused | None:
         """None: neither done nor as it was; the deed stays begun."""
         task = self._task(batch, deed, resumed=resumed)
-        asides = [task.aside]
-        for number in range(_MOST_NAMES):
+        tried = set()
+        for _ in range(_MOST_NAMES):
             try:
-                answer = await self._lane.call(perform, task, checked)
+                answer = await self._lane.call(_perform_there, task, deed["target_root_identity"], checked)
             except OSError as error:
                 self._emit(BatchHeldUp(batch["id"], task.file.path, error.strerror or str(error)))
                 return None
@@ -132,18 +152,21 @@ class Deeds:
                 case Done() | Refused():
                     return answer
                 case Elsewhere():
-                    if not number:
-                        found = await self._lane.call(prospect, task.file, deed["batch_id"], deed["id"])
-                        asides = list(found.asides) if isinstance(found, Prospect) else asides
-                    asides = asides[1:]
-                    if not asides:
+                    tried.add(task.aside)
+                    found = await self._lane.call(prospect, task.file, deed["batch_id"], deed["id"])
+                    if isinstance(found, Refused):
+                        return found
+                    untried = [aside for aside in found.asides if aside not in tried]
+                    if not untried:
                         return _NO_PLACE
-                    task = replace(task, aside=asides[0])
+                    task = replace(task, aside=untried[0])
                 case TargetTaken():
                     named = await self._free_name(deed)
                     if isinstance(named, Refused) or task.target is None:
-                        self._emit(BatchHeldUp(batch["id"], task.file.path, "no free name in the folder to move to"))
+                        told = named.detail if isinstance(named, Refused) else "it has no folder to move to"
+                        self._emit(BatchHeldUp(batch["id"], task.file.path, told))
                         return None
+                    self._given.discard(_kept_at(deed))
                     task = replace(task, target=replace(task.target, name=named), resumed=True)
             deed |= {"aside_name": task.aside, "target_name": task.target.name if task.target else None}
             await self._catalog.write(partial(_begin_at, deed["id"], task))
@@ -165,6 +188,7 @@ class Deeds:
             target,
             bool(batch["permanent"]),
             resumed,
+            deed["root_identity"],
         )
 
     async def _record(self, answers: Sequence[tuple[Row, Done | Refused]]) -> None:
@@ -223,13 +247,65 @@ def _begin_at(deed_id: int, task: Task, session: Session) -> None:
     store.begin(session, deed_id, task.aside, task.target.name if task.target else None, task.ino)
 
 
+def _prospect_there(deed: Row) -> Prospect | Refused:
+    """Blocking."""
+    found = prospect(_file(deed), deed["batch_id"], deed["id"])
+    if isinstance(found, Refused) and disk_is_away(deed["root_path"], deed["root_identity"]):
+        return Refused(UNMOUNTED, "mount it, then look at the group again")
+    return found
+
+
+def _name_there(deed: Row, given: Container[bytes]) -> bytes | Refused:
+    """Blocking. Raises OSError."""
+    root = deed["target_root_path"]
+    if disk_is_away(root, deed["target_root_identity"]):
+        return _AWAY
+    folder, _, name = deed["target_name"].rpartition(b"/")
+    return free_name(root, folder, name, deed["sha256"], given)
+
+
+def _perform_there(task: Task, target_recorded: str | None, checked: Checked) -> Performed:
+    """Blocking. Nothing is made in the place of a disk, and what may be on that is waited for. Raises OSError."""
+    if task.target is not None and disk_is_away(task.target.root, target_recorded or ""):
+        if task.resumed:
+            raise OSError(errno.ENODEV, _AWAY.detail, task.target.root)
+        return _AWAY
+    return perform(task, checked)
+
+
+def _roots(deed: Row) -> list[bytes]:
+    return [path for path in (deed["root_path"], deed["target_root_path"]) if path is not None]
+
+
+def _identity(path: bytes) -> str:
+    """Blocking. Empty where nothing can be told."""
+    try:
+        seen = standing(path)
+    except OSError:
+        return ""
+    return seen.identity if seen is not None else ""
+
+
+def _recognise(session: Session, deed: Row, stood: Mapping[bytes, str]) -> None:
+    """What its disks were, so that their empty places are not taken for them later. Of an inbox, scans know best."""
+    if deed["root_kind"] != "inbox" or not deed["root_identity"]:
+        boot.put_standing(session, deed["root_id"], stood[deed["root_path"]] or deed["root_identity"])
+    if deed["target_root_path"] is not None:
+        identity = stood[deed["target_root_path"]] or deed["target_root_identity"]
+        boot.put_standing(session, deed["target_root_id"], identity)
+
+
 def _file(deed: Row) -> Place:
     return Place(deed["root_path"], deed["rel"])
 
 
+def _named(deed: Row, name: bytes) -> bytes:
+    return Place(deed["target_root_path"], name).path
+
+
 def _kept_at(deed: Row) -> bytes:
     if deed["target_root_path"] is not None:
-        return Place(deed["target_root_path"], deed["target_name"]).path
+        return _named(deed, deed["target_name"])
     return Place(deed["root_path"], deed["aside_name"]).path
 
 
@@ -246,4 +322,6 @@ def _back(deed: Row) -> Back:
         store.unsigned(deed["link_ino"]),
         deed["aside_name"],
         target,
+        deed["root_identity"],
+        deed["target_root_identity"] or "",
     )

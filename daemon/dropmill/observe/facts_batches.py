@@ -49,7 +49,8 @@ class DeedEnded(Fact):
 
 @dataclass(frozen=True, slots=True)
 class BatchEnded(Fact):
-    """``state`` is done or undone; an undo that left something in its place ends as done."""
+    """``state`` is done or undone; an undo that left something in its place ends as done. Undone without ``undo`` is one
+    that could not be written down."""
 
     batch: int
     action: str

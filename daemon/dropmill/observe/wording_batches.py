@@ -56,6 +56,9 @@ def _ended(fact: facts.BatchEnded) -> Line:
     names = ("done", "skipped", "undone", "size_bytes")
     fields: Fields = {"batch": fact.batch, "action": fact.action, **{name: getattr(fact, name) for name in names}}
     fields["seconds"] = round(fact.seconds, 3)
+    if fact.state == "undone" and not fact.undo:
+        remedy = "ask for it again once what kept it from being written down is mended; nothing was touched"
+        return Line("warning", "the batch comes to nothing", {**fields, "remedy": remedy})
     if fact.state == "undone":
         return Line("info", "the batch is taken back", fields)
     if fact.undo:

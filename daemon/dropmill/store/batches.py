@@ -41,6 +41,16 @@ def group(session: Session, group_id: int) -> Group | None:
     return Group(group_id, row["keeper_holding_id"], members, pairs)
 
 
+def newest_change(session: Session) -> int:
+    """``as_of_ms`` for whoever sees the groups as they are now: each later change of a group gets a later time."""
+    return session.value("groups_newest") or 0
+
+
+def changed_since(session: Session, group_id: int, as_of_ms: int) -> bool:
+    row = session.one("group_get", id=group_id)
+    return row is not None and row["changed_at_ms"] > as_of_ms
+
+
 def _member(row: Row) -> Member:
     names = ("image_id", "sha256", "root_id", "rel", "size_bytes", "job_id")
     return Member(id=row["holding_id"], **{name: row[name] for name in names})
@@ -109,15 +119,24 @@ def _holds(root: bytes, folder: bytes) -> bool:
 
 
 def turn(
-    session: Session, batch_id: int, state: BatchState, from_states: Collection[BatchState], now_ms: int | None
+    session: Session,
+    batch_id: int,
+    state: BatchState,
+    from_states: Collection[BatchState],
+    now_ms: int | None,
+    detail: str = "",
 ) -> bool:
-    """Put a batch into another state; ``now_ms`` where it ends with that. False where it was in none of those."""
+    """Put a batch into another state; ``now_ms`` where it ends with that, and ``detail`` where that is not as was wished.
+
+    False where it was in none of those states.
+    """
     states = json.dumps(sorted(from_states))
     if not session.run("batch_turn", id=batch_id, state=state, ended_at_ms=now_ms, from_states=states):
         return False
     if now_ms is not None:
         told = count(session, batch_id)
-        session.run("batch_sum", id=batch_id, **{name: told[name] for name in ("done", "skipped", "undone", "bytes")})
+        numbers = {name: told[name] for name in ("done", "skipped", "undone", "bytes")}
+        session.run("batch_sum", id=batch_id, detail=detail, **numbers)
     return True
 
 
@@ -250,12 +269,12 @@ def _leave_group(session: Session, deed: Row) -> None:
 def undone(session: Session, deed: Row, now: Signature, now_ms: int) -> None:
     """The file has its name again: known as before, under the number that its holding had."""
     _end(session, deed, DeedState.UNDONE, now_ms)
-    if deed["action"] == Action.MOVE:
-        session.run(
-            "holding_remove", root_id=deed["target_root_id"], rel=deed["target_name"], image_id=deed["image_id"]
-        )
+    image_id = _image(session, deed)
+    if image_id is not None and deed["action"] == Action.MOVE:
+        session.run("holding_remove", root_id=deed["target_root_id"], rel=deed["target_name"], image_id=image_id)
     _stand(session, deed, now, now_ms)
-    session.run("regroup_put", image_id=deed["image_id"])
+    if image_id is not None:
+        session.run("regroup_put", image_id=image_id)
 
 
 def refuse_back(session: Session, deed: Row, detail: str, hint: str) -> None:
@@ -273,14 +292,26 @@ def refuse_back(session: Session, deed: Row, detail: str, hint: str) -> None:
     )
 
 
+def _image(session: Session, deed: Row) -> int | None:
+    """What the catalog knows the deed's content by now: a person may have forgotten it since, and had it taken in anew."""
+    image_id: int | None = session.value("image_by_sha256", sha256=deed["sha256"])
+    return image_id
+
+
 def _stand(session: Session, deed: Row, seen: Signature, now_ms: int) -> None:
-    """The deed's path holds the image, as the file that was seen there."""
+    """The deed's path holds the image, as the file that was seen there.
+
+    What was forgotten since stays so, as forgetting tells: a file that stood in an inbox is not taken in by itself, and
+    one that was away is new when it comes back.
+    """
     place = {"root_id": deed["root_id"], "rel": deed["rel"]}
-    version = {"ino": to_int64(seen.ino), "mtime_ns": seen.mtime_ns}
-    session.run("version_return", **place, sha256=deed["sha256"], **version)
-    _hold(session, deed, deed["root_id"], deed["rel"], seen, now_ms)
-    session.run("holding_rename", **place, id=deed["holding_id"])
-    if deed["root_kind"] == "inbox":
+    known = _image(session, deed) is not None
+    if known:
+        version = {"ino": to_int64(seen.ino), "mtime_ns": seen.mtime_ns}
+        session.run("version_return", **place, sha256=deed["sha256"], **version)
+        _hold(session, deed, deed["root_id"], deed["rel"], seen, now_ms)
+        session.run("holding_rename", **place, id=deed["holding_id"])
+    if deed["root_kind"] == "inbox" and (known or deed["action"] == Action.LINK):
         session.run(
             "source_put",
             **place,
@@ -294,8 +325,12 @@ def _stand(session: Session, deed: Row, seen: Signature, now_ms: int) -> None:
 
 
 def _hold(session: Session, deed: Row, root_id: int, rel: bytes, seen: Signature, now_ms: int) -> None:
+    """Nothing is held of what the catalog does not know any more."""
+    image_id = _image(session, deed)
+    if image_id is None:
+        return
     values = {
-        "image_id": deed["image_id"],
+        "image_id": image_id,
         "root_id": root_id,
         "rel": rel,
         "ino": to_int64(seen.ino),

@@ -134,8 +134,10 @@ def apply(session: Session, seen: Component, seeds: Collection[int], drawn: Iter
     for group in changed:  # All before any is filled, for a member may go from one to another.
         if group.id is not None:
             session.run("members_remove", group_id=group.id)
+    # Later than any before, however the clock is set: who has seen the groups as of some time can tell what changed since.
+    changed_at_ms = max(now_ms, 1 + (session.value("groups_newest") or 0)) if changed else now_ms
     for group in changed:
-        _put(session, group, now_ms)
+        _put(session, group, changed_at_ms)
     session.run("regroup_done", upto=seen.upto, ids=_ids({*seen.images, *seeds}))
     wanting = [image_id for group in drawn for image_id in _images_of(group) if not _tried(seen.images[image_id])]
     session.run("unmeasured_put", ids=_ids(wanting), version=EVIDENCE_VERSION)

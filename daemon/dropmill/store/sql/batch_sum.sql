@@ -1,1 +1,1 @@
-UPDATE batches SET done = :done, skipped = :skipped, undone = :undone, bytes = :bytes WHERE id = :id;
+UPDATE batches SET done = :done, skipped = :skipped, undone = :undone, bytes = :bytes, detail = :detail WHERE id = :id;

@@ -79,6 +79,11 @@ class BulkResolution(_Acting):
     groups: list[SomeId] | None = Field(default=None, max_length=100_000, description="Ids of these alone.")
     filter: Chosen | None = Field(default=None, description="All open groups that fit, in place of `groups`.")
     dry_run: Flag = Field(default=False, description="Only tell what would be done.")
+    as_of: Annotated[int, Field(ge=0, le=LARGEST_ID), NUMBER] | None = Field(
+        default=None,
+        description="`as_of` of the dry run that was looked at: groups that have changed since are left out, and counted as "
+        "`skipped`.",
+    )
 
 
 def install(api: APIRouter, desk: Desk) -> None:
@@ -135,7 +140,7 @@ def _resolving(api: APIRouter, desk: Desk) -> None:
         if (body.groups is None) == (body.filter is None):
             raise Invalid("which groups are meant is not clear", hint="give either groups or filter")
         filters = None if body.filter is None else body.filter.model_dump(exclude_none=True)
-        return await desk.resolve_many(body.groups, filters, body.action, body.to(), body.dry_run)
+        return await desk.resolve_many(body.groups, filters, body.action, body.to(), body.dry_run, body.as_of)
 
     @api.post("/groups/{group_id:id}/resolve", summary="Act on one group", response_model=Resolved)
     async def resolve(group_id: Id, body: Resolution) -> Json:

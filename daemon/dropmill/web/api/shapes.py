@@ -122,6 +122,8 @@ class Overview(Told):
     groups: int = Field(description="In which it comes to anything.")
     members: int = Field(description="Files that the action is for.")
     bytes: int = Field(description="What these take.")
+    as_of: int = Field(description="When the latest change of a group was that this has seen, in milliseconds of UTC.")
+    skipped: int = Field(description="Groups that fit, but have changed after the `as_of` that was asked for.")
     by_tier: dict[str, Any] = Field(description="`groups`, `members` and `bytes` of each tier.")
     examples: list[dict[str, Any]] = Field(
         description="Where it comes to most: `group`, `tier`, `relation`, `members`, `bytes`, and paths of `keeper` and of "
@@ -161,7 +163,7 @@ class Batch(Told):
     undoable: bool = Field(description="Whether anything of it can be taken back.")
     created_at: Instant
     ended_at: str | None = Field(description="Null while it is under way.")
-    detail: str = Field(description="What keeps it from ending, where something does.")
+    detail: str = Field(description="What keeps it from ending, or why it came to nothing, where something does.")
 
 
 class WholeBatch(Batch):

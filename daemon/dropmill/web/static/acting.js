@@ -153,8 +153,10 @@ export async function acceptAll(filter, { total, done }) {
   const { sort, ...chosen } = filter;
   const body = el("div", { class: "overview", "aria-live": "polite" }, el("p", { class: "quiet" }, "Adding up …"));
   const ask = { groups: null, filter: chosen, action: "delete", folder: null };
+  let seen = null; // Nothing is done that the overview has not told of: what changes after it is left out.
   const ready = post("/groups/resolve", { ...ask, dry_run: true }).then((told) => {
     body.replaceChildren(overview(told, chosen));
+    seen = told.as_of;
     return told.members > 0;
   }).catch((error) => {
     body.replaceChildren(trouble(error));
@@ -162,7 +164,7 @@ export async function acceptAll(filter, { total, done }) {
   });
   if (!await question({ title: "Accept all suggestions?", body, yes: "Move to the trash", sign: "trash", ready })) return;
   try {
-    const said = await post("/groups/resolve", { ...ask, dry_run: false });
+    const said = await post("/groups/resolve", { ...ask, dry_run: false, as_of: seen });
     const taking = async () => {
       try {
         undone(said.batch, await post(`/batches/${said.batch}/undo`));
@@ -171,22 +173,24 @@ export async function acceptAll(filter, { total, done }) {
       }
       done();
     };
-    toast("All suggestions are being accepted", { detail: `Batch ${said.batch}.`, undo: taking });
-    await watch(said.batch, taking);
+    const changed = said.skipped ? ` ${many(said.skipped, "group")} changed meanwhile and ${said.skipped === 1 ? "is" : "are"} left: look again.` : "";
+    toast("All suggestions are being accepted", { detail: `Batch ${said.batch}.${changed}`, undo: taking });
+    await watch(said.batch, taking, changed);
     done();
   } catch (error) {
     failed(error);
   }
 }
 
-async function watch(batch, undo) {
+async function watch(batch, undo, changed) {
   for (;;) {
     const told = await get(`/batches/${batch}`);
+    if (told.state === "undone" && told.detail) return toast("Nothing was done", { detail: told.detail, bad: true });
     if (told.state !== "doing") {
       const left = told.skipped ? ` ${many(told.skipped, "file")} left: ${told.items.find((one) => one.state === "skipped")?.detail ?? ""}` : "";
-      return toast(`${many(told.done, "file")} to the trash`, { detail: `Batch ${batch}.${left}`, undo: told.done ? undo : null, bad: told.skipped > 0 });
+      return toast(`${many(told.done, "file")} to the trash`, { detail: `Batch ${batch}.${left}${changed}`, undo: told.done ? undo : null, bad: told.skipped > 0 || changed !== "" });
     }
-    toast(`${count(told.done)} of ${many(told.files, "file")} to the trash`, { detail: `Batch ${batch} goes on.` });
+    toast(`${count(told.done)} of ${many(told.files, "file")} to the trash`, { detail: told.detail ? `Batch ${batch} is held up and tried again: ${told.detail}` : `Batch ${batch} goes on.`, bad: Boolean(told.detail) });
     await new Promise((resolve) => { setTimeout(resolve, LOOK_MS); });
   }
 }
