@@ -66,7 +66,11 @@ def test_every_job_is_a_row_oldest_first(settings: Settings) -> None:
     assert {tuple(row) for row in rows} == {(*NAMES, "renditions")}
     published = rows[1]
     assert (published["source"], published["outcome"], published["sha256"]) == ("/in/old/2.jpg", "published", digest(1))
-    assert (published["phash"], published["coded_sha256"], published["width"]) == (f"{looks(1) % 2**64:016x}", "coded 1", 10)
+    assert (published["phash"], published["coded_sha256"], published["width"]) == (
+        f"{looks(1) % 2**64:016x}",
+        "coded 1",
+        10,
+    )
     assert published["finished_at"] == "2026-05-28T20:26:40.000Z"
     (rendition,) = published["renditions"]
     assert (rendition["name"], rendition["path"], rendition["size_bytes"]) == ("t", "/out/2.jpg", 1)
