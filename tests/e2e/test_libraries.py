@@ -141,7 +141,7 @@ def test_a_scan_of_a_killed_daemon_is_taken_up_by_the_next(tmp_path: Path) -> No
     assert rows(mill, "SELECT count(*), count(DISTINCT rel) FROM holdings") == [(400, 400)]
 
 
-@pytest.mark.xfail(strict=False, reason="fails about once in ten runs, for a cause that is not known yet")
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_sigkills_while_a_library_is_catalogued_cost_no_more_than_a_lot_each(tmp_path: Path) -> None:
     seed = int(os.environ.get("DROPMILL_TEST_SEED", "0")) or random.SystemRandom().randrange(1 << 32)
@@ -149,36 +149,35 @@ def test_sigkills_while_a_library_is_catalogued_cost_no_more_than_a_lot_each(tmp
     chance = random.Random(seed)
     mill, lib = Mill(tmp_path / "mill"), tmp_path / "lib"
     lib.mkdir()
-    for number in range(900):
-        (lib / f"{number}.jpg").write_bytes(pictures.jpeg(pictures.photo(64, 48, number)))
-    before = state_of(lib)
     command = [PROGRAM, "index", str(lib), "--json", "--config", str(mill.config)]
-    cut = 0
-    for _ in range(10):
+    made = cut = 0
+    while cut < 6:
+        held = held_now(mill)
+        # However far the last one came, there is always more to do than one does at once.
+        for number in range(made, held + 300):
+            (lib / f"{number}.jpg").write_bytes(pictures.jpeg(pictures.photo(64, 48, number)))
+        made = held + 300
         process = subprocess.Popen(
             command, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        held = held_now(mill)
         # Half of them die after they have committed something, the others at any time.
         wanted = held + 1 if chance.random() < 0.5 else 0
-        deadline = time.monotonic() + (30 if wanted else chance.uniform(0.2, 2.5))
+        deadline = time.monotonic() + (30 if wanted else chance.uniform(0.2, 1.5))
         while process.poll() is None and time.monotonic() < deadline and not (wanted and held_now(mill) >= wanted):
             time.sleep(0.02)
-        time.sleep(chance.uniform(0, 0.2))
-        cut += process.poll() is None
         process.send_signal(signal.SIGKILL)
-        process.wait(30)
+        cut += process.wait(30) == -signal.SIGKILL
         assert held_now(mill) >= held
+    before = state_of(lib)
     kept = held_now(mill)
     told = index(mill, lib, code=0)
-    assert (told["unchanged"], told["indexed"], told["refused"]) == (kept, 900 - kept, 0)
-    assert cut >= 3
-    assert rows(mill, "SELECT count(*), count(DISTINCT rel) FROM holdings") == [(900, 900)]
-    assert rows(mill, "SELECT count(*) FROM images") == [(900,)]
+    assert (told["unchanged"], told["indexed"], told["refused"]) == (kept, made - kept, 0)
+    assert rows(mill, "SELECT count(*), count(DISTINCT rel) FROM holdings") == [(made, made)]
+    assert rows(mill, "SELECT count(*) FROM images") == [(made,)]
     assert rows(mill, "SELECT count(*) FROM uncompared") == [(0,)]
     assert rows(mill, "SELECT state, count(*) FROM scans WHERE state = 'running'") == [(None, 0)]
     # What was in hand when one died is read again, and no more than that.
-    assert sum(indexed for (indexed,) in rows(mill, "SELECT indexed FROM scans")) <= 900
+    assert sum(indexed for (indexed,) in rows(mill, "SELECT indexed FROM scans")) <= made
     assert state_of(lib) == before
 
 
