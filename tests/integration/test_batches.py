@@ -150,11 +150,17 @@ class House:
         self.catalog.close()
 
 
-def from_every_death(root: Path, act: Callable[[House], None], check: Callable[[House], None]) -> int:
-    """Die at the first, second, … changing system call, then live on; returns how many there were."""
+def from_every_death(
+    make: Callable[[], House],
+    act: Callable[[House], object],
+    check: Callable[[House], None],
+    *,
+    step: int = 1,
+) -> int:
+    """Die at the first, second, … changing system call of ``act``, then live on; returns how many there were."""
     points = 0
     while True:
-        house = House(root)
+        house = make()
         try:
             with dying(points) as counter:
                 try:
@@ -168,7 +174,12 @@ def from_every_death(root: Path, act: Callable[[House], None], check: Callable[[
             house.close()
         if not counter.died:
             return points
-        points += 1
+        points += step
+
+
+def asked(house: House, action: Action) -> House:
+    house.ask(action)
+    return house
 
 
 @pytest.mark.long
@@ -199,7 +210,7 @@ def test_a_batch_that_dies_anywhere_is_gone_on_with_and_undone(tmp_path: Path, a
         assert tree(house.inbox, house.away) == house.before
         assert house.rows() == house.rows_before
 
-    assert from_every_death(tmp_path / "house", act, check) >= 10
+    assert from_every_death(lambda: House(tmp_path / "house"), act, check) >= 10
 
 
 @pytest.mark.long
@@ -214,26 +225,12 @@ def test_an_undo_that_dies_anywhere_is_gone_on_with(tmp_path: Path, action: Acti
         assert tree(house.inbox, house.away) == house.before
         assert house.rows() == house.rows_before
 
-    points = 0
-    while True:
-        house = House(tmp_path / "house")
-        try:
-            house.ask(action)
-            assert house.carry_out()
-            with dying(points) as counter:
-                try:
-                    act(house)
-                except Crash:
-                    pass
-            if counter.died:
-                assert house.carry_out()
-            check(house)
-        finally:
-            house.close()
-        if not counter.died:
-            break
-        points += 1
-    assert points >= 6
+    def make() -> House:
+        house = asked(House(tmp_path / "house"), action)
+        assert house.carry_out()
+        return house
+
+    assert from_every_death(make, act, check) >= 6
 
 
 def test_an_undo_that_comes_while_the_batch_is_under_way_leaves_what_was_not_begun(tmp_path: Path) -> None:
@@ -296,25 +293,10 @@ def test_equal_files_of_one_name_stay_two_wherever_a_move_dies(tmp_path: Path) -
         assert house.carry_out()
         assert tree(house.inbox, house.away) == house.before
 
-    points = 0
-    while True:
-        house = House(tmp_path / "house", ("a.jpg", "b.jpg", "sub/b.jpg"))
-        try:
-            house.ask(Action.MOVE)
-            with dying(points) as counter:
-                try:
-                    house.carry_out()
-                except Crash:
-                    pass
-            if counter.died:
-                assert house.carry_out()
-            check(house)
-        finally:
-            house.close()
-        if not counter.died:
-            break
-        points += 3
-    assert points >= 10
+    def make() -> House:
+        return asked(House(tmp_path / "house", ("a.jpg", "b.jpg", "sub/b.jpg")), Action.MOVE)
+
+    assert from_every_death(make, House.carry_out, check, step=3) >= 10
 
 
 def test_files_of_one_name_are_given_two_before_either_is_moved(tmp_path: Path) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 from dropmill.assembly.ground import Ground
-from dropmill.files.previews import FOLDER
+from dropmill.files.previews import folder_in
 from dropmill.maintenance.chore import Chore
 from dropmill.maintenance.compare import Comparer
 from dropmill.maintenance.examine import Examiner
@@ -73,8 +72,7 @@ def chores_of(
 
     comparer = Comparer(catalog, similar, thresholds, len(tiers) > 1)
     grouper = Grouper(catalog, (thresholds, settings.keeper.rules), tiers, clock)
-    previews = os.path.join(os.fsencode(settings.state_dir), FOLDER)
-    examiner = Examiner(catalog, carry, previews, settings.workers.limits(), workers, clock)
+    examiner = Examiner(catalog, carry, folder_in(settings.state_dir), settings.workers.limits(), workers, clock)
     comparing = Chore("comparing", compare, clock, emit)
     grouping = Chore("grouping", group, clock, emit)
     examining = Chore("examining", examine, clock, emit)

@@ -11,21 +11,20 @@ from dataclasses import dataclass
 import anyio
 
 from dropmill.assembly.grouping import Chores, chores_of
+from dropmill.assembly.likeness import make_index
+from dropmill.assembly.workers import make_pool
 from dropmill.maintenance.indexing import Indexer
 from dropmill.maintenance.reading import Tools
 from dropmill.maintenance.state import take_state
-from dropmill.model.resemblance import Tier
-from dropmill.observe.facts import Emit, Fact, WorkerSaid
+from dropmill.observe.facts import Emit, Fact
 from dropmill.pipeline.process import Deadline
 from dropmill.ports import Clock, WorkerPool
-from dropmill.settings import Settings, effective_processes, memory_room_bytes
+from dropmill.settings import Settings, effective_processes
 from dropmill.similarity.client import IndexClient
 from dropmill.store import scans
 from dropmill.store.catalog import Catalog, catalog_path
 from dropmill.store.scans import By
-from dropmill.workers.pool import ProcessPool
 
-WORKER_MODULE = "dropmill.imaging.entry"
 QUIET_POLL_SECONDS = 0.05
 
 
@@ -42,12 +41,7 @@ def make_indexer(
 ) -> Indexer:
     """``busy``: how many jobs are in hand, which go first."""
     workers = settings.workers
-    deadline = Deadline(
-        workers.job_timeout_seconds,
-        workers.timeout_per_megabyte_seconds,
-        workers.timeout_per_megapixel_seconds,
-        workers.timeout_per_rendition_seconds,
-    )
+    deadline = Deadline.of(workers)
     rules = hashlib.sha256(repr((workers.limits(), deadline, workers.memory_limit_mb, heif)).encode()).hexdigest()[:16]
     tools = Tools(
         catalog,
@@ -89,9 +83,7 @@ class Bench:
 @asynccontextmanager
 async def alone(settings: Settings, clock: Clock, emit: Emit, *, heif: bool) -> AsyncIterator[Bench]:
     """No daemon can start meanwhile. Raises ``AlreadyRunning`` where one has just started, ``StateError``."""
-    workers = settings.workers
     chores: Chores | None = None
-    processes = effective_processes(workers)
 
     def told(fact: Fact) -> None:
         emit(fact)
@@ -102,18 +94,10 @@ async def alone(settings: Settings, clock: Clock, emit: Emit, *, heif: bool) -> 
         resources.callback(take_state(settings.state_dir).release)
         catalog = Catalog(catalog_path(settings.state_dir))
         resources.callback(catalog.close)
-        pool = ProcessPool(
-            processes,
-            workers.memory_limit_mb,
-            memory_room_bytes(workers),
-            workers.idle_seconds,
-            clock,
-            WORKER_MODULE,
-            lambda line: told(WorkerSaid(line.pid, line.job_id, line.text)),
-        )
-        similar = IndexClient(catalog, clock, told, turned=Tier.LOOSE in settings.tiers)
+        pool = make_pool(settings.workers, clock, told)
+        similar = make_index(settings, catalog, clock, told)
         async with pool, _ending(similar), anyio.create_task_group() as beside:
-            chores = chores_of(settings, catalog, clock, told, similar, pool, processes)
+            chores = chores_of(settings, catalog, clock, told, similar, pool, effective_processes(settings.workers))
             indexer = make_indexer(settings, catalog, pool, clock, told, by="command", heif=heif, busy=lambda: 0)
             await indexer.start()
             for run in chores.runs:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dropmill.assembly.ground import Ground
-from dropmill.model.duplicates import Policy
+from dropmill.model.resemblance import Tier
+from dropmill.observe.facts import Emit
+from dropmill.ports import Clock
+from dropmill.settings import Settings
 from dropmill.similarity.client import IndexClient
+from dropmill.store.catalog import Catalog
 
 
-def make_index(ground: Ground) -> IndexClient:
+def make_index(settings: Settings, catalog: Catalog, clock: Clock, emit: Emit) -> IndexClient:
     """Not started yet: that costs memory, and a catalog in which nothing is compared has no use for it."""
-    turned = any(inbox.policies.loose is not Policy.OFF for inbox in ground.inboxes.values())
-    index = IndexClient(ground.catalog, ground.clock, ground.emit, turned=turned)
-    ground.closing.append(index.close)
-    return index
+    return IndexClient(catalog, clock, emit, turned=Tier.LOOSE in settings.tiers)

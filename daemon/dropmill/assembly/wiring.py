@@ -14,6 +14,7 @@ from dropmill.assembly.ground import Ground
 from dropmill.assembly.grouping import make_chores
 from dropmill.assembly.libraries import make_indexer
 from dropmill.assembly.likeness import make_index
+from dropmill.assembly.workers import make_pool
 from dropmill.errors import DropmillError
 from dropmill.files import previews, roots
 from dropmill.files.inspect import Policy as IntakePolicy
@@ -39,7 +40,7 @@ from dropmill.model.publication import Standing
 from dropmill.model.settling import Ready
 from dropmill.model.verdict import Presence
 from dropmill.model.work import Rendered
-from dropmill.observe.facts import Enqueued, Fact, WorkerSaid
+from dropmill.observe.facts import Enqueued, Fact
 from dropmill.observe.notify_service import watchdog_seconds
 from dropmill.pipeline.claim import Claimer
 from dropmill.pipeline.commit import Committer
@@ -51,13 +52,11 @@ from dropmill.pipeline.process import Deadline, Processor
 from dropmill.pipeline.publish import Publisher
 from dropmill.pipeline.settle import Settling
 from dropmill.pipeline.watch import Watch
-from dropmill.settings import effective_processes, memory_room_bytes
+from dropmill.settings import effective_processes
 from dropmill.store import owed, queries
 from dropmill.store.engine import CatalogDecisions, EmbeddedEngine
 from dropmill.supervisor import Parts, Supervisor
-from dropmill.workers.pool import ProcessPool
 
-WORKER_MODULE = "dropmill.imaging.entry"
 # What an attempt left staged is removed at once or, where its disk is slow to answer, by the next start.
 FORGET_SECONDS = 5.0
 
@@ -98,18 +97,10 @@ class Wiring:
         settings, clock, emit = ground.settings, ground.clock, ground.emit
         self._engine = EmbeddedEngine(ground.catalog, clock, ground.boot, list(ground.inboxes), self._held)
         self._decisions = CatalogDecisions(ground.catalog, clock, name_for, settings.dedupe.thresholds)
-        workers = settings.workers
-        processes = effective_processes(workers)
-        self._pool = ProcessPool(
-            processes,
-            workers.memory_limit_mb,
-            memory_room_bytes(workers),
-            workers.idle_seconds,
-            clock,
-            WORKER_MODULE,
-            lambda line: emit(WorkerSaid(line.pid, line.job_id, line.text)),
-        )
-        self._index = make_index(ground)
+        processes = effective_processes(settings.workers)
+        self._pool = make_pool(settings.workers, clock, emit)
+        self._index = make_index(settings, ground.catalog, clock, emit)
+        ground.closing.append(self._index.close)
         self._chores = make_chores(ground, self._index, self._pool, processes)
         self._committer = Committer(
             self._engine,
@@ -129,12 +120,7 @@ class Wiring:
             self._index,
             self._stage_links,
         )
-        self._deadline = Deadline(
-            workers.job_timeout_seconds,
-            workers.timeout_per_megabyte_seconds,
-            workers.timeout_per_megapixel_seconds,
-            workers.timeout_per_rendition_seconds,
-        )
+        self._deadline = Deadline.of(settings.workers)
         self._processor = Processor(self._pool, self._deadline, self._committer.wanted, self._committer.bearing)
         self._claimer = Claimer(
             self._engine, lambda job: self._supervisor.handle(job), processes, clock, emit, ground.flight
@@ -300,7 +286,7 @@ class Wiring:
 
     def _preview_keeper(self) -> PreviewKeeper:
         ground = self._ground
-        folder = os.path.join(os.fsencode(ground.settings.state_dir), previews.FOLDER)
+        folder = previews.folder_in(ground.settings.state_dir)
         return PreviewKeeper(folder, ground.settings.http.previews_mb << 20, ground.catalog, ground.clock, ground.emit)
 
     # What parts ask of each other.

@@ -115,7 +115,7 @@ async def _standing(house: House, sources: Sequence[tuple[int, bytes, bytes]]) -
 
 
 async def _forget_previews(house: House, sha256: str) -> list[str]:
-    folder = os.path.join(os.fsencode(house.settings.state_dir), previews.FOLDER)
+    folder = previews.folder_in(house.settings.state_dir)
     try:
         await house.blocking("*", previews.forget, folder, sha256)
     except (OSError, DropmillError) as error:

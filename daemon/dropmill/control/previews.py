@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,8 +16,6 @@ from dropmill.model.outcome import Reason, explained
 from dropmill.model.work import NotOurs, Rejected, Superseded, WorkerLost
 from dropmill.store import previews as store
 
-SIZES: Final = (320, 1280)
-"""Longest sides in pixels."""
 TIMEOUT_SECONDS: Final = 20.0
 # People wait for these, but jobs need the workers too.
 MOST_AT_ONCE: Final = 2
@@ -42,7 +39,7 @@ class Previews:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._folder = os.path.join(os.fsencode(house.settings.state_dir), previews.FOLDER)
+        self._folder = previews.folder_in(house.settings.state_dir)
         self._under_way: dict[bytes, anyio.Event] = {}
         self._workers = anyio.CapacityLimiter(MOST_AT_ONCE)
         self._doubts: dict[bytes, float] = {}

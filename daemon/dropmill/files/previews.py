@@ -16,6 +16,10 @@ FOLDER: Final = b"previews"
 """Its name in the state directory."""
 
 
+def folder_in(state_dir: str | os.PathLike[str]) -> bytes:
+    return os.path.join(os.fsencode(state_dir), FOLDER)
+
+
 def staged_name(serial: int) -> bytes:
     return b"%d" % serial
 

@@ -31,10 +31,6 @@ _FREE_GAIN: Final = 0.93
 # How the parameters of a step (right, down, wider, higher, turned) follow from those that are free.
 _PLAIN: Final = np.array([[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 1, 1, 0]], np.float64)
 _FREE: Final = np.eye(5)
-_PLACE: Final = np.eye(2, 5)
-# How near a scale that is likely for another reason counts as it, and how much worse it may fit.
-_NEAR_SCALE: Final = 0.03
-_NO_LOSS: Final = 1.05
 WHOLE: Final = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 """Of pictures that show the same frame."""
 _SCALES: Final = tuple(float(scale) for scale in np.geomspace(0.42, 2.4, 54))

@@ -11,6 +11,7 @@ from dropmill.model.inbox import Inbox
 from dropmill.model.job import Job
 from dropmill.model.work import Preview, WorkerLost, WorkRequest, WorkResult
 from dropmill.ports import WorkerPool
+from dropmill.settings import Workers
 
 STAGING = b".dropmill"
 
@@ -23,6 +24,15 @@ class Deadline:
     per_megabyte_seconds: float
     per_megapixel_seconds: float
     per_rendition_seconds: float
+
+    @classmethod
+    def of(cls, workers: Workers) -> Deadline:
+        return cls(
+            workers.job_timeout_seconds,
+            workers.timeout_per_megabyte_seconds,
+            workers.timeout_per_megapixel_seconds,
+            workers.timeout_per_rendition_seconds,
+        )
 
     def for_bytes(self, size_bytes: int) -> float:
         return self.base_seconds + self.per_megabyte_seconds * size_bytes / 1e6

@@ -22,9 +22,9 @@ from dropmill.ports import Clock, IndexStats
 from dropmill.similarity import wire
 from dropmill.store.catalog import Catalog
 from dropmill.store.hashes import forget_changes
+from dropmill.workers import child as children
 from dropmill.workers.channel import Channel
 from dropmill.workers.frames import Breach, Closed, Frame
-from dropmill.workers.nursery import child_environment, keep_standard_descriptors
 from dropmill.workers.output import Drain
 
 # Who asks waits for a start that takes no longer than this; of a large catalog it is told that the index is not there yet.
@@ -165,35 +165,14 @@ class IndexClient:
         self._known = IndexStats("starting", pid=self._child.process.pid)
 
     def _spawn(self) -> _Child:
-        keep_standard_descriptors()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                read_fd, write_fd = os.pipe()
-            except OSError:
-                ours.close()
-                raise
-            try:
-                process = subprocess.Popen(
-                    _command(theirs.fileno(), self._catalog.path, self._turned),
-                    stdin=subprocess.DEVNULL,
-                    stdout=write_fd,
-                    stderr=write_fd,
-                    pass_fds=(theirs.fileno(),),
-                    start_new_session=True,
-                    env=child_environment(),
-                )
-            except OSError:
-                ours.close()
-                os.close(read_fd)
-                raise
-            finally:
-                os.close(write_fd)
-        drain = Drain(read_fd, lambda said: self._emit(WorkerSaid(said.pid, None, said.text)))
-        drain.pid = process.pid
-        channel = Channel(ours)
+        born = children.start(
+            lambda socket_fd: _command(socket_fd, self._catalog.path, self._turned),
+            socket.SOCK_STREAM,
+            lambda said: self._emit(WorkerSaid(said.pid, None, said.text)),
+        )
+        channel = Channel(born.socket)
         arrival = asyncio.get_running_loop().create_task(_hello(channel))
-        return _Child(process, channel, drain, self._clock.monotonic(), arrival)
+        return _Child(born.process, channel, born.drain, self._clock.monotonic(), arrival)
 
     def _arrived(self, child: _Child, body: Wire) -> None:
         self._note(body)

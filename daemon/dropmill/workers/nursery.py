@@ -6,14 +6,14 @@ import asyncio
 import json
 import os
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from dropmill.ports import Clock
+from dropmill.workers import child
 from dropmill.workers.ending import Ended
-from dropmill.workers.output import Drain, WorkerOutput
+from dropmill.workers.output import WorkerOutput
 from dropmill.workers.zygote import MAX_PACKET_BYTES
 
 T = TypeVar("T")
@@ -23,9 +23,6 @@ ANSWER_SECONDS: Final = 10.0
 LOAD_SECONDS: Final = 120.0
 _END_SECONDS: Final = 2.0
 _POLL_SECONDS: Final = 0.005
-# Libraries that start a thread per core would multiply by the number of workers.
-_THREADS: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-_NOT_FOR_WORKERS: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")
 
 
 class ZygoteLost(Exception):
@@ -57,33 +54,10 @@ class Nursery:
 
     def start(self, load: str, budget_bytes: int) -> None:
         """Start the process and return at once; loading goes on there. Raises ``OSError`` where it cannot start."""
-        keep_standard_descriptors()
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            read_fd, write_fd = os.pipe()
-        except OSError:
-            self._control.close()
-            theirs.close()
-            raise
-        try:
-            self._process = subprocess.Popen(
-                _command(load, theirs.fileno(), budget_bytes),
-                stdin=subprocess.DEVNULL,
-                stdout=write_fd,
-                stderr=write_fd,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-                env=child_environment(),
-            )
-        except OSError:
-            self._control.close()
-            os.close(read_fd)
-            raise
-        finally:
-            theirs.close()
-            os.close(write_fd)
-        self._drain = Drain(read_fd, self._on_output)
-        self._drain.pid = self._process.pid
+        born = child.start(
+            lambda control_fd: _command(load, control_fd, budget_bytes), socket.SOCK_SEQPACKET, self._on_output
+        )
+        self._process, self._control, self._drain = born.process, born.socket, born.drain
         self._control.setblocking(False)
         self._loop.add_reader(self._control.fileno(), self._readable)
 
@@ -213,30 +187,11 @@ class Nursery:
         self._drain.close()
 
 
-def keep_standard_descriptors() -> None:
-    """Give numbers 0 to 2 to the null device where they are closed, so that no socket of ours is taken for stdout."""
-    fd = os.open(os.devnull, os.O_RDWR)
-    while fd <= 2:
-        os.set_inheritable(fd, True)
-        fd = os.open(os.devnull, os.O_RDWR)
-    os.close(fd)
-
-
 def _command(load: str, control_fd: int, budget_bytes: int) -> list[str]:
     # -P: the folder that the daemon was started in is no place to import modules from.
     command = [sys.executable, "-P", "-u", "-m", "dropmill.workers.zygote", "--load", load]
     command += ["--control-fd", str(control_fd), "--parent-pid", str(os.getpid())]
     return [*command, "--budget-bytes", str(budget_bytes)]
-
-
-def child_environment() -> dict[str, str]:
-    """The daemon's own, without what is meant for it alone: its manager's sockets, and settings that hold secrets."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in _NOT_FOR_WORKERS and not name.startswith("DROPMILL_")
-    }
-    return kept | _THREADS
 
 
 def _adopted_and_alive(pid: int) -> bool:
