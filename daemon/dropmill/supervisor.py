@@ -251,7 +251,7 @@ class Supervisor:
 
     async def _stop_when_finished(self) -> None:
         parts = self.parts
-        while not await self._is_finished():
+        while not await self.is_finished():
             await parts.clock.sleep(ONCE_POLL_SECONDS)
         await parts.fetcher.tell_left()
         self.stop("everything is done")
@@ -259,7 +259,8 @@ class Supervisor:
     def _in_hand(self) -> bool:
         return bool(self.parts.claimer.in_hand or self.parts.fetcher.in_hand or self._committing)
 
-    async def _is_finished(self) -> bool:
+    async def is_finished(self) -> bool:
+        """Whether nothing is left to do, or only what waits for longer than a run with ``once`` does."""
         parts = self.parts
         if self._in_hand():  # The rest need not be asked.
             return False
@@ -269,8 +270,9 @@ class Supervisor:
         # Without room for the queue, what has settled waits in its inbox for another run.
         closed = not parts.surroundings.intake_open
         settled = closed or all(settling.quiet for settling in parts.settlings.values())
-        read = closed or all(tail.standing for tail in parts.tails.values())
-        if not (quiet and settled and read) or self._in_hand():
+        if not (quiet and settled and all(closed or tail.standing for tail in parts.tails.values())):
             return False
-        done = not await parts.fetcher.left() and await parts.finished() and await self._all_told()
-        return done and (closed or all([await tail.finished() for tail in parts.tails.values()]))
+        read = closed or all([await tail.finished() for tail in parts.tails.values()])
+        if not read or self._in_hand():  # What ends now makes room for more of a drop-file.
+            return False
+        return not await parts.fetcher.left() and await parts.finished() and await self._all_told()

@@ -51,7 +51,7 @@ class HighWater:
         self._files_full = files > (LOW_WATER_FILES if self._files_full else HIGH_WATER_FILES)
         now = self._clock.monotonic()
         if self._counted_at is None or now - self._counted_at >= COUNT_SECONDS:
-            self._counted_at = now
             mark = int(self._high_water_jobs * _LOW_SHARE) if self._jobs_full else self._high_water_jobs
             self._jobs_full = await self._queue_holds(max(1, mark))
+            self._counted_at = now
         return self._files_full or self._jobs_full
