@@ -17,7 +17,7 @@ import anyio.to_thread
 import pytest
 
 from dropmill import net
-from dropmill.assembly import fetching, ground, likeness, wiring
+from dropmill.assembly import fetching, ground, likeness, workers
 from dropmill.fetch import download
 from dropmill.files.lane import Lane
 from dropmill.model.download import Fetch
@@ -110,7 +110,7 @@ def in_place_of_the_real_ones(run: Run) -> Iterator[None]:
             if name.startswith("dropmill.") and vars(module).get("Lane") is Lane:
                 patch.setattr(module, "Lane", lane)
         patch.setattr(catalog, "Writer", writer)
-        patch.setattr(wiring, "ProcessPool", pool)
+        patch.setattr(workers, "ProcessPool", pool)
         patch.setattr(likeness, "IndexClient", partial(SimulatedIndex, run))
         patch.setattr(ground, "SteadyClock", partial(SimulatedClock, run.time))
         patch.setattr(ground, "random", types.SimpleNamespace(Random=lambda: random.Random(chance.random())))
