@@ -89,6 +89,9 @@ class ReviewDesk(FakeDesk):
         """Groups are told once it is set."""
         self.told_scans: list[Json] = []
         self.values: dict[str, Any] = {}
+        self.refused_files = 0
+        self.linked: dict[int, set[int]] = {}
+        """Members of groups that became hard links."""
 
     # Pictures: image N of group G is G * 100 + N.
 
@@ -118,7 +121,7 @@ class ReviewDesk(FakeDesk):
         width, height = self._shape(number)
         keeper = self.keepers.get(number, number * 100 + 1)
         rows: list[tuple[Any, ...]] = [("", "exact", (0, 0, 0), lambda w, h: (w, h)), *self._copies(number)]
-        members = []
+        members: list[Json] = []
         for at, (relation, tier, distances, reshaped) in enumerate(rows):
             shape = reshaped(width, height)
             place = PLACES[(number + at) % len(PLACES)]
@@ -130,13 +133,14 @@ class ReviewDesk(FakeDesk):
             name = stem + ["", " (copy)", "-edited", "_2", "-web"][at % 5] + (".jpg" if at % 3 else ".JPG")
             members.append({
                 "id": number * 100 + at + 1, "image": number * 100 + at, "path": f"{folder}/{name}", "inbox": inbox, "kind": kind,
-                "folder": folder, "sha256": f"{number * 100 + at:064x}", "phash": f"{number:016x}", "width": shape[0], "height": shape[1],
+                "folder": folder, "sha256": f"{number * 100 + (0 if relation == 'identical' else at):064x}", "phash": f"{number:016x}", "width": shape[0], "height": shape[1],
                 "size_bytes": int(shape[0] * shape[1] * (0.42 if at == 0 else 0.2 + 0.03 * at)) or 1,
                 "format": "jpeg", "captured_at": f"2019-07-{1 + number % 28:02d}T14:{number % 60:02d}:00" if at < 2 else None,
                 "modified_at": f"2024-02-{1 + number % 28:02d}T09:30:00.000Z", "tier": tier, "phash_distance": distances[0],
                 "dhash_distance": distances[1], "phash256_distance": distances[2], "relation": relation,
                 "keeper": number * 100 + at + 1 == keeper,
             })  # fmt: skip
+        members = [one for one in members if one["id"] not in self.linked.get(number, ())]
         order = ["exact", "near", "similar", "loose"]
         tier = max((member["tier"] for member in members[1:]), key=order.index)
         relations = {member["relation"] for member in members[1:]}
@@ -152,6 +156,17 @@ class ReviewDesk(FakeDesk):
         }  # fmt: skip
 
     # What the desk is asked.
+
+    async def status(self) -> Json:
+        alike = {
+            "groups": self.total,
+            "by_tier": {},
+            "files": 2 * self.total,
+            "reclaimable_bytes": self.total * 7_340_032,
+            "uncompared": 0,
+        }
+        running = [one for one in self.told_scans if one["state"] == "running"]
+        return await super().status() | {"duplicates": alike, "scans": running}
 
     async def groups(
         self, tier: str | None = None, inbox: str | None = None, folder: str | None = None, relation: str | None = None,
@@ -202,12 +217,21 @@ class ReviewDesk(FakeDesk):
         if action == "move" and not str(folder).startswith("/srv/photos"):
             raise Forbidden(f"{folder} is not below a library root", hint="name a folder below one of library_roots")
         done = [member["id"] for member in group["members"] if member["id"] != keeper]
-        self.settled[group_id] = batch
+        if action == "link":
+            keeps = next(member for member in group["members"] if member["id"] == keeper)
+            done = [
+                one["id"]
+                for one in group["members"]
+                if one["id"] in set(members or done) and one["sha256"] == keeps["sha256"]
+            ]
+            self.linked[group_id] = set(done)
+        if action != "link" or len(done) == group["members_count"] - 1:
+            self.settled[group_id] = batch
         return {
             "batch": batch,
             "action": action,
             "state": "done",
-            "done": list(members or done) if action in {"delete", "move", "link"} else [],
+            "done": list(done if action == "link" else members or done) if action in {"delete", "move", "link"} else [],
             "skipped": [],
         }
 
@@ -227,6 +251,7 @@ class ReviewDesk(FakeDesk):
         overview = {
             "groups": len(numbers), "members": sum(group["members_count"] - 1 for group in told),
             "bytes": sum(group["reclaimable_bytes"] for group in told),
+            "left": [{"groups": 4, "members": 9, "detail": "its bytes differ", "hint": "delete or move it instead"}] if action == "link" else [],
             "by_tier": by_tier, "examples": [{"group": group["id"], "path": group["members"][1]["path"]} for group in told[:3]],
             "as_of": AS_OF, "skipped": 0 if as_of is None else self.changed,
         }  # fmt: skip
@@ -250,13 +275,40 @@ class ReviewDesk(FakeDesk):
     async def undo(self, batch_id: int) -> Json:
         self.asked.append(("undo", batch_id))
         named = {group for group, batch in self.named.items() if batch == batch_id}
-        if batch_id not in self.settled.values() and not named:
+        if self.linked:
+            self.linked.clear()
+        elif batch_id not in self.settled.values() and not named:
             raise Conflict(f"batch {batch_id} is undone already")
         told = await self.batch(batch_id)
         for group in named:
             del self.named[group], self.keepers[group]
         self.settled = {group: batch for group, batch in self.settled.items() if batch != batch_id}
         return told | {"state": "undone", "undoable": False, "refused": []}
+
+    async def refused(self, cursor: str | None = None, limit: int = 100) -> Json:
+        first = int(cursor or 0)
+        numbers = range(first, min(self.refused_files, first + limit))
+        files = [
+            {
+                "path": f"/srv/photos/{PLACES[number % len(PLACES)]}/IMG_{number}.jpg", "size_bytes": 5000 + number, "reason": "truncated",
+                "detail": "its end is missing", "remedy": "copy it anew from where it came", "seen_at": "2026-03-04T05:06:07.000Z",
+            }
+            for number in numbers
+        ]  # fmt: skip
+        more = first + limit < self.refused_files
+        return {"files": files, "next": str(first + limit) if more else None, "total": self.refused_files}
+
+    async def keeper_preview(self, rules: Json) -> Json:
+        self.asked.append(("keeper_preview", rules))
+        examples = [
+            {
+                "group": number, "tier": "near", "keeper": number * 100 + 1, "keeper_path": f"/srv/photos/{PLACES[number]}/IMG_{number}.jpg",
+                "instead": number * 100 + 2, "instead_path": f"/srv/camera/archive/{PLACES[-number]}/IMG_{number}-edited.jpg",
+                "reasons": ["It has more bytes."],
+            }
+            for number in (1, 2, 3)
+        ]  # fmt: skip
+        return {"groups": self.total, "of": self.total, "changed": 3, "chosen": len(self.keepers), "examples": examples}
 
     async def scans(self) -> list[Json]:
         return list(reversed(self.told_scans))
@@ -286,7 +338,12 @@ class ReviewDesk(FakeDesk):
 
     async def preferences(self) -> Any:
         return [
-            one | {"value": self.values.get(one["name"], one["configured"]), "changed": one["name"] in self.values}
+            one
+            | {
+                "value": self.values.get(one["name"], one["configured"]),
+                "changed": one["name"] in self.values,
+                "changed_at": None,
+            }
             for one in PREFERENCES
         ]
 
@@ -300,13 +357,14 @@ class ReviewDesk(FakeDesk):
         return {
             "groups_now": self.total, "groups_then": self.total + 7, "by_tier": {"near": {"now": self.total, "then": self.total + 7}},
             "images_now": 20, "images_then": 34, "expected_false_pairs_now": 0.02, "expected_false_pairs_then": 2.4, "compared_anew": False,
+            "pairs": 30, "complete": True,
         }  # fmt: skip
 
 
 def scan(number: int, **more: Any) -> Json:
     told: Json = {
         "id": number, "folders": ["/srv/photos"], "state": "running", "files": 31_200, "total_files": 84_112, "unchanged": 12_000,
-        "indexed": 19_150, "refused": 50, "read_bytes": 91_000_000_000, "total_bytes": 402_000_000_000,
+        "indexed": 19_150, "ignored": 240, "refused": 50, "vanished": 0, "read_bytes": 91_000_000_000, "total_bytes": 402_000_000_000,
         "files_per_second": 61.0, "eta_seconds": 867.0, "started_at": "2026-03-04T05:06:07.000Z", "ended_at": None, "detail": "",
     }  # fmt: skip
     return told | more
@@ -327,6 +385,14 @@ SETTINGS = [
     setting("log.level", "info", "environment DROPMILL_LOG__LEVEL", "From which severity on."),
     setting("inboxes.0.name", "camera", "/etc/dropmill/dropmill.toml:8", ""),
     setting("inboxes.0.path", "/srv/camera/inbox", "/etc/dropmill/dropmill.toml:9", ""),
+    setting(
+        "keeper.order",
+        ["folder", "detail", "genuine", "pixels", "compression", "size", "age"],
+        "default",
+        "What is looked at.",
+    ),
+    setting("keeper.prefer_folders", [], "default", "Folders whose files are rather kept."),
+    setting("keeper.prefer_formats", ["tiff", "png", "jpeg"], "default", "Formats that are rather kept."),
     setting("dedupe.near", "flag", "default", "What happens to a near-identical picture."),
     setting("dedupe.similar", "flag", "default", "What happens to a similar one."),
 ]

@@ -27,7 +27,7 @@ def mill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mill]:
     made.drop("good.jpg", jpeg(photo(320, 240, 9)))
     made.drop("broken.jpg", b"no picture at all" * 20)
     made.start()
-    made.wait_for(lambda: {job["state"] for job in made.jobs()} == {"completed", "discarded"})
+    made.wait_for(lambda: made.done(2))
     yield made
     made.stop()
 

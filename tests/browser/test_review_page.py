@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 from browsing import Tab, serving
-from review_desk import AS_OF, ReviewDesk
+from review_desk import AS_OF, ReviewDesk, scan
 
 from dropmill.errors import Unavailable
 
@@ -78,20 +78,46 @@ def test_another_file_is_kept_and_one_is_left_alone(desk: ReviewDesk, base: str,
 
 
 @pytest.mark.parametrize(
-    ("key", "action", "said"),
+    ("group", "key", "action", "said"),
     [
-        ("n", "dismiss", "Not duplicates"),
-        ("b", "keep", "All are kept"),
-        ("l", "link", "hard link"),
-        ("d", "delete", "trash"),
+        (1, "n", "dismiss", "Not duplicates"),
+        (1, "b", "keep", "All are kept"),
+        (2, "l", "link", "hard link"),
+        (1, "d", "delete", "trash"),
     ],
 )
-def test_each_key_decides(key: str, action: str, said: str, desk: ReviewDesk, base: str, opened: Opening) -> None:
+def test_each_key_decides(
+    group: int, key: str, action: str, said: str, desk: ReviewDesk, base: str, opened: Opening
+) -> None:
     tab = opened(base, "/review")
     tab.see(".member")
-    tab.press("j", key)
+    tab.press(*["j"] * group, key)
     tab.see("#toast", said)
-    assert decisions(desk) == [("resolve", 1, action, 101, None, None, False)]
+    assert decisions(desk) == [("resolve", group, action, group * 100 + 1, None, None, False)]
+
+
+def test_links_are_offered_only_for_the_same_bytes(desk: ReviewDesk, base: str, opened: Opening) -> None:
+    """Group 1 has a re-encoded copy, and one of the seven copies in group 3 has the bytes of its keeper."""
+    tab = opened(base, "/review")
+    tab.see("#group-3 .member")
+    assert tab.page.locator("#group-1 [data-act=link]").count() == 0
+    tab.press("j", "l")
+    tab.see("#toast .bad", "Nothing can be linked here")
+    assert decisions(desk) == []
+    tab.press("j", "j")
+    assert tab.see("#group-3 [data-act=link]").startswith("Hard link 1")
+    tab.press("l")
+    tab.see("#toast", "1 file replaced by a hard link")
+    assert decisions(desk) == [("resolve", 3, "link", 301, [308], None, False)]
+    # The rest is still to be decided, and the link can be taken back.
+    tab.see("#group-3:not(.settled) .acts", "trash 6")
+    tab.press("u")
+    tab.see("#group-3 .acts", "trash 7")
+    # Of others than the keeper's bytes there are no two.
+    tab.press("ArrowRight", " ")
+    tab.see("#group-3 [data-member='302'] .badge")
+    assert tab.page.locator("#group-3 [data-act=link]").is_disabled()
+    assert tab.complaints == []
 
 
 def test_all_suggestions_are_accepted_as_the_overview_told_them(desk: ReviewDesk, base: str, opened: Opening) -> None:
@@ -99,7 +125,7 @@ def test_all_suggestions_are_accepted_as_the_overview_told_them(desk: ReviewDesk
     tab = opened(base, "/review")
     tab.see(".member")
     tab.page.click("#accept-all")
-    tab.see("dialog .overview", "go to the trash")
+    tab.see("dialog .overview", "go to the trash.")
     tab.page.get_by_role("button", name="Move to the trash").click()
     tab.see("#toast", "2 groups changed meanwhile and are left")
     assert decisions(desk) == [
@@ -127,6 +153,13 @@ def test_files_are_moved_to_a_folder_and_a_refusal_tells_its_remedy(
     tab = opened(base, "/review")
     tab.see(".member")
     tab.press("j")
+    tab.press("m")
+    tab.page.get_by_label("To the folder").fill(" ")
+    tab.press("Enter")
+    tab.see("dialog [role=alert]", "Name the folder")
+    assert tab.page.evaluate("document.activeElement.matches('dialog input')") and decisions(desk) == []
+    tab.press("Escape")
+    tab.see("dialog", state="detached")
     for folder, said in (("/etc", "name a folder below"), ("/srv/photos/apart", "moved")):
         tab.press("m")
         tab.page.get_by_label("To the folder").fill(folder)
@@ -198,6 +231,13 @@ def test_all_suggestions_are_accepted_after_an_overview_and_taken_back(
     tab.see("dialog", state="detached")
     assert [one[3] for one in decisions(desk)] == [True] and desk.settled == {}
     tab.press("a")
+    tab.page.get_by_label("replaced by hard links").check()
+    assert "delete or move it instead" in tab.see("dialog .left", "9 files are left as they are, in 4 groups")
+    assert tab.page.get_by_role("button", name="Replace by hard links").is_enabled()
+    assert decisions(desk)[-1][2:4] == ("link", True)
+    tab.press("Escape")
+    tab.see("dialog", state="detached")
+    tab.press("a")
     tab.see("dialog .overview table")
     tab.page.get_by_role("button", name="Move to the trash").click()
     tab.see(".empty", "Nothing to review")
@@ -214,7 +254,17 @@ def test_a_question_mark_tells_the_keys(base: str, opened: Opening) -> None:
     tab.see(".member")
     tab.press("?")
     told = tab.see("dialog.keys")
-    for words in ("next group", "accept", "keep this file", "hard links", "not duplicates", "undo", "compare"):
+    for words in (
+        "next group",
+        "accept",
+        "keep this file",
+        "hard links",
+        "not duplicates",
+        "undo",
+        "compare",
+        "bits of its hash differ",
+        "phash",
+    ):
         assert words in told
     tab.press("?")
     tab.see("dialog", state="detached")
@@ -302,3 +352,53 @@ def test_nobody_is_kept_out_of_the_review(scheme: str, width: int, base: str, op
     tab.see("dialog.keys")
     assert tab.violations() == []
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_what_could_not_be_catalogued_is_listed_with_its_remedy(desk: ReviewDesk, base: str, opened: Opening) -> None:
+    desk.refused_files = 53
+    desk.told_scans = [scan(1, state="done", ended_at="2026-03-04T06:00:00.000Z")]
+    tab = opened(base, "/scan", width=360, color_scheme="dark")
+    told = tab.see("#refused .refusal")
+    assert "IMG_0.jpg" in told and "truncated" in told and "copy it anew" in told
+    assert "53 files" in tab.see("#refused-total")
+    assert tab.page.locator(".refusal").count() == 50
+    tab.page.get_by_role("button", name="Show more, 3 left").click()
+    tab.wait("document.querySelectorAll('.refusal').length === 53")
+    tab.page.get_by_role("link", name="50 refused").click()
+    assert tab.page.evaluate("document.getElementById('refused').getBoundingClientRect().top < innerHeight")
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert tab.violations() == []
+    assert tab.complaints == []
+
+
+def test_the_status_names_what_is_to_be_decided_and_which_scan_runs(desk: ReviewDesk, opened: Opening) -> None:
+    desk.told_scans = [scan(1)]
+    with serving(desk) as base:
+        tab = opened(base, "/")
+        assert "6 groups of duplicates to review" in tab.see("#tasks", "44.0")
+        assert "31\u202f200 of 84\u202f112 files" in tab.see("#tasks", "/srv/photos")
+        tab.page.get_by_role("link", name="6 groups").click()
+        tab.see(".group .member")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (3840, "light")])
+def test_other_rules_for_the_suggested_file_are_tried_before_they_are_put_into_force(
+    width: int, scheme: str, desk: ReviewDesk, base: str, opened: Opening
+) -> None:
+    tab = opened(base, "/settings", width=width, color_scheme=scheme)
+    tab.see(".keeper .order li")
+    tab.page.get_by_role("button", name="size: earlier").click()
+    tab.see(".tried [role=status]", "In 3 of 6 open groups another file would be suggested")
+    name, rules = desk.asked[-1]
+    assert name == "keeper_preview" and rules["prefer_formats"] == ["tiff", "png", "jpeg"]
+    assert rules["order"] == ["folder", "detail", "genuine", "pixels", "size", "compression", "age"]
+    assert "IMG_1-edited.jpg" in tab.see(".examples", "now")
+    assert '"pixels", "size", "compression"' in tab.see(".put pre")
+    tab.page.get_by_label("Preferred folders").fill("/srv/best")
+    assert "prefer_folders" in tab.see(".put pre", "/srv/best")
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert tab.violations() == []
+    tab.page.get_by_role("button", name="As configured").click()
+    tab.see(".tried [role=status]", "Nothing is changed by that")
+    assert tab.page.locator(".put").count() == 0
+    assert tab.complaints == []

@@ -31,6 +31,16 @@ def test_a_daemon_that_has_seen_nothing_invites_pictures() -> None:
     assert not shown(busy)["untouched"]
 
 
+def test_what_is_to_be_decided_and_scanned_is_told() -> None:
+    told = anyio.run(FakeDesk().status)
+    assert view.page(told, [])["review"] is None and view.page(told, [])["scans"] == []
+    told["duplicates"] |= {"groups": 1, "reclaimable_bytes": 1_200_000_000_000}
+    told["scans"] = [{"folders": ["/srv/a", "/srv/b"], "files": 1200, "total_files": 0, "detail": "it waits"}]
+    page = view.page(told, [])
+    assert page["review"] == {"groups": "1 group of duplicates", "gain": "1.2\u202fTB"}
+    assert page["scans"] == [{"what": "/srv/a, /srv/b", "files": "1\u202f200 files", "detail": "it waits"}]
+
+
 def test_what_is_degraded_comes_with_its_remedy() -> None:
     desk = FakeDesk()
     desk.parts.append({"name": "output a", "status": "degraded", "detail": "read-only", "remedy": "remount"})

@@ -86,11 +86,11 @@ def pieces(url: str) -> tuple[str, str, str]:
 
 def size(size_bytes: float) -> str:
     """``900 B``, ``1.2 MB``."""
-    for unit in ("B", "kB", "MB"):
+    for unit in ("B", "kB", "MB", "GB"):
         if size_bytes < 1000:
             return f"{size_bytes:.0f}\u202fB" if unit == "B" else f"{size_bytes:.1f}\u202f{unit}"
         size_bytes /= 1000
-    return f"{size_bytes:.1f}\u202fGB"
+    return f"{size_bytes:.1f}\u202fTB"
 
 
 def number(count: int) -> str:

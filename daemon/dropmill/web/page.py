@@ -29,6 +29,8 @@ COOKIE_SECONDS: Final = 30 * 24 * 3600
 # Those that a script fills from the API, by their path; the status page is rendered here.
 FILLED: Final = {"/review": "review", "/jobs": "jobs", "/scan": "scan", "/settings": "settings"}
 PAGE_PATH: Final = re.compile(r"/|/review(/[1-9][0-9]{0,17})?|/jobs|/scan|/settings")
+# What browsers send as it is; all else comes percent-encoded.
+_QUERY: Final = re.compile(r"[!$-;=?-~]{0,2000}", re.ASCII)
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -78,6 +80,14 @@ def _breakable(path: str) -> Markup:
     return Markup("/<wbr>").join(path.split("/"))
 
 
+def _page_of_ours(wanted: str) -> str:
+    """A page with its query, as it is asked for; ``/`` for whatever else a form may name, another site above all."""
+    path, mark, query = wanted.partition("?")
+    if not PAGE_PATH.fullmatch(path):
+        return "/"
+    return f"{path}{mark}{query}" if _QUERY.fullmatch(query) else path
+
+
 class Pages:
     def __init__(self, desk: Desk, access: Access, base_path: str) -> None:
         self._desk = desk
@@ -117,7 +127,9 @@ class Pages:
 
     async def login(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The form, as an ASGI application: the answer to a browser without a token."""
-        await self._login_form("", scope["path"])(scope, receive, send)
+        query = scope["query_string"].decode("latin-1")
+        wanted = scope["path"] + (f"?{query}" if query else "")
+        await self._login_form("", wanted)(scope, receive, send)
 
     def _login_form(self, notice: str, wanted: str) -> Response:
         text = self._templates.get_template("login.html").render(style=self._login_style, notice=notice, wanted=wanted)
@@ -180,8 +192,7 @@ class Pages:
 
     async def _sign_in(self, request: Request) -> Response:
         form = parse_qs((await request.body()).decode("utf-8", "replace"))
-        wanted = form.get("wanted", ["/"])[0]
-        wanted = wanted if PAGE_PATH.fullmatch(wanted) else "/"
+        wanted = _page_of_ours(form.get("wanted", [""])[0])
         if not self._access.token_matches(form.get("token", [""])[0].strip()):
             return self._login_form("That is not the token.", wanted)
         response = RedirectResponse(f"{self._base_path}{wanted}", 303)

@@ -46,6 +46,8 @@ def page(status: Json, jobs: list[Json]) -> Json:
         if status["state"] != "stopped"
         else "",
         "figures": _figures(status),
+        "review": _review(status["duplicates"]),
+        "scans": [_scan(scan) for scan in status["scans"]],
         "problems": [part for part in health["parts"] if part["status"] != "ok"],
         "failing": health["status"] == "failing",
         "inboxes": [_inbox(inbox) for inbox in status["inboxes"]],
@@ -86,6 +88,22 @@ def _figures(status: Json) -> list[Json]:
         for count, word, title in figures
         if count or word in always
     ]
+
+
+def _review(duplicates: Json) -> Json | None:
+    """What waits for a person to decide; None where nothing does."""
+    groups = duplicates["groups"]
+    if not groups:
+        return None
+    word = "group of duplicates" if groups == 1 else "groups of duplicates"
+    return {"groups": f"{number(groups)} {word}", "gain": fetching.size(duplicates["reclaimable_bytes"])}
+
+
+def _scan(scan: Json) -> Json:
+    """A scan of libraries that is under way."""
+    total = f" of {number(scan['total_files'])}" if scan["total_files"] else ""
+    what = ", ".join(scan["folders"]) or "what older versions have measured"
+    return {"what": what, "files": f"{number(scan['files'])}{total} files", "detail": scan["detail"]}
 
 
 def _inbox(inbox: Json) -> Json:

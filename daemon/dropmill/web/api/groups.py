@@ -67,17 +67,21 @@ class Resolution(_Acting):
 
 
 class Chosen(Body):
-    tier: Tier | None = Field(default=None, description="Groups of this tier.")
+    tier: Tier | None = Field(
+        default=None,
+        description="Only members of this tier, of whatever group: exact means just the copies, also where the group has a "
+        "file that is less alike, which stays.",
+    )
     inbox: str | None = Field(default=None, description="Groups with a file in it.")
     folder: Text | None = Field(default=None, description="Groups with a file below it.")
     relation: Relation | None = Field(default=None, description="Groups of this relation.")
 
 
 class BulkResolution(_Acting):
-    model_config = ConfigDict(json_schema_extra={"oneOf": [given("groups"), given("filter")]})
+    model_config = ConfigDict(json_schema_extra={"anyOf": [given("groups"), given("filter")]})
 
     groups: list[SomeId] | None = Field(default=None, max_length=100_000, description="Ids of these alone.")
-    filter: Chosen | None = Field(default=None, description="All open groups that fit, in place of `groups`.")
+    filter: Chosen | None = Field(default=None, description="All open groups that fit, or those of `groups` that do.")
     dry_run: Flag = Field(default=False, description="Only tell what would be done.")
     as_of: Annotated[int, Field(ge=0, le=LARGEST_ID), NUMBER] | None = Field(
         default=None,
@@ -137,8 +141,8 @@ def _below(folder: str | None, folder_b64: str | None) -> str | bytes | None:
 def _resolving(api: APIRouter, desk: Desk) -> None:
     @api.post("/groups/resolve", summary="Act on many groups, or tell what that would do", response_model=Overview)
     async def resolve_many(body: BulkResolution) -> Json:
-        if (body.groups is None) == (body.filter is None):
-            raise Invalid("which groups are meant is not clear", hint="give either groups or filter")
+        if body.groups is None and body.filter is None:
+            raise Invalid("which groups are meant is not clear", hint="give groups, or a filter")
         filters = None if body.filter is None else body.filter.model_dump(exclude_none=True)
         return await desk.resolve_many(body.groups, filters, body.action, body.to(), body.dry_run, body.as_of)
 

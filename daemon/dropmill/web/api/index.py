@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import ConfigDict, Field
+from starlette.responses import Response
 
 from dropmill.control.desk import Desk
 from dropmill.web.api.common import (
@@ -18,11 +19,12 @@ from dropmill.web.api.common import (
     Json,
     Target,
     Text,
+    at_once,
     bytes_of,
     given,
     path_of,
 )
-from dropmill.web.api.shapes_library import Begun, Forgotten, Scan
+from dropmill.web.api.shapes_library import Begun, Forgotten, RefusedPage, Scan
 
 Workers = Annotated[int, Field(ge=1, le=1024), NUMBER]
 
@@ -57,6 +59,13 @@ def install(api: APIRouter, desk: Desk) -> None:
     @api.get("/index", summary="Runs over libraries, newest first", response_model=list[Scan])
     async def scans() -> list[Json]:
         return await desk.scans()
+
+    @api.get("/refused", summary="Files of libraries that could not be catalogued, and why", response_model=RefusedPage)
+    async def refused(
+        cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> Response:
+        return at_once(await desk.refused(cursor, limit))
 
     @api.get("/index/{scan_id:id}", summary="How far one run is", response_model=Scan)
     async def scan(scan_id: Id) -> Json:

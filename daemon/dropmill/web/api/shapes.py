@@ -115,13 +115,23 @@ class Resolved(Told):
     skipped: list[Skipped] = Field(description="What was left as it was.")
 
 
+class Left(Told):
+    """Files that an action on many groups leaves as they are."""
+
+    groups: int = Field(description="In which it leaves all of them, so that nothing comes of it.")
+    members: int = Field(description="Files.")
+    detail: str = Field(description="Why.")
+    hint: Hint
+
+
 class Overview(Told):
     """What an action on many groups comes to, and with `batch` that it is under way."""
 
     batch: int | None = Field(default=None, description="Null where nothing is done.")
     groups: int = Field(description="In which it comes to anything.")
     members: int = Field(description="Files that the action is for.")
-    bytes: int = Field(description="What these take.")
+    bytes: int = Field(description="What these take; a file of several names counts once.")
+    left: list[Left] = Field(description="What it would leave, by the reason.")
     as_of: int = Field(description="When the latest change of a group was that this has seen, in milliseconds of UTC.")
     skipped: int = Field(description="Groups that fit, but have changed after the `as_of` that was asked for.")
     by_tier: dict[str, Any] = Field(description="`groups`, `members` and `bytes` of each tier.")

@@ -26,6 +26,9 @@ class Preference(Told):
     value: Any = Field(description="What is in force.")
     configured: Any = Field(description="What the configuration says.")
     changed: bool = Field(description="Whether another value than the configured one is in force.")
+    changed_at: Instant | None = Field(
+        description="Since when it goes before the configuration; null where it does not."
+    )
     type: str = Field(description="int, float, bool or str.")
     minimum: float | None = Field(default=None, description="Smallest valid number, where there is one.")
     maximum: float | None = Field(default=None, description="Largest valid number, where there is one.")
@@ -52,6 +55,10 @@ class PreferencesPreview(Told):
     expected_false_pairs_now: float = Field(description="That would be as close by chance, in a library of this size.")
     expected_false_pairs_then: float = Field(description="The same for the other thresholds.")
     compared_anew: bool = Field(description="Whether more may be found once flat pictures have been compared.")
+    pairs: int = Field(description="Pairs of pictures that were looked at.")
+    complete: bool = Field(
+        description="Whether these are all; if not, groups and images are counted among them alone, now as then."
+    )
 
 
 class OtherKeeper(Told):
@@ -69,7 +76,10 @@ class OtherKeeper(Told):
 class KeeperPreview(Told):
     """What other rules would keep; nothing was changed."""
 
-    groups: int = Field(description="All open ones.")
+    groups: int = Field(
+        description="That were looked at: as many open ones as could be in a few seconds, oldest first."
+    )
+    of: int = Field(description="Open groups.")
     changed: int = Field(description="In so many another file would be kept.")
     chosen: int = Field(description="In so many a person named the keeper, which no rule changes.")
     examples: list[OtherKeeper] = Field(description="At most 20.")

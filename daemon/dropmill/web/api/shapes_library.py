@@ -32,6 +32,23 @@ class Scan(Told):
     detail: str = Field(description="What it ended with, where that needs a word.")
 
 
+class RefusedFile(Told):
+    """A file of a library that should be a picture, and is not catalogued."""
+
+    path: Shown
+    size_bytes: Bytes
+    reason: str = Field(description="Stable code.")
+    detail: str = Field(description="What is the matter with it.")
+    remedy: str = Field(description="What can be done about it.")
+    seen_at: Instant
+
+
+class RefusedPage(Told):
+    files: list[RefusedFile] = Field(description="In the order of their libraries and paths.")
+    next: str | None = Field(description="`cursor` of the following page; null on the last one.")
+    total: int = Field(description="On all pages.")
+
+
 class Begun(Told):
     id: int = Field(description="Ask `/index/{id}` how far it is.")
 

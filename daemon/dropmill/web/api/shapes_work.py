@@ -86,6 +86,9 @@ class Status(Told):
     workers: dict[str, Any] = Field(description="The processes that decode and render.")
     catalog: dict[str, int] = Field(description="Size of its files in bytes.")
     duplicates: dict[str, Any] = Field(description="Open groups by tier, and what is still to be looked at.")
+    scans: list[dict[str, Any]] = Field(
+        description="Scans of libraries that are under way, as `/index/{id}` tells them."
+    )
     index: dict[str, Any] = Field(description="The process that finds what resembles what.")
     health: Health = Field(description="As `/health` tells it.")
 

@@ -1,7 +1,7 @@
 // Decisions: one group, or all suggestions at once; each answer is a batch that can be taken back.
 import { get, post, query } from "./api.js";
 import { question, trouble } from "./dialog.js";
-import { el, path } from "./dom.js";
+import { el, icon, path } from "./dom.js";
 import { failed, toast } from "./toast.js";
 import { TIERS, bytes, count, leaf, many, when } from "./words.js";
 
@@ -15,7 +15,9 @@ const DONE = {
   keep: () => "All are kept",
 };
 const WORDS = { keep: "kept", dismiss: "not duplicates", delete: "to the trash", link: "hard links", move: "moved", forget: "forgotten" };
+const NOT_THE_SAME = "No other file has the very bytes of the one to keep, so a link would lose what differs.";
 const ACTIONS = { accept: "delete", purge: "delete" };
+let latest = null; // The folder that files were to be moved to last: a refused one is there to be mended.
 const LOOK_MS = 400, LOOKS = 25;
 let settings = null;
 
@@ -29,6 +31,14 @@ export async function setting(name) {
 // True once the group is settled. ``page``: { restored(group), renewed(group, told) }, once that was taken back.
 export async function act(name, group, page) {
   const body = { action: ACTIONS[name] ?? name, keeper: group.keeper, members: group.chosen, permanent: name === "purge" };
+  if (name === "link") {
+    if (!group.linkable) {
+      toast("Nothing can be linked here.", { detail: NOT_THE_SAME, bad: true });
+      return false;
+    }
+    // Only what can be linked is asked for, where all files are known here.
+    if (!group.unseen && group.twins.length < group.others.length) body.members = group.twins.map((member) => member.id);
+  }
   if (name === "move") {
     body.folder = await folder(group);
     if (body.folder === null) return false;
@@ -42,6 +52,7 @@ export async function act(name, group, page) {
       return false;
     }
     const text = said.state === "doing" ? `${many(group.files, "file")} on their way` : DONE[name](said.done.length);
+    if (name === "link" && said.state !== "doing" && said.done.length < group.files) return await partly(said, text, skipped, group, page);
     const undoing = name === "purge" ? null : () => takeBack(said.batch, group, page);
     const rest = skipped.length ? `${many(skipped.length, "file")} left: ${skipped[0].detail}. ${skipped[0].hint}` : `Batch ${said.batch}.`;
     group.settle(text, undoing);
@@ -51,6 +62,28 @@ export async function act(name, group, page) {
     failed(error);
     return false;
   }
+}
+
+// Of a group of which something is left, the rest is shown, and can be decided.
+async function partly(said, text, skipped, group, page) {
+  const before = group.told.members_count;
+  const undoing = async () => {
+    try {
+      undone(said.batch, await post(`/batches/${said.batch}/undo`));
+      follow(group, page, before);
+    } catch (error) {
+      failed(error);
+    }
+  };
+  const rest = skipped.length ? `${many(skipped.length, "file")} left: ${skipped[0].detail}. ${skipped[0].hint}` : `Batch ${said.batch}. The others are still to be decided.`;
+  const fresh = await get(`/groups/${group.id}`).catch(() => null);
+  toast(text, { undo: undoing, detail: rest, bad: skipped.length > 0 });
+  if (!fresh) {
+    group.settle(text, undoing);
+    return true;
+  }
+  page.renewed(group, fresh);
+  return false;
 }
 
 // Who is kept is told at once, so that accepting all suggestions goes by it, too.
@@ -86,12 +119,12 @@ async function takeBack(batch, group, page) {
 }
 
 // Groups are drawn anew after an undo, and this one may get another number.
-async function follow(group, page) {
+async function follow(group, page, least = 2) {
   for (let turn = 0; turn < LOOKS && !group.settled; turn += 1) {
     const image = await get(`/images/${group.kept.image}`).catch(() => null);
     const id = image?.groups?.includes(group.id) ? group.id : image?.groups?.[0];
     const fresh = id === undefined ? null : await get(`/groups/${id}`).catch(() => null);
-    if (fresh && !group.settled) return page.renewed(group, fresh);
+    if (fresh && fresh.members_count >= least && !group.settled) return page.renewed(group, fresh);
     await new Promise((resolve) => { setTimeout(resolve, LOOK_MS); });
   }
 }
@@ -119,9 +152,11 @@ export async function undo(done) {
 
 // From so many files on somebody is asked, whatever is to be done to them.
 async function meant(name, group) {
-  if (name === "keep" || name === "dismiss" || group.files <= (await setting("review.confirm_above_files") ?? Infinity)) return true;
-  return question({ title: `${many(group.files, "file")} at once?`, yes: "Go on", sign: "check",
-    body: el("p", {}, `${bytes(group.gain)}; ${WORDS[ACTIONS[name] ?? name]}. It can be undone.`) });
+  if (name === "keep" || name === "dismiss") return true;
+  const files = name === "link" && !group.unseen ? group.twins.length : group.files;
+  if (files <= (await setting("review.confirm_above_files") ?? Infinity)) return true;
+  return question({ title: `${many(files, "file")} at once?`, yes: "Go on", sign: "check",
+    body: el("p", {}, `${name === "link" ? "" : `${bytes(group.gain)}; `}${WORDS[ACTIONS[name] ?? name]}. It can be undone.`) });
 }
 
 async function forGood(group) {
@@ -137,34 +172,54 @@ async function forGood(group) {
 async function folder(group) {
   const wished = await setting("review.default_move") ?? "";
   const roots = settings?.settings.find((one) => one.key === "library_roots")?.value ?? [];
-  const field = el("input", { type: "text", value: wished, spellcheck: "false", list: "roots" });
+  const field = el("input", { type: "text", value: latest ?? wished, spellcheck: "false", list: "roots", placeholder: roots.length ? `${roots[0].replace(/\/$/, "")}/…` : null });
+  const wrong = () => (field.value.trim() ? field.value.trim().startsWith("/") ? "" : "Name the whole path, from / on." : "Name the folder that they are to go to.");
   const sure = await question({
-    title: `Move ${many(group.files, "file")}`, yes: "Move", sign: "move",
-    body: [el("p", {}, el("label", {}, "To the folder ", field)),
+    title: `Move ${many(group.files, "file")}`, yes: "Move", sign: "move", wrong, field,
+    body: [el("p", {}, el("label", { class: "field" }, "To the folder", field)),
       el("datalist", { id: "roots" }, roots.map((root) => el("option", { value: root }))),
       el("p", { class: "quiet" }, roots.length ? "It has to be below a library root." : "No library root is configured: name folders in library_roots first.")],
   });
-  return sure && field.value.trim() ? field.value.trim() : null;
+  if (!sure) return null;
+  latest = field.value.trim();
+  return latest;
 }
+
+const BULK = {
+  delete: { say: "to the trash, from where one undo takes all of them back", yes: "Move to the trash", told: (n) => `${many(n, "file")} to the trash` },
+  link: { say: "replaced by hard links to it, where their bytes are the very same", yes: "Replace by hard links", told: (n) => `${many(n, "file")} replaced by a hard link` },
+};
 
 // First what it would do, then, if it is wanted, that.
 export async function acceptAll(filter, { total, done }) {
   if (!total) return;
   const { sort, ...chosen } = filter;
-  const body = el("div", { class: "overview", "aria-live": "polite" }, el("p", { class: "quiet" }, "Adding up …"));
-  const ask = { groups: null, filter: chosen, action: "delete", folder: null };
-  let seen = null; // Nothing is done that the overview has not told of: what changes after it is left out.
-  const ready = post("/groups/resolve", { ...ask, dry_run: true }).then((told) => {
-    body.replaceChildren(overview(told, chosen));
-    seen = told.as_of;
-    return told.members > 0;
-  }).catch((error) => {
-    body.replaceChildren(trouble(error));
-    return false;
-  });
-  if (!await question({ title: "Accept all suggestions?", body, yes: "Move to the trash", sign: "trash", ready })) return;
+  const place = el("div", { class: "overview", "aria-live": "polite" });
+  let seen = null, action = "delete", turn = 0; // Nothing is done that the overview has not told of: what changes after it is left out.
+  const ask = () => ({ groups: null, filter: chosen, action, folder: null });
+  const ready = (fine) => place.dispatchEvent(new CustomEvent("ready", { bubbles: true, detail: { fine, yes: BULK[action].yes } }));
+  async function look() {
+    const mine = ++turn;
+    ready(false);
+    place.replaceChildren(el("p", { class: "quiet" }, "Adding up …"));
+    try {
+      const told = await post("/groups/resolve", { ...ask(), dry_run: true });
+      if (mine !== turn) return;
+      seen = told.as_of;
+      place.replaceChildren(overview(told, chosen, action));
+      ready(told.members > 0);
+    } catch (error) {
+      if (mine === turn) place.replaceChildren(trouble(error, look));
+    }
+  }
+  const choice = el("fieldset", { class: "choice" }, el("legend", {}, "The suggested file of each group stays; the others are"),
+    Object.entries(BULK).map(([name, { say }]) => el("label", {}, el("input", { type: "radio", name: "action", value: name, checked: name === action,
+      onchange: () => { action = name; look(); } }), el("span", {}, say))));
+  const sure = question({ title: "Accept all suggestions?", body: [choice, place], yes: BULK.delete.yes, sign: "check", pending: true });
+  look();
+  if (!await sure) return;
   try {
-    const said = await post("/groups/resolve", { ...ask, dry_run: false, as_of: seen });
+    const said = await post("/groups/resolve", { ...ask(), dry_run: false, as_of: seen });
     const taking = async () => {
       try {
         undone(said.batch, await post(`/batches/${said.batch}/undo`));
@@ -175,33 +230,40 @@ export async function acceptAll(filter, { total, done }) {
     };
     const changed = said.skipped ? ` ${many(said.skipped, "group")} changed meanwhile and ${said.skipped === 1 ? "is" : "are"} left: look again.` : "";
     toast("All suggestions are being accepted", { detail: `Batch ${said.batch}.${changed}`, undo: taking });
-    await watch(said.batch, taking, changed);
+    await watch(said.batch, BULK[action].told, taking, changed);
     done();
   } catch (error) {
     failed(error);
   }
 }
 
-async function watch(batch, undo, changed) {
+async function watch(batch, worded, undo, changed) {
   for (;;) {
     const told = await get(`/batches/${batch}`);
     if (told.state === "undone" && told.detail) return toast("Nothing was done", { detail: told.detail, bad: true });
     if (told.state !== "doing") {
       const left = told.skipped ? ` ${many(told.skipped, "file")} left: ${told.items.find((one) => one.state === "skipped")?.detail ?? ""}` : "";
-      return toast(`${many(told.done, "file")} to the trash`, { detail: `Batch ${batch}.${left}${changed}`, undo: told.done ? undo : null, bad: told.skipped > 0 || changed !== "" });
+      return toast(worded(told.done), { detail: `Batch ${batch}.${left}${changed}`, undo: told.done ? undo : null, bad: told.skipped > 0 || changed !== "" });
     }
-    toast(`${count(told.done)} of ${many(told.files, "file")} to the trash`, { detail: told.detail ? `Batch ${batch} is held up and tried again: ${told.detail}` : `Batch ${batch} goes on.`, bad: Boolean(told.detail) });
+    toast(`${count(told.done)} of ${many(told.files, "file")} dealt with`, { detail: told.detail ? `Batch ${batch} is held up and tried again: ${told.detail}` : `Batch ${batch} goes on.`, bad: Boolean(told.detail) });
     await new Promise((resolve) => { setTimeout(resolve, LOOK_MS); });
   }
 }
 
-function overview(told, chosen) {
+function overview(told, chosen, action) {
   const rows = Object.entries(told.by_tier).map(([tier, of]) => el("tr", {}, el("th", { scope: "row" }, TIERS[tier] ?? tier),
     el("td", {}, count(of.groups)), el("td", {}, count(of.members)), el("td", {}, bytes(of.bytes))));
-  const filtered = Object.values(chosen).filter(Boolean);
+  const { tier, ...others } = chosen;
+  const filtered = Object.values(others).filter(Boolean);
+  const left = (told.left ?? []).map((one) => el("p", { class: "left" }, icon("stop"), el("span", {}, `${many(one.members, "file")} ${one.members === 1 ? "is" : "are"} left as ${one.members === 1 ? "it is" : "they are"}`,
+    one.groups ? `, in ${many(one.groups, "group")} all of them` : "", `: ${one.detail}. To be rid of them, ${one.hint}.`)));
+  if (!told.members) return el("div", {}, el("p", {}, el("strong", {}, "Nothing would come of it.")), left);
   return el("div", {},
-    el("p", {}, `Of ${many(told.groups, "group")} the suggested file stays; `, el("strong", {}, `${many(told.members, "file")}, ${bytes(told.bytes)}`), ", go to the trash, from where one undo takes all of them back.",
-      filtered.length ? ` Only what fits the filters: ${filtered.join(", ")}.` : ""),
+    el("p", {}, el("strong", {}, `${many(told.members, "file")}, ${bytes(told.bytes)}`), `, of ${many(told.groups, "group")} ${action === "link" ? "become links" : "go to the trash"}.`,
+      filtered.length ? ` Only what fits the filters: ${filtered.join(", ")}.` : "",
+      tier ? ` Only files that are ${(TIERS[tier] ?? tier).toLowerCase()}, in whatever group: those that are less alike stay.` : "",
+      action === "delete" ? " The room is free once the trash is emptied." : ""),
+    left,
     el("table", {}, el("thead", {}, el("tr", {}, ["Likeness", "Groups", "Files", "Bytes"].map((word) => el("th", { scope: "col" }, word)))), el("tbody", {}, rows)),
-    told.examples.length ? [el("p", { class: "quiet" }, "For example go"), el("ul", { class: "paths" }, told.examples.map((one) => el("li", {}, path(one.path))))] : null);
+    told.examples.length ? [el("p", { class: "quiet" }, "For example"), el("ul", { class: "paths" }, told.examples.map((one) => el("li", {}, path(one.path))))] : null);
 }

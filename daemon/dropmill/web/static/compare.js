@@ -44,10 +44,11 @@ export function compare(group, member, page) {
   async function show() {
     const mine = ++turn;
     const kept = group.kept;
-    if (member.id === kept.id) member = group.members.find((one) => one.id !== kept.id) ?? member;
+    if (member.id === kept.id || !group.members.some((one) => one.id === member.id)) member = group.members.find((one) => one.id !== kept.id) ?? member;
     title.replaceChildren(el("strong", {}, TIERS[group.told.tier] ?? group.told.tier), ` · ${relation(member.relation)}`,
       member.tier === "exact" ? "" : ` · ${member.phash_distance} of 64 bits`);
     note.dataset.fit = "";
+    note.textContent = "Loading the pictures …";
     sides.replaceChildren(side(kept, member, true), acts(), side(member, kept, false));
     strip.replaceChildren(...group.members.map((one) => el("li", {}, el("button", {
       type: "button", class: "cell", "aria-pressed": String(one.id === member.id), "aria-label": `Compare ${leaf(one.path)}`, disabled: one.id === kept.id,

@@ -1,22 +1,42 @@
 // A question before something that cannot be taken back lightly. Resolves to true, or to false where it was left.
+// ``wrong``: says what is missing, or nothing; ``field``: what has the focus then. With ``pending`` it can be answered once its
+// body has sent a "ready" event: { fine, yes }.
 import { button, el, icon } from "./dom.js";
 
-export function question({ title, body, yes, sign, typed = "", ready = null }) {
+export function question({ title, body, yes, sign, typed = "", pending = false, wrong = null, field: asked = null }) {
   return new Promise((resolve) => {
     const before = document.activeElement;
     let answer = false;
     const field = typed ? el("input", { type: "text", autocomplete: "off", spellcheck: "false", "aria-label": `Type ${typed} to go on` }) : null;
-    const go = button(yes, { sign, class: "strong", type: "submit", disabled: Boolean(typed || ready) });
-    const allowed = () => (!field || field.value.trim().toLowerCase() === typed) && (!ready || ready.done);
+    const go = button(yes, { sign, class: "strong", type: "submit", disabled: Boolean(typed) || pending });
+    const allowed = () => (!field || field.value.trim().toLowerCase() === typed) && !pending;
+    const note = el("p", { class: "wrong", id: "wrong", role: "alert" });
     field?.addEventListener("input", () => { go.disabled = !allowed(); });
-    ready?.then((fine) => {
-      ready.done = fine;
+    asked?.addEventListener("input", () => complain(""));
+    const complain = (said) => {
+      note.replaceChildren(...(said ? [icon("warn"), el("span", {}, said)] : []));
+      if (!asked) return;
+      asked.toggleAttribute("aria-invalid", Boolean(said));
+      if (said) asked.setAttribute("aria-describedby", "wrong");
+    };
+    const form = el("form", { method: "dialog", onsubmit: (event) => {
+      const said = wrong?.() ?? "";
+      if (said) {
+        event.preventDefault();
+        complain(said);
+        asked?.focus();
+        return;
+      }
+      answer = allowed();
+    }, onready: (event) => {
+      pending = !event.detail.fine;
+      go.querySelector("span").textContent = event.detail.yes ?? yes;
       go.disabled = !allowed();
-    });
-    const form = el("form", { method: "dialog", onsubmit: () => { answer = allowed(); } },
+    } },
       el("h2", { id: "question" }, title),
       body,
       field ? el("p", {}, el("label", {}, "Type ", el("code", {}, typed), " to go on: ", field)) : null,
+      wrong ? note : null,
       el("footer", {}, button("Cancel", { key: "esc", onclick: () => dialog.close() }), go));
     const dialog = el("dialog", { class: "sheet ask", "aria-labelledby": "question" }, form);
     dialog.addEventListener("close", () => {
@@ -26,7 +46,7 @@ export function question({ title, body, yes, sign, typed = "", ready = null }) {
     });
     document.body.append(dialog);
     dialog.showModal();
-    (field ?? go).focus();
+    (field ?? asked ?? go).focus();
   });
 }
 

@@ -4,6 +4,12 @@ import { breakable, button, el, icon } from "./dom.js";
 import { TIERS, bytes, count, leaf, many, odds, relation, when } from "./words.js";
 
 const FIRST = 6;
+// Name, bits, where it is told, and what it says.
+export const DISTANCES = [
+  ["phash", 64, "phash_distance", "the coarse outline; 0 is alike, and pictures that have nothing in common differ in about half of the bits"],
+  ["dhash", 64, "dhash_distance", "from where to where it gets brighter"],
+  ["fine", 256, "phash256_distance", "the outline in more detail; pictures of a burst are near in phash and far in this"],
+];
 
 export class Group {
   constructor(told) {
@@ -31,6 +37,10 @@ export class Group {
   // Without a choice of members all of them are meant, those beyond the first fifty too.
   get chosen() { return this.left.size ? this.others.map((member) => member.id) : null; }
   get files() { return this.others.length + (this.left.size ? 0 : this.told.members_count - this.members.length); }
+  // Those that a hard link to the keeper can take the place of, as far as they are known here.
+  get twins() { return this.others.filter((member) => member.sha256 === this.kept.sha256); }
+  get unseen() { return !this.left.size && this.told.members_count > this.members.length; }
+  get linkable() { return this.twins.length > 0 || this.unseen; }
   get gain() {
     const beyond = this.keeper === this.told.keeper && !this.left.size && this.told.members_truncated;
     return beyond ? this.told.reclaimable_bytes : this.others.reduce((sum, member) => sum + member.size_bytes, 0);
@@ -56,7 +66,7 @@ export class Group {
           ? button(`Show ${count(hidden - unshown)} more`, { data: { act: "whole" } }) : null,
         unshown ? el("span", { class: "quiet" }, `and ${many(unshown, "file")} more`) : null) : null),
       this.actions());
-    if (focused) this.cards().find((card) => card.dataset.member === focused)?.focus({ preventScroll: true });
+    if (focused) (this.cards().find((card) => card.dataset.member === focused) ?? this.cards()[0])?.focus({ preventScroll: true });
   }
 
   verdict() {
@@ -82,7 +92,16 @@ export class Group {
       button(accept, { sign: "check", key: "⏎", class: "strong", data: { act: "accept" }, disabled: !this.files }),
       act("compare", "Compare", "c"), act("dismiss", "Not duplicates", "n"),
       act("keep", this.told.members_count > 2 ? "Keep all" : "Keep both", "b"), act("move", "Move …", "m"),
-      act("link", "Hard link", "l"), act("purge", "Delete …", "D"));
+      this.linking(), act("purge", "Delete …", "D"));
+  }
+
+  // Offered only where some of these have the same bytes; with another keeper it may be others.
+  linking() {
+    const { twins, unseen } = this;
+    if (!unseen && new Set(this.members.map((member) => member.sha256)).size === this.members.length) return null;
+    const some = !unseen && twins.length && twins.length < this.files;
+    return button(some ? `Hard link ${count(twins.length)}` : "Hard link", { key: "l", class: "bare", data: { act: "link" }, disabled: !this.linkable,
+      title: this.linkable ? some ? `${many(twins.length, "file")} of ${count(this.files)} with the very bytes of the one to keep` : null : "No other file has the very bytes of the one to keep" });
   }
 
   card(member) {
@@ -106,8 +125,8 @@ export class Group {
       fact("date", el("time", { datetime: when(member.captured_at ?? member.modified_at), title: member.captured_at ? "when it was taken" : "when the file was changed last" },
         when(member.captured_at ?? member.modified_at))),
       el("span", {}, member.inbox),
-      keeper || member.tier === "exact" ? null : el("span", { title: "bits in which the hashes differ from those of the file to keep: phash, dhash and the 256-bit phash" },
-        `${member.phash_distance} · ${member.dhash_distance} · ${member.phash256_distance} bits`)));
+      keeper || member.tier === "exact" ? null : el("span", { class: "bits" }, DISTANCES.map(([name, bits, field, say]) =>
+        el("span", { title: `${member[field]} of ${bits} bits differ from the file to keep: ${say}` }, `${name} ${member[field]}/${bits}`)))));
   }
 
   // What this one has more of than any other here.

@@ -6,7 +6,7 @@ const sets = [];
 let off = false;
 try { off = localStorage.getItem(STORE) === "off"; } catch { /* Storage may be forbidden; the keys then work. */ }
 
-// A set: { title, holder, groups: [[heading, [{ keys: ["j"], say: "next group", run }]]] }
+// A set: { title, holder, groups: [[heading, [{ keys: ["j"], say: "next group", run }]]], words: [heading, [[word, meaning]]] }
 export function use(set) {
   sets.push(set);
   const help = document.getElementById("help");
@@ -48,13 +48,15 @@ function show() {
     el("dt", {}, entry.keys.map((key) => el("kbd", {}, NAMES[key] ?? key))),
     el("dd", {}, entry.say),
   ))));
+  const told = ([heading, words]) => el("section", { class: "words-used" }, el("h3", {}, heading), el("dl", {}, words.map(([word, say]) => el(
+    "div", {}, el("dt", {}, word), el("dd", {}, say)))));
   const toggle = el("input", { type: "checkbox", checked: !off, onchange: () => {
     off = !toggle.checked;
     try { localStorage.setItem(STORE, off ? "off" : "on"); } catch { /* It then lasts as long as the page. */ }
   } });
   const dialog = el("dialog", { class: "sheet keys", "aria-labelledby": "sheet-title" },
     el("h2", { id: "sheet-title" }, set.title),
-    el("div", { class: "columns" }, set.groups.map(rows)),
+    el("div", { class: "columns" }, set.groups.map(rows), set.words ? told(set.words) : null),
     el("footer", {}, el("label", {}, toggle, " Letters act"), button("Close", { key: "esc", autofocus: true, onclick: () => dialog.close() })));
   const before = document.activeElement;
   dialog.addEventListener("close", () => {

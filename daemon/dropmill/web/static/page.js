@@ -83,7 +83,7 @@ function happened() {
 
 localTimes(live);
 charts();
-listen({ queue: happened, job: happened, downloads: happened, health: happened, configuration: happened });
+listen({ groups: happened, scan: happened, queue: happened, job: happened, downloads: happened, health: happened, configuration: happened });
 setInterval(() => {
   const often = Date.now() - heard > 30000;
   if (!document.hidden && Date.now() - looked > (often ? EVERY_MS - 100 : 10000)) refresh();

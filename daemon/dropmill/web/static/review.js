@@ -4,7 +4,7 @@ import { acceptAll, act, name as nameKeeper, setting, undo } from "./acting.js";
 import { compare } from "./compare.js";
 import { trouble } from "./dialog.js";
 import { base, button, el, icon } from "./dom.js";
-import { Group } from "./group.js";
+import { DISTANCES, Group } from "./group.js";
 import { use } from "./keys.js";
 import { listen } from "./live.js";
 import { back } from "./toast.js";
@@ -51,6 +51,7 @@ async function load() {
     if (error.name === "AbortError" || mine !== turn) return;
     list.replaceChildren(trouble(error, load));
     total.textContent = "";
+    document.getElementById("accept-all").disabled = true;
   }
   list.setAttribute("aria-busy", "false");
   loading = null;
@@ -64,6 +65,9 @@ async function one(id) {
 
 function add(page) {
   next = page.next;
+  // Who has come to the end sees groups in its place; it is there again below them, and was not moved there.
+  end.hidden = true;
+  requestAnimationFrame(() => { end.hidden = false; });
   for (const told of page.groups) {
     if (groups.has(told.id)) continue;
     const group = new Group(told);
@@ -95,7 +99,7 @@ async function page() {
   if (mine === turn && near()) more();
 }
 
-const near = () => end.getBoundingClientRect().top < innerHeight * 3;
+const near = () => list.getBoundingClientRect().bottom < innerHeight * 3;
 
 function count() {
   total.textContent = open > 0 ? `${many(open, "group")}, ${bytes(Math.max(0, gain))} to gain` : "";
@@ -191,7 +195,10 @@ function restored(group) {
 function renewed(group, fresh) {
   groups.delete(group.id);
   const order = [...list.querySelectorAll(".group")].map((node) => Number(node.dataset.id));
+  gain -= group.gain;
   group.tell(fresh);
+  gain += group.gain;
+  count();
   const all = new Map([...groups, [group.id, group]]);
   groups.clear();
   for (const id of order) {
@@ -277,6 +284,7 @@ use({
       { keys: ["a"], say: "accept all suggestions, after an overview", run: () => bulk() },
     ]],
   ],
+  words: ["Figures of a file, as in phash 3/64: so many bits of its hash differ from the file to keep", DISTANCES.map(([name, , , say]) => [name, say])],
 });
 
 const bulk = () => acceptAll(filters(), { total: open, done: load });

@@ -1,14 +1,15 @@
 // Cataloguing folders that are there already: which ones, with how many workers, and how far it is.
-import { get, post } from "./api.js";
+import { get, post, query } from "./api.js";
 import { trouble } from "./dialog.js";
 import { button, breakable, el, icon } from "./dom.js";
 import { listen } from "./live.js";
 import { failed, toast } from "./toast.js";
 import { bytes, count, lasting, many, when } from "./words.js";
 
-const LOOK_MS = 1000;
+const LOOK_MS = 1000, REFUSED = 50;
 const STATES = { running: ["play", "Running"], done: ["check", "Done"], cancelled: ["stop", "Cancelled"], failed: ["cross", "Failed"] };
 const begin = document.getElementById("begin"), runs = document.getElementById("runs");
+const refused = document.getElementById("refused");
 const known = new Map();
 
 async function offer() {
@@ -60,7 +61,7 @@ function row(scan) {
   const share = counted ? Math.min(100, (100 * scan.files) / scan.total_files) : null;
   const facts = [
     counted ? `${count(scan.files)} of ${many(scan.total_files, "file")}` : running ? `${many(scan.files, "file")} so far, still counting` : many(scan.files, "file"),
-    `${count(scan.indexed)} catalogued`, `${count(scan.unchanged)} unchanged`, scan.refused ? `${count(scan.refused)} refused` : "",
+    `${count(scan.indexed)} catalogued`, `${count(scan.unchanged)} unchanged`, scan.refused ? el("a", { href: "#refused" }, `${count(scan.refused)} refused`) : "",
     scan.total_bytes ? `${bytes(scan.read_bytes)} of ${bytes(scan.total_bytes)} read` : `${bytes(scan.read_bytes)} read`,
     running && scan.files_per_second ? `${scan.files_per_second.toFixed(scan.files_per_second < 10 ? 1 : 0)} files a second` : "",
     running && scan.eta_seconds ? `about ${lasting(scan.eta_seconds)} left` : "", scan.detail,
@@ -89,7 +90,33 @@ function put(scan) {
   }
   old.replaceWith(node);
   if (had) document.getElementById("main").focus({ preventScroll: true });
+  if (scan.refused || !refused.hidden) refusals();
   if (old.dataset.state === "running") toast(`Scan ${STATES[scan.state][1].toLowerCase()}`, { bad: scan.state === "failed", detail: scan.detail || `${many(scan.indexed, "picture")} catalogued.` });
+}
+
+// What should be pictures and is not catalogued, as it was when each was looked at last.
+async function refusals(cursor = null) {
+  const more = document.getElementById("refused-more"), files = document.getElementById("refused-files");
+  try {
+    const told = await get(`/refused${query({ cursor, limit: REFUSED })}`);
+    refused.hidden = told.total === 0;
+    document.getElementById("refused-total").textContent = `${many(told.total, "file")} could not be catalogued. Once the cause is gone, the next scan takes them in.`;
+    const rows = told.files.map(refusal);
+    if (cursor) files.append(...rows);
+    else files.replaceChildren(...rows);
+    more.replaceChildren(told.next ? button(`Show more, ${count(told.total - files.childElementCount)} left`, { onclick: () => refusals(told.next) }) : "");
+    if (cursor) rows[0]?.focus({ preventScroll: true });
+  } catch (error) {
+    refused.hidden = false;
+    more.replaceChildren(trouble(error, () => refusals(cursor)));
+  }
+}
+
+function refusal(file) {
+  return el("li", { class: "refusal", tabindex: "-1" }, el("p", { class: "path" }, breakable(file.path)),
+    el("p", { class: "cause" }, el("strong", {}, file.reason), file.detail ? `: ${file.detail}` : ""),
+    file.remedy ? el("p", { class: "cause remedy" }, file.remedy) : null,
+    el("p", { class: "facts" }, el("span", {}, bytes(file.size_bytes)), el("span", {}, `looked at ${when(file.seen_at)}`)));
 }
 
 async function cancel(id) {
@@ -126,4 +153,5 @@ document.addEventListener("visibilitychange", follow);
 
 offer();
 list();
+refusals();
 listen({ scan: (told) => (told.folders && told.started_at ? put(told) : told.id && get(`/index/${told.id}`).then(put).then(follow, () => {})) });

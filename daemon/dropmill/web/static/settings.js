@@ -2,6 +2,7 @@
 import { get, post, put } from "./api.js";
 import { trouble } from "./dialog.js";
 import { button, el } from "./dom.js";
+import { keeperRules } from "./keeper.js";
 import { failed, toast } from "./toast.js";
 import { TIERS, count, many, when } from "./words.js";
 
@@ -15,6 +16,7 @@ async function load() {
     const told = await get("/settings");
     document.getElementById("file").textContent = `${told.file ? `From ${told.file}` : "Without a configuration file"}, in force since ${when(told.applied_at)}.`;
     place.replaceChildren(changeable(listed(told.preferences)));
+    suggestions(told);
     values.replaceChildren(table(told.settings));
     document.getElementById("all-values").hidden = false;
     narrow();
@@ -23,6 +25,13 @@ async function load() {
     values.replaceChildren();
   }
   for (const node of [place, values]) node.setAttribute("aria-busy", "false");
+}
+
+function suggestions(told) {
+  const known = Object.fromEntries(["order", "prefer_folders", "prefer_formats"].map((name) => [name, told.settings.find((one) => one.key === `keeper.${name}`)?.value]));
+  const section = document.getElementById("suggested");
+  section.hidden = !known.order;
+  if (known.order) document.getElementById("keeper").replaceChildren(keeperRules(known, told.file));
 }
 
 function input(one, id) {
@@ -98,7 +107,7 @@ function changeable(preferences) {
     const id = `p-${one.name}`, field = input(one, id);
     fields.set(one.name, field);
     return el("div", { class: "preference" }, el("div", {}, el("label", { for: id }, one.name), el("p", { class: "about" }, one.description)),
-      el("div", { class: "field" }, field, one.changed ? [el("span", { class: "was" }, `changed; configured: ${worded(one.configured)}`),
+      el("div", { class: "field" }, field, one.changed ? [el("span", { class: "was" }, `changed${one.changed_at ? ` ${when(one.changed_at)}` : ""}; configured: ${worded(one.configured)}`),
         button("As configured", { say: `Set ${one.name} as configured`, class: "bare", onclick: () => reset(one) })] : null));
   }), el("div", { class: "effect" }, said, back, apply));
 }
@@ -113,7 +122,8 @@ function effect(told) {
     return `${word} ${now === then ? `${figure(now)}, as now` : `${figure(now)} now, ${figure(then)} then`}${tiers.length ? ` (${tiers.join(", ")})` : ""}`;
   });
   const anew = told.compared_anew ? ". Flat pictures are compared anew, which may find more" : "";
-  return words.length ? `${words.join("; ")}${anew}.`.replace(/^./, (first) => first.toUpperCase()) : "No group changes.";
+  const first = told.complete === false ? `. Counted among the first ${many(told.pairs, "pair")} of pictures alone: there are more` : "";
+  return words.length ? `${words.join("; ")}${first}${anew}.`.replace(/^./, (first) => first.toUpperCase()) : "No group changes.";
 }
 
 function table(settings) {
