@@ -207,6 +207,8 @@ class IndexStats:
     pid: int | None = None
     trouble: str = ""
     """Why it is down, or empty."""
+    window_bytes: int = 0
+    """Of ``memory_bytes`` what the windows take, where what was cut is looked for too."""
 
 
 class Similar(Protocol):
@@ -215,7 +217,8 @@ class Similar(Protocol):
     """
 
     async def neighbours(self, looks: Sequence[Looks]) -> Sequence[Neighbours]:
-        """Of each, all catalogued images within the widest thresholds, nearest first, exact. Whether texture lets a match
+        """Of each, all catalogued images within the widest thresholds, nearest first, exact; of looks with windows after
+        them those of which one is like a part of the other, which only suggests a pair. Whether texture lets a match
         be believed is for the caller to say, and an image may have been removed meanwhile. Of more than
         ``MOST_NEIGHBOURS`` the nearest. Raises ``Unavailable`` where the index is not there (yet).
         """

@@ -16,6 +16,7 @@ from dropmill.assembly.workers import make_pool
 from dropmill.maintenance.indexing import Indexer
 from dropmill.maintenance.reading import Tools
 from dropmill.maintenance.state import take_state
+from dropmill.model.resemblance import Tier
 from dropmill.observe.facts import Emit, Fact
 from dropmill.pipeline.process import Deadline
 from dropmill.ports import Clock, WorkerPool
@@ -55,6 +56,7 @@ def make_indexer(
         busy,
         clock,
         emit,
+        Tier.LOOSE in settings.tiers,
     )
     return Indexer(tools, settings, by)
 

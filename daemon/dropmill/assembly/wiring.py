@@ -37,6 +37,7 @@ from dropmill.model.inbox import URLS_SUFFIX, Inbox
 from dropmill.model.job import FoundBy, Job
 from dropmill.model.outcome import Reason
 from dropmill.model.publication import Standing
+from dropmill.model.resemblance import Tier
 from dropmill.model.settling import Ready
 from dropmill.model.verdict import Presence
 from dropmill.model.work import Rendered
@@ -121,7 +122,13 @@ class Wiring:
             self._stage_links,
         )
         self._deadline = Deadline.of(settings.workers)
-        self._processor = Processor(self._pool, self._deadline, self._committer.wanted, self._committer.bearing)
+        self._processor = Processor(
+            self._pool,
+            self._deadline,
+            self._committer.wanted,
+            self._committer.bearing,
+            windows=Tier.LOOSE in settings.tiers,
+        )
         self._claimer = Claimer(
             self._engine, lambda job: self._supervisor.handle(job), processes, clock, emit, ground.flight
         )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dropmill.imaging import shrink
+from dropmill.imaging import shrink, windows
 from dropmill.imaging.attempt import Attempt, Frame, reject
 from dropmill.imaging.sizes import FINGERPRINT_SIDE as SIDE
 from dropmill.model.fingerprint import STREAMED_VERSION, Looks
@@ -35,25 +35,26 @@ def look(attempt: Attempt) -> None:
     if frame is None:
         raise reject(Reason.CORRUPT, "no frame could be decoded")
     if attempt.looks is None:
-        looks = looks_of(frame.image)
+        looks = looks_of(frame.image, parts=attempt.request.windows)
         attempt.looks = replace(looks, version=STREAMED_VERSION) if attempt.stream_scale else looks
     attempt.frames = _again(frame, attempt.frames)
 
 
-def looks_of(image: Image.Image) -> Looks:
+def looks_of(image: Image.Image, *, parts: bool = False) -> Looks:
     """Hashes of an upright sRGB picture (L, RGB or RGBA), by imagehash itself on G.
 
     Each hash begins by resizing G, which is nearly all of its work. imagehash gets pictures that have that size already and
-    leaves them as they are, so that one pass over G serves all.
+    leaves them as they are, so that one pass over G serves all. ``parts``: those of its windows too, which take longer.
     """
     luma = g_of(image)
     for_phash, for_phash256, for_dhash, for_ahash = shrink.to_sizes(luma, (32, 32), (64, 64), (9, 8), (8, 8))
     return Looks(
-        phash=_number(imagehash.phash(for_phash)),
-        dhash=_number(imagehash.dhash(for_dhash)),
-        ahash=_number(imagehash.average_hash(for_ahash)),
-        phash256=f"{_number(imagehash.phash(for_phash256, hash_size=16)):064x}",
+        phash=windows.number(imagehash.phash(for_phash)),
+        dhash=windows.number(imagehash.dhash(for_dhash)),
+        ahash=windows.number(imagehash.average_hash(for_ahash)),
+        phash256=f"{windows.number(imagehash.phash(for_phash256, hash_size=16)):064x}",
         texture=_texture(luma),
+        windows=windows.of(luma) if parts else None,
     )
 
 
@@ -69,11 +70,6 @@ def g_of(image: Image.Image) -> Image.Image:
         size = (max(1, round(image.width * SIDE / longest)), max(1, round(image.height * SIDE / longest)))
         luma = luma.resize(size, Image.Resampling.BICUBIC)
     return luma
-
-
-def _number(found: imagehash.ImageHash) -> int:
-    """The bits in row order, as imagehash's own hex has them."""
-    return int.from_bytes(np.packbits(found.hash).tobytes(), "big")
 
 
 def _texture(luma: Image.Image) -> float:

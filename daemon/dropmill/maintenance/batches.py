@@ -17,7 +17,8 @@ import anyio
 from dropmill.errors import DropmillError
 from dropmill.files.compared import Checked
 from dropmill.maintenance.deeds import Books, Deeds
-from dropmill.model.batch import Action, BatchState, DeedState, Refusal, plan
+from dropmill.model.batch import Action, BatchState, DeedState, Refusal, of_tier, plan
+from dropmill.model.resemblance import Tier
 from dropmill.observe.facts import (
     BatchBegun,
     BatchEnded,
@@ -41,12 +42,13 @@ _CHANGED: Final = ("its group has changed since it was looked at", "look at that
 @dataclass(frozen=True, slots=True)
 class Wish:
     """A batch over many groups, whose deeds are still to be written down. ``as_of_ms``: the latest change of a group that
-    whoever asked has seen; groups that changed later are left as they are."""
+    whoever asked has seen; groups that changed later are left as they are. ``tier``: only what of them is that alike."""
 
     action: Action
     groups: Sequence[int]
     to: store.Destination | None
     as_of_ms: int
+    tier: Tier | None = None
 
 
 class Batches:
@@ -169,11 +171,14 @@ class Batches:
             group = store.group(session, group_id)
             if group is None:
                 continue
-            planned = replace(plan(group, wish.action), refused=())
-            if store.changed_since(session, group_id, wish.as_of_ms):
-                left = tuple(Refusal(member, *_CHANGED) for member in planned.victims)
-                planned = replace(planned, others=(), victims=(), judgements=(), refused=left)
-            store.put_plan(session, batch_id, planned, wish.to, self._clock.now_ms())
+            changed = store.changed_since(session, group_id, wish.as_of_ms)
+            for part in [group] if wish.tier is None else of_tier(group, wish.tier):
+                planned = replace(plan(part, wish.action), refused=())
+                if changed:
+                    left = tuple(Refusal(member, *_CHANGED) for member in planned.victims)
+                    planned = replace(planned, others=(), victims=(), judgements=(), refused=left)
+                whole = len(part.members) == len(group.members)
+                store.put_plan(session, batch_id, planned, wish.to, self._clock.now_ms(), whole=whole)
 
     async def _abandon(self, row: Row) -> None:
         """It was not written down whole: nothing was touched, and nothing is."""

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from dropmill.files.batch import Done, Elsewhere, Performed, Prospect, TargetTaken, free_name, perform, prospect
-from dropmill.files.batch_undo import Back, take_back
+from dropmill.files.batch_undo import UNMOUNTED_TARGET, Back, take_back
 from dropmill.files.compared import Checked, Task
 from dropmill.files.lane import Lane
+from dropmill.files.library import away_below
 from dropmill.files.moving import Target
-from dropmill.files.standing import disk_is_away, standing
-from dropmill.files.trash import UNMOUNTED, Place, Refused, purge, refused
+from dropmill.files.standing import bare_place, disk_is_away, mounts_below, standing
+from dropmill.files.trash import UNMOUNTED, Kept, Place, Refused, purge, refused
 from dropmill.model.batch import Action
 from dropmill.model.file import Signature
 from dropmill.observe.facts import BatchHeldUp, DeedEnded, Emit
 from dropmill.ports import Clock
 from dropmill.store import batches as store
-from dropmill.store import boot
+from dropmill.store import boot, scans
 from dropmill.store.connection import Row, Session
 
 T = TypeVar("T")
@@ -88,6 +89,7 @@ class Deeds:
         await self._wait_for_jobs(lot)
         prospects = []
         stood: dict[bytes, str] = {}
+        below: dict[int, list[bytes]] = {}
         for deed in lot:
             found = await self._lane.call(_prospect_there, deed)
             name = None
@@ -95,12 +97,16 @@ class Deeds:
                 named = await self._free_name(deed)
                 found, name = (named, None) if isinstance(named, Refused) else (found, named)
             prospects.append((deed, found, name))
+            if name:
+                below.setdefault(deed["target_root_id"], []).extend(await self._lane.call(_mounts_there, deed, name))
             for path in _roots(deed):
                 if path not in stood:
                     stood[path] = await self._lane.call(_identity, path)
 
         def begin(session: Session) -> tuple[list[Row], list[tuple[Row, Refused]]]:
             begun, left = [], []
+            for root_id, met in below.items():
+                scans.put_mounts(session, root_id, met)
             # Asked before any is begun: the keeper of one may not be taken for one that is just leaving.
             busy = {deed["id"] for deed, _, _ in prospects if store.busy(session, deed)}
             for deed, found, name in prospects:
@@ -131,20 +137,29 @@ class Deeds:
     async def _free_name(self, deed: Row) -> bytes | Refused:
         """It is given to this file alone, until that is there."""
         try:
-            named = await self._lane.call(_name_there, deed, self._given)
+            mounts = await self._mounts(deed)
+            named = await self._lane.call(_name_there, deed, self._given, mounts)
         except OSError as error:
             return replace(refused(error), detail=f"the folder to move to: {error.strerror or error}")
         if not isinstance(named, Refused):
             self._given.add(_named(deed, named))
         return named
 
+    async def _mounts(self, deed: Row) -> list[bytes]:
+        """Where disks were below the folder that it is moved to."""
+        root_id = deed["target_root_id"]
+        if root_id is None:
+            return []
+        return await self._catalog.read(lambda session: scans.mounts(session, root_id))
+
     async def _perform(self, batch: Row, deed: Row, checked: Checked, *, resumed: bool) -> Done | Refused | None:
         """None: neither done nor as it was; the deed stays begun."""
         task = self._task(batch, deed, resumed=resumed)
+        mounts = await self._mounts(deed)
         tried = set()
         for _ in range(_MOST_NAMES):
             try:
-                answer = await self._lane.call(_perform_there, task, deed["target_root_identity"], checked)
+                answer = await self._lane.call(_perform_there, task, deed["target_root_identity"], mounts, checked)
             except OSError as error:
                 self._emit(BatchHeldUp(batch["id"], task.file.path, error.strerror or str(error)))
                 return None
@@ -189,6 +204,7 @@ class Deeds:
             bool(batch["permanent"]),
             resumed,
             deed["root_identity"],
+            deed["keeper_root_identity"],
         )
 
     async def _record(self, answers: Sequence[tuple[Row, Done | Refused]]) -> None:
@@ -211,7 +227,9 @@ class Deeds:
 
     async def take_back(self, lot: Sequence[Row]) -> None:
         """What is in the way stays, and is told."""
-        answers = [(deed, await self._lane.call(take_back, _back(deed))) for deed in lot]
+        answers = [
+            (deed, await self._lane.call(_take_back_there, _back(deed), await self._mounts(deed))) for deed in lot
+        ]
         await self._catalog.write(lambda session: self._put_back(session, answers))
         for deed, answer in answers:
             refusal = answer if isinstance(answer, Refused) else None
@@ -227,8 +245,9 @@ class Deeds:
     async def purge(self, deed: Row) -> None:
         """Delete for good what is kept aside; one that cannot be reached is tried again a day later."""
         try:
-            gone = await self._lane.call(purge, deed["root_path"], deed["aside_name"])
-            detail = "" if gone else "its disk seems not to be mounted"
+            kept = Kept(deed["size_bytes"], store.unsigned(deed["ino"]), deed["sha256"])
+            gone = await self._lane.call(purge, deed["root_path"], deed["aside_name"], kept, deed["root_identity"])
+            detail = "" if gone else UNMOUNTED
         except OSError as error:
             gone, detail = False, error.strerror or str(error)
         now_ms = self._clock.now_ms()
@@ -255,22 +274,35 @@ def _prospect_there(deed: Row) -> Prospect | Refused:
     return found
 
 
-def _name_there(deed: Row, given: Container[bytes]) -> bytes | Refused:
+def _name_there(deed: Row, given: Container[bytes], mounts: Collection[bytes]) -> bytes | Refused:
     """Blocking. Raises OSError."""
     root = deed["target_root_path"]
-    if disk_is_away(root, deed["target_root_identity"]):
-        return _AWAY
     folder, _, name = deed["target_name"].rpartition(b"/")
+    away = disk_is_away(root, deed["target_root_identity"]) or away_below(root, folder, mounts)
+    if away or bare_place(root + b"/" + folder) is not None:
+        return _AWAY
     return free_name(root, folder, name, deed["sha256"], given)
 
 
-def _perform_there(task: Task, target_recorded: str | None, checked: Checked) -> Performed:
+def _perform_there(task: Task, target_recorded: str | None, mounts: Collection[bytes], checked: Checked) -> Performed:
     """Blocking. Nothing is made in the place of a disk, and what may be on that is waited for. Raises OSError."""
-    if task.target is not None and disk_is_away(task.target.root, target_recorded or ""):
+    target = task.target
+    if target is not None and (
+        disk_is_away(target.root, target_recorded or "")
+        or away_below(target.root, target.name.rpartition(b"/")[0], mounts)
+    ):
         if task.resumed:
-            raise OSError(errno.ENODEV, _AWAY.detail, task.target.root)
+            raise OSError(errno.ENODEV, _AWAY.detail, target.root)
         return _AWAY
     return perform(task, checked)
+
+
+def _take_back_there(back: Back, mounts: Collection[bytes]) -> Signature | Refused:
+    """Blocking."""
+    target = back.target
+    if target is not None and away_below(target.root, target.name.rpartition(b"/")[0], mounts):
+        return UNMOUNTED_TARGET
+    return take_back(back)
 
 
 def _roots(deed: Row) -> list[bytes]:
@@ -284,6 +316,14 @@ def _identity(path: bytes) -> str:
     except OSError:
         return ""
     return seen.identity if seen is not None else ""
+
+
+def _mounts_there(deed: Row, name: bytes) -> list[bytes]:
+    """Blocking. Empty where nothing can be told."""
+    try:
+        return mounts_below(deed["target_root_path"], name.rpartition(b"/")[0])
+    except OSError:
+        return []
 
 
 def _recognise(session: Session, deed: Row, stood: Mapping[bytes, str]) -> None:

@@ -16,10 +16,10 @@ import anyio
 from dropmill.model.errand import Compare, Compared, Errand, ErrandResult, Inspect, Inspected, Known, NoPreview
 from dropmill.model.image import Limits
 from dropmill.model.outcome import EXPLANATIONS, Reason
-from dropmill.model.resemblance import Relation
+from dropmill.model.resemblance import Relation, is_part
 from dropmill.model.work import Rejected, Superseded, Troubled, WorkerLost
 from dropmill.ports import Clock
-from dropmill.store import examining
+from dropmill.store import examining, windows
 from dropmill.store.catalog import Catalog
 from dropmill.store.connection import Session
 from dropmill.store.examining import Side, Unmeasured
@@ -58,7 +58,7 @@ class Examiner:
         if not self._begun:
             self._begun = True
             await self.catalog.write(lambda session: examining.retry(session, PASSING))
-        return await self._measure() or await self._prove() or await self._compare()
+        return await self._measure() or await self._prove() or await self._compare() or await self._confirm()
 
     async def _measure(self) -> bool:
         lot = await self.catalog.read(lambda session: examining.unmeasured(session, LOT, MOST_FILES))
@@ -88,6 +88,12 @@ class Examiner:
     async def _compare(self) -> bool:
         lot = await self.catalog.read(lambda session: examining.to_compare(session, LOT))
         await self._all(partial(self._tell, one, other) for one, other in lot)
+        return bool(lot)
+
+    async def _confirm(self) -> bool:
+        """Pictures of which one is like a part of the other by its hashes: pairs where it was cut from it, or has a border."""
+        lot = await self.catalog.read(lambda session: examining.to_confirm(session, LOT))
+        await self._all(partial(self._judge, one, other) for one, other in lot)
         return bool(lot)
 
     async def _all(self, errands: Iterable[Callable[[], Awaitable[None]]]) -> None:
@@ -127,10 +133,35 @@ class Examiner:
         if isinstance(answer, Compared):
             await self._relate(one, other, answer.relation, answer.detail)
         elif isinstance(answer, NoPreview):
-            lost = next(side for side in (one, other) if side.sha256 == answer.sha256)
-            await self.catalog.write(lambda session: examining.measure(session, [lost.image_id]))
+            await self._measure_again(one, other, answer.sha256)
         else:
             await self._relate(one, other, Relation.UNKNOWN, examining.NOT_COMPARED + _reason(answer))
+
+    async def _judge(self, one: Side, other: Side) -> None:
+        a, b = one.image_id, other.image_id
+        if not (one.tried and other.tried):
+            await self._measure_first(one, other)
+            return
+        if one.evidence is None or other.evidence is None:
+            reason = one.reason or other.reason
+            await self.catalog.write(lambda session: windows.put_off(session, a, b, reason))
+            return
+        answer = await self.carry(Compare(self.previews, _known(one), _known(other)))
+        if isinstance(answer, NoPreview):
+            await self._measure_again(one, other, answer.sha256)
+        elif not isinstance(answer, Compared):
+            reason = _reason(answer)
+            await self.catalog.write(lambda session: windows.put_off(session, a, b, reason))
+        elif is_part(answer.relation, answer.likeness, answer.box):
+            relation, detail = answer.relation, answer.detail
+            await self.catalog.write(lambda session: windows.confirm(session, a, b, relation, detail), patient=True)
+        else:
+            await self.catalog.write(lambda session: windows.refuse(session, a, b))
+
+    async def _measure_again(self, one: Side, other: Side, sha256: str) -> None:
+        """The preview of one of them is lost."""
+        lost = one if one.sha256 == sha256 else other
+        await self.catalog.write(lambda session: examining.measure(session, [lost.image_id]))
 
     async def _measure_first(self, *sides: Side) -> None:
         ids = [side.image_id for side in sides if not side.tried]

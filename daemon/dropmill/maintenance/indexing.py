@@ -46,7 +46,8 @@ class Indexer:
     carries_out: bool = True
     """False for a daemon that ends once its inboxes are empty: scans are left for another."""
     older: int = field(default=0, init=False)
-    """How many images had hashes of an earlier version at the start, or after the latest scan."""
+    """How many images had hashes of an earlier version, or none of parts that are wanted, at the start, or after the latest
+    scan."""
     _wake: anyio.Event = field(default_factory=anyio.Event, init=False)
     _current: Scan | Rehash | None = field(default=None, init=False)
     _scope: anyio.CancelScope | None = field(default=None, init=False)
@@ -96,9 +97,9 @@ class Indexer:
         now_ms = self.tools.clock.now_ms()
         await self.tools.catalog.write(lambda session: scans.end_cut_off(session, now_ms))
         await self._give_up_claimed()
-        self.older = await self.tools.catalog.read(scans.count_older)
+        self.older = await self._count_older()
         if self.older:
-            self.tools.emit(OlderHashes(self.older))
+            self.tools.emit(OlderHashes(self.older, self.tools.windows))
 
     async def carry_out(self, row: Row, *, again: bool) -> None:
         """One scan to its end, which is recorded unless this is cancelled from outside."""
@@ -142,7 +143,7 @@ class Indexer:
             scans.end(session, scan.id, state, detail, now_ms)
 
         await tools.catalog.write(end)
-        self.older = await tools.catalog.read(scans.count_older)
+        self.older = await self._count_older()
         self._current = None
         self._cancelled.discard(scan.id)
         tools.emit(
@@ -158,6 +159,10 @@ class Indexer:
                 detail,
             )
         )
+
+    async def _count_older(self) -> int:
+        windows = self.tools.windows
+        return await self.tools.catalog.read(lambda session: scans.count_older(session, windows=windows))
 
     async def _give_up_claimed(self) -> None:
         """What lies in a folder that was configured since it was catalogued belongs to that folder: no file is held twice."""

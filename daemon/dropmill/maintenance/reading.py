@@ -37,6 +37,8 @@ class Tools:
     busy: Callable[[], int]
     clock: Clock
     emit: Emit
+    windows: bool = False
+    """What is cut from a picture is looked for too."""
 
 
 class Turns:
@@ -75,6 +77,7 @@ async def read(
         staging=NOWHERE,
         recipe=NO_RENDITIONS,
         limits=tools.limits,
+        windows=tools.windows,
     )
     return await tools.pool.run(
         request,

@@ -35,7 +35,9 @@ class Rehash:
         """All that is catalogued, or what has a file in ``folders``."""
         try:
             parts = await self._parts(folders, claims)
-            self.counts.total_files = await self._tools.catalog.read(scans.count_older)
+            self.counts.total_files = await self._tools.catalog.read(
+                lambda session: scans.count_older(session, windows=self._tools.windows)
+            )
             send, receive = anyio.create_memory_object_stream[Row](self._turns.workers)
             async with anyio.create_task_group() as group:
                 for _ in range(self._turns.workers):
@@ -58,7 +60,7 @@ class Rehash:
         return parts
 
     async def _older(self, after: int) -> list[Row]:
-        return await self._tools.catalog.read(lambda session: scans.older(session, after))
+        return await self._tools.catalog.read(lambda session: scans.older(session, after, windows=self._tools.windows))
 
     async def _work(self, receive: ObjectReceiveStream[Row], parts: Sequence[Part]) -> None:
         async with receive:

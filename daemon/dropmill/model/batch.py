@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Literal
+
+from dropmill.model.resemblance import Tier
 
 
 class Action(StrEnum):
@@ -80,6 +82,8 @@ class Member:
     rel: bytes
     size_bytes: int
     job_id: int | None
+    tier: str = Tier.EXACT.value
+    """How it resembles the keeper of its group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,20 @@ class Plan:
     judgements: Sequence[Judgement]
 
 
+def of_tier(group: Group, tier: Tier) -> list[Group]:
+    """What of a group is that alike, each with the one of it that stays: the keeper and the members of that tier. Copies of
+    the same bytes are exact among each other, however they resemble the keeper: of each such set the first one stays."""
+    first = [member for member in group.members if member.id == group.keeper_id or member.tier == tier]
+    parts = [replace(group, members=first)] if len(first) > 1 else []
+    if tier is Tier.EXACT:
+        copies: dict[int, list[Member]] = {}
+        for member in group.members:
+            if member not in first:
+                copies.setdefault(member.image_id, []).append(member)
+        parts += [replace(group, keeper_id=alike[0].id, members=alike) for alike in copies.values() if len(alike) > 1]
+    return parts
+
+
 class NoSuchMember(ValueError):
     """``args[0]`` is no member of the group."""
 
@@ -136,12 +154,12 @@ def plan(group: Group, action: Action, keeper_id: int | None = None, chosen: Col
     if chosen is not None and keeper.id in chosen and action.touches_files:
         refused.append(Refusal(keeper, "this is the one that is kept", "name another one as the keeper"))
     if action is Action.LINK:
-        refused += [Refusal(member, *_NOT_THE_SAME) for member in others if member.sha256 != keeper.sha256]
+        refused += [Refusal(member, *NOT_THE_SAME) for member in others if member.sha256 != keeper.sha256]
         others = [member for member in others if member.sha256 == keeper.sha256]
     return Plan(group.id, action, keeper, about, others if action.touches_files else (), refused, judgements)
 
 
-_NOT_THE_SAME: Final = (
+NOT_THE_SAME: Final = (
     "its bytes are not those of the keeper, so a link would lose what differs",
     "delete or move it instead",
 )

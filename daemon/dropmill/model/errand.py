@@ -88,13 +88,14 @@ class Compared:
 
     ``box`` (left, top, right, bottom) is where ``other`` lies in ``one`` after ``turn`` of it, as fractions of the
     width and height of ``one``; beyond 0 to 1 where it shows more. ``turn`` is the EXIF orientation (1 to 8) that would
-    show ``other`` as ``one`` is.
+    show ``other`` as ``one`` is. ``likeness``: how well both fit where one is cut or has a border, as ``imaging.register.Fit``.
     """
 
     relation: Relation
     detail: str = ""
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     turn: int = 1
+    likeness: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,8 @@ def _result(wire: Wire) -> ErrandResult | Preview:
         turn = count(wire["turn"])
         if len(box) != 4 or not 1 <= turn <= 8:
             raise ValueError("box or turn")
-        return Compared(Relation(wire["relation"]), text(wire["detail"], 200), cast(Any, box), turn)
+        likeness = finite(wire["likeness"])
+        return Compared(Relation(wire["relation"]), text(wire["detail"], 200), cast(Any, box), turn, likeness)
     answer = result_from_wire(wire)
     if isinstance(answer, Preview | Failure):
         return answer

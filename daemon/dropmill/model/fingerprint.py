@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 # Grows whenever a digest or hash of the same file would come out differently; kept beside each stored hash.
 FINGERPRINT_VERSION: Final = 3
@@ -17,6 +17,17 @@ class Content:
 
     sha256: str
     coded_sha256: str
+
+
+class Window(NamedTuple):
+    """Hashes of a part of G, as ``Looks`` has those of the whole: what a copy that was cut would have."""
+
+    phash: int
+    dhash: int
+    phash256: str
+
+
+MOST_WINDOWS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,8 @@ class Looks:
     phash256: str
     texture: float
     version: int = FINGERPRINT_VERSION
+    windows: tuple[Window, ...] | None = None
+    """Of its parts (``imaging/windows.py``); None where nobody wants them."""
 
 
 def to_int64(unsigned: int) -> int:

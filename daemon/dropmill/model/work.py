@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from dropmill.model.bearing import Changed, Looked, changed_from_wire
 from dropmill.model.file import Signature
-from dropmill.model.fingerprint import FINGERPRINT_VERSION, STREAMED_VERSION, Content, Looks
+from dropmill.model.fingerprint import FINGERPRINT_VERSION, MOST_WINDOWS, STREAMED_VERSION, Content, Looks, Window
 from dropmill.model.image import Limits, Picture, Recipe, RenditionSpec
 from dropmill.model.outcome import Reason
 from dropmill.model.wire import Wire, count, finite, hex256, text, uint64
@@ -45,6 +45,8 @@ class WorkRequest:
     """Whether the daemon wants to know how a picture looks before it is rendered (``model/bearing.py``)."""
     budget_bytes: int = 0
     """What a picture may take of memory before it is streamed, where that is possible; 0 for never. Set by the pool."""
+    windows: bool = False
+    """Whether the hashes of its parts are wanted too."""
 
     @property
     def place(self) -> Place:
@@ -180,6 +182,7 @@ def request_to_wire(request: WorkRequest) -> Wire:
         "gid": request.gid,
         "asks_looks": request.asks_looks,
         "budget_bytes": request.budget_bytes,
+        "windows": request.windows,
     }
 
 
@@ -208,6 +211,7 @@ def request_from_wire(wire: Wire) -> WorkRequest:
         gid=wire["gid"],
         asks_looks=wire["asks_looks"],
         budget_bytes=wire["budget_bytes"],
+        windows=wire["windows"],
     )
 
 
@@ -237,6 +241,9 @@ def check_answer(request: WorkRequest, answer: WorkResult | Question) -> None:
         return
     if isinstance(answer, Looked) and not request.asks_looks:
         raise ValueError("a question that was not asked for")
+    looks = answer.looks if isinstance(answer, Processed | Recognised | Looked) else None
+    if looks is not None and looks.windows is not None and not request.windows:
+        raise ValueError("hashes that were not asked for")
     if not isinstance(answer, Processed):
         return
     asked = {spec.name for spec in request.recipe.renditions}
@@ -288,7 +295,14 @@ def _looks(wire: Wire) -> Looks:
         phash256=hex256(wire["phash256"]),
         texture=finite(wire["texture"]),
         version=_version(wire["version"]),
+        windows=None if wire["windows"] is None else _windows(wire["windows"]),
     )
+
+
+def _windows(wire: list[list[object]]) -> tuple[Window, ...]:
+    if type(wire) is not list or len(wire) > MOST_WINDOWS:
+        raise ValueError("windows")
+    return tuple(Window(uint64(phash), uint64(dhash), hex256(phash256)) for phash, dhash, phash256 in wire)
 
 
 def _version(value: object) -> int:

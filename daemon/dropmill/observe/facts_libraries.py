@@ -67,9 +67,11 @@ class CataloguingEnded(Fact):
 
 @dataclass(frozen=True, slots=True)
 class OlderHashes(Fact):
-    """Found at start: images whose hashes were taken by another recipe than ours."""
+    """Found at start: images whose hashes were taken by another recipe than ours. ``parts``: or of which those of their parts
+    are wanted and not there."""
 
     images: int
+    parts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

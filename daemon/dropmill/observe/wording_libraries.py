@@ -46,8 +46,13 @@ def _ended(fact: facts.CataloguingEnded) -> Line:
 
 @words(facts.OlderHashes)
 def _older(fact: facts.OlderHashes) -> Line:
-    hint = "they are compared with one another only; to hash them anew: dropmill index --rehash"
-    return Line("warning", "pictures have hashes of an earlier version", {"images": fact.images, "hint": hint})
+    if fact.parts:
+        event = "pictures have hashes of an earlier version, or were catalogued before loose was wanted"
+        hint = "what was turned or cut from them is not found; to hash them anew: dropmill index --rehash"
+    else:
+        event = "pictures have hashes of an earlier version"
+        hint = "they are compared with one another only; to hash them anew: dropmill index --rehash"
+    return Line("warning", event, {"images": fact.images, "hint": hint})
 
 
 @words(facts.Forgotten)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from dropmill.errors import Unavailable
@@ -171,7 +172,8 @@ class Committer:
         try:
             if self._similar is None:
                 raise Unavailable("nothing is compared here")
-            return (await self._similar.neighbours([looks]))[0]
+            # What a part of it meets is no pair before pixels were compared, so nothing is decided by it.
+            return (await self._similar.neighbours([replace(looks, windows=None)]))[0]
         except Unavailable:
             if inbox.policies.needs_index:
                 raise

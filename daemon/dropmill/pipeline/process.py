@@ -42,7 +42,10 @@ class Deadline:
 
 
 class Processor:
-    """Runs jobs in the pool. ``wanted`` and ``bearing`` ask the catalog whether it would be published, and how."""
+    """Runs jobs in the pool. ``wanted`` and ``bearing`` ask the catalog whether it would be published, and how.
+
+    ``windows``: what is cut from a picture is looked for too.
+    """
 
     def __init__(
         self,
@@ -50,11 +53,14 @@ class Processor:
         deadline: Deadline,
         wanted: Callable[[Job, Inbox, Preview], Awaitable[bool]],
         bearing: Callable[[Job, Inbox, Content, Looked], Awaitable[Bearing]],
+        *,
+        windows: bool = False,
     ) -> None:
         self._pool = pool
         self._deadline = deadline
         self._wanted = wanted
         self._bearing = bearing
+        self._windows = windows
 
     async def process(self, job: Job, inbox: Inbox, root: bytes, rel: bytes) -> WorkResult | WorkerLost:
         """``root`` and ``rel`` say where the bytes are now: the inbox, or wherever an earlier job took them."""
@@ -84,6 +90,7 @@ class Processor:
             mode=inbox.mode,
             gid=inbox.gid,
             asks_looks=inbox.policies.asks_first,
+            windows=self._windows,
         )
         return await self._pool.run(
             request,

@@ -1,4 +1,4 @@
-"""One question to the index: what resembles these looks, upright and, if that is wanted, turned."""
+"""One question to the index: what resembles these looks, upright and, if that is wanted, turned, or a part of the other."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ from dropmill.similarity.turns import TURNS, turned_dhash, turned_phash, turned_
 FARTHEST_TURNED: Final = 40
 # Of those as many as one bit of the small hashes stands for.
 _BITS_PER_BIT: Final = 4
+# Between a part of one picture and the whole of another. The dhash is less sure of pictures with smooth grounds, where a
+# pixel more or less of a border turns its bits.
+_WINDOW_PHASH: Final = 10
+_WINDOW_DHASH: Final = 16
 
 
 def neighbours(follower: Follower, looks: Looks, *, turned: bool) -> list[Neighbour]:
-    """Nearest first; an image that resembles it upright is not told of again as turned."""
+    """Nearest first; an image that resembles it upright is not told of again as turned. Those of which one is like a part of
+    the other come after all others, and may be among these too."""
     upright = follower.index.search(looks.phash, looks.dhash, WIDEST_PHASH, WIDEST_DHASH, MOST_NEIGHBOURS)
     found = {
         match.image_id: Neighbour(match.image_id, "hash", match.phash_distance, match.dhash_distance)
@@ -29,7 +34,7 @@ def neighbours(follower: Follower, looks: Looks, *, turned: bool) -> list[Neighb
             earlier = found.get(neighbour.image_id)
             if neighbour.image_id not in known and (earlier is None or _order(neighbour) < _order(earlier)):
                 found[neighbour.image_id] = neighbour
-    return sorted(found.values(), key=_order)[:MOST_NEIGHBOURS]
+    return [*sorted(found.values(), key=_order)[:MOST_NEIGHBOURS], *_parts(follower, looks)]
 
 
 def _turned(follower: Follower, looks: Looks) -> list[Neighbour]:
@@ -47,6 +52,22 @@ def _turned(follower: Follower, looks: Looks) -> list[Neighbour]:
                 dhash_distance = match.dhash_distance if dhash is not None else -(-away // _BITS_PER_BIT)
                 found.append(Neighbour(match.image_id, "turned", match.phash_distance, dhash_distance))
     return found
+
+
+def _parts(follower: Follower, looks: Looks) -> list[Neighbour]:
+    """Of the one that is asked about a part, or the whole, meets the whole of another, or its part."""
+    if follower.windows is None or looks.windows is None:
+        return []
+    asked = [(follower.windows, looks.phash, looks.dhash)]
+    asked += [(follower.index, part.phash, part.dhash) for part in looks.windows]
+    found: dict[int, Neighbour] = {}
+    for index, phash, dhash in asked:
+        for match in index.search(phash, dhash, _WINDOW_PHASH, _WINDOW_DHASH, MOST_NEIGHBOURS):
+            neighbour = Neighbour(match.image_id, "window", match.phash_distance, match.dhash_distance)
+            earlier = found.get(match.image_id)
+            if earlier is None or _order(neighbour) < _order(earlier):
+                found[match.image_id] = neighbour
+    return sorted(found.values(), key=_order)[:MOST_NEIGHBOURS]
 
 
 def _order(neighbour: Neighbour) -> tuple[int, int, int]:

@@ -49,7 +49,7 @@ class _Child:
 
 
 class IndexClient:
-    """``ports.Similar``. ``turned``: pictures that are turned or mirrored count too."""
+    """``ports.Similar``. ``turned``: pictures that are turned, mirrored or cut count too."""
 
     def __init__(self, catalog: Catalog, clock: Clock, emit: Emit, *, turned: bool) -> None:
         self._catalog = catalog
@@ -180,7 +180,7 @@ class IndexClient:
 
     def _note(self, body: Wire) -> None:
         pid = self._child.process.pid if self._child is not None else None
-        self._known = IndexStats("ready", body["images"], body["memory_bytes"], pid)
+        self._known = IndexStats("ready", body["images"], body["memory_bytes"], pid, window_bytes=body["window_bytes"])
 
     async def _lost(self, error: Exception) -> None:
         child, self._child = self._child, None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from dropmill.model.keeping import Criterion, KeeperRules
@@ -47,16 +47,16 @@ class _Measure:
 def rank(candidates: Iterable[Candidate], rules: KeeperRules) -> list[Candidate]:
     """Best first, the same in whatever order they come."""
     by_name = sorted(candidates, key=lambda candidate: (len(candidate.path), candidate.path, candidate.id))
-    return _ranked(by_name, rules, 0)
+    whole = {candidate.id: candidate for candidate in by_name}
+    return [whole[one.id] for one in _ranked(_seen_through(by_name), rules, 0)]
 
 
 def reasons(keeper: Candidate, candidates: Iterable[Candidate], rules: KeeperRules) -> list[str]:
     """Why ``keeper`` rather than each of the others, as sentences: what told them apart first, the most telling first."""
     told: dict[Criterion, list[Candidate]] = {}
     alike = False
-    for other in candidates:
-        if other.id == keeper.id:
-            continue
+    keeper, *others = _seen_through([keeper, *(other for other in candidates if other.id != keeper.id)])
+    for other in others:
         criterion = next((one for one in rules.order if _apart(keeper, other, one, rules)), None)
         if criterion is None:
             alike = True
@@ -66,6 +66,19 @@ def reasons(keeper: Candidate, candidates: Iterable[Candidate], rules: KeeperRul
     if alike:
         sentences.append("Others differ from it in nothing but their place.")
     return sentences[:_MOST_SENTENCES]
+
+
+def _seen_through(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """What shows a JPEG pixel for pixel and is none was made from it, however little that was compressed."""
+    measured = [one.evidence for one in candidates if one.evidence is not None]
+    qualities = {one.pixels_sha256: one.jpeg_quality for one in measured if one.jpeg_quality}
+    seen = []
+    for one in candidates:
+        evidence = one.evidence
+        if evidence is not None and not evidence.jpeg_quality and evidence.pixels_sha256 in qualities:
+            one = replace(one, evidence=replace(evidence, earlier_quality=qualities[evidence.pixels_sha256]))
+        seen.append(one)
+    return seen
 
 
 def _ranked(candidates: list[Candidate], rules: KeeperRules, turn: int) -> list[Candidate]:

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _serve(channel: BlockingChannel, catalog: str, *, turned: bool) -> None:
-    follower = Follower(catalog)
+    follower = Follower(catalog, parts=turned)
     channel.send(Frame(0, 0, _state(follower)))
     while True:
         frame = channel.receive()
@@ -56,7 +56,12 @@ def _answer(follower: Follower, asked: Sequence[Looks], turned: bool) -> Wire:
 
 
 def _state(follower: Follower) -> Wire:
-    return {"upto": follower.upto, "images": len(follower.index), "memory_bytes": follower.memory_bytes}
+    return {
+        "upto": follower.upto,
+        "images": len(follower.index),
+        "memory_bytes": follower.memory_bytes,
+        "window_bytes": follower.windows.size_bytes if follower.windows is not None else 0,
+    }
 
 
 def _parser() -> argparse.ArgumentParser:

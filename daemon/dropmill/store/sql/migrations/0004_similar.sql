@@ -97,12 +97,13 @@ CREATE TRIGGER hashes_gone AFTER DELETE ON images BEGIN
 END;
 
 -- Two images that resemble each other within the widest thresholds that can be chosen, a < b.
--- how: 'coded' same coded image; 'hash' by phash and dhash; 'pixels' flat, same pixels in full; 'turned', 'trimmed',
--- 'window': the loose ways. relation: '' until pixels were compared, then a word of model.resemblance.Relation.
+-- how: 'coded' same coded image; 'hash' by phash and dhash; 'pixels' flat, same pixels in full; 'turned' and 'window', one
+-- being like a part of the other: the loose ways. relation: '' until pixels were compared, then a word of
+-- model.resemblance.Relation; a 'window' is none before that, but a candidate.
 CREATE TABLE pairs (
   a INTEGER NOT NULL REFERENCES images ON DELETE CASCADE,
   b INTEGER NOT NULL REFERENCES images ON DELETE CASCADE,
-  how TEXT NOT NULL CHECK (how IN ('coded', 'hash', 'pixels', 'turned', 'trimmed', 'window')),
+  how TEXT NOT NULL CHECK (how IN ('coded', 'hash', 'pixels', 'turned', 'window')),
   phash_distance INTEGER NOT NULL,
   dhash_distance INTEGER NOT NULL,
   phash256_distance INTEGER NOT NULL,
@@ -113,6 +114,29 @@ CREATE TABLE pairs (
 CREATE INDEX pairs_of_b ON pairs (b, a);
 -- Flat pictures whose hashes agree: a pair in force only once their pixels are known to be the same ('identical').
 CREATE INDEX pairs_to_prove ON pairs (a, b) WHERE how = 'pixels' AND relation = '';
+
+-- Hashes of parts of an image, where what was cut is looked for too. hashes: 48 bytes for each part, which are its phash and
+-- dhash (64 bits each, little endian) and its larger phash. The seq grows with each that is put, so that the index follows.
+CREATE TABLE windows (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  image_id INTEGER NOT NULL UNIQUE REFERENCES images ON DELETE CASCADE,
+  version INTEGER NOT NULL,
+  hashes BLOB NOT NULL
+) STRICT;
+
+-- Two images, a < b, of which one is like a part of the other by its hashes: a pair once their pixels bear that out.
+-- reason: why they could not be compared.
+CREATE TABLE candidates (
+  a INTEGER NOT NULL REFERENCES images ON DELETE CASCADE,
+  b INTEGER NOT NULL REFERENCES images ON DELETE CASCADE,
+  phash_distance INTEGER NOT NULL,
+  dhash_distance INTEGER NOT NULL,
+  phash256_distance INTEGER NOT NULL,
+  reason TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (a, b)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX candidates_of_b ON candidates (b);
+CREATE INDEX candidates_open ON candidates (a, b) WHERE reason = '';
 
 -- What was measured on an image's own pixels, once it was first met in a group: model.resemblance.Evidence as JSON.
 -- reason: why it could not be measured.
@@ -208,6 +232,15 @@ CREATE TABLE groups (
   state TEXT NOT NULL CHECK (state IN ('open', 'settled')) DEFAULT 'open',
   changed_at_ms INTEGER NOT NULL
 ) STRICT;
+-- Under which id a group went whose keeper this file was: it goes under that again where it is drawn anew, as after an undo.
+CREATE TABLE former_groups (
+  keeper_holding_id INTEGER PRIMARY KEY,
+  group_id INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER groups_gone AFTER DELETE ON groups BEGIN
+  DELETE FROM former_groups WHERE keeper_holding_id = old.keeper_holding_id;
+  INSERT INTO former_groups (keeper_holding_id, group_id) VALUES (old.keeper_holding_id, old.id);
+END;
 CREATE INDEX groups_by_gain ON groups (state, reclaimable_bytes DESC, id);
 CREATE INDEX groups_by_likeness ON groups (state, phash_distance, id);
 CREATE INDEX groups_by_age ON groups (state, changed_at_ms DESC, id);

@@ -1,0 +1,1 @@
+UPDATE candidates SET reason = :reason WHERE a = :a AND b = :b;

@@ -1,0 +1,1 @@
+DELETE FROM candidates WHERE a = :a AND b = :b;

@@ -1,0 +1,1 @@
+SELECT a, b FROM candidates WHERE reason = '' ORDER BY a, b LIMIT :limit;

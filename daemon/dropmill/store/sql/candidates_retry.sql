@@ -1,0 +1,1 @@
+UPDATE candidates SET reason = '' WHERE reason <> '';
