@@ -1,4 +1,4 @@
-"""Groups with a known original: the keeper that is suggested, and what resolution or file size alone would have kept."""
+"""Groups with a known original, PNGs made from it among the copies: the keeper that is suggested, and what resolution or file size alone would have kept."""
 
 from __future__ import annotations
 
@@ -29,6 +29,10 @@ _MAKE, _MODEL, _SOFTWARE, _DATE, _ORIGINAL, _EXPOSURE, _F_NUMBER = 271, 272, 305
 class Copy:
     name: str
     data: bytes
+
+    @property
+    def format(self) -> str:
+        return "jpeg" if self.data[:2] == b"\xff\xd8" else "png"
 
 
 def _exif() -> Image.Exif:
@@ -67,11 +71,17 @@ def _cropped(original: Image.Image, data: bytes, chance: random.Random) -> bytes
     return coded(cropped(original, *shares), chance.randint(90, 98), exif=_exif())
 
 
+def _as_png(original: Image.Image, data: bytes, chance: random.Random) -> bytes:
+    """Without any loss more, and larger than all others."""
+    return coded(original, kind="PNG", exif=_exif()) if chance.random() < 0.5 else coded(original, kind="PNG")
+
+
 _WAYS: dict[str, Callable[[Image.Image, bytes, random.Random], bytes]] = {
     "upscaled": _upscaled,
     "re-saved": _resaved,
     "stripped": _stripped,
     "cropped": _cropped,
+    "as PNG": _as_png,
 }
 
 
@@ -85,10 +95,11 @@ def _scene(picture: Image.Image, chance: random.Random) -> Image.Image:
 
 
 def _group(picture: Image.Image, chance: random.Random) -> list[Copy]:
-    data = coded(_scene(picture, chance), chance.choice((75, 80, 85, 90, 92)), exif=_exif())
+    ways = chance.sample(sorted(_WAYS), chance.choice((1, 2, 3)))
+    qualities = (75, 80, 85, 90, 92) if "re-saved" in ways else (75, 80, 85, 90, 92, 95, 97)
+    data = coded(_scene(picture, chance), chance.choice(qualities), exif=_exif())
     with Image.open(io.BytesIO(data)) as opened:
         original = opened.convert("RGB")
-    ways = chance.sample(sorted(_WAYS), chance.choice((1, 2, 3)))
     return [Copy("original", data), *(Copy(way, _WAYS[way](original, data, chance)) for way in ways)]
 
 
@@ -96,7 +107,7 @@ def _candidate(number: int, copy: Copy, folder: Path) -> Candidate:
     """As the daemon would know the file, measured as a worker measures it."""
     sha256 = hashlib.sha256(copy.data).hexdigest()
     # Names say nothing of which one it is.
-    name = f"{sha256}.jpg"
+    name = f"{sha256}.{copy.format}"
     (folder / name).write_bytes(copy.data)
     (folder / "previews" / "new").mkdir(parents=True, exist_ok=True)
     errand = Inspect(os.fsencode(folder), name.encode(), sha256, os.fsencode(folder / "previews"))
@@ -106,7 +117,7 @@ def _candidate(number: int, copy: Copy, folder: Path) -> Candidate:
     (folder / "previews" / "new" / str(number)).unlink()
     evidence = answer.evidence
     return Candidate(
-        number, name.encode(), "library", "jpeg", evidence.width, evidence.height, len(copy.data), 0, evidence
+        number, name.encode(), "library", copy.format, evidence.width, evidence.height, len(copy.data), 0, evidence
     )
 
 

@@ -35,7 +35,12 @@ WORSE = {
     ),
     "more EXIF fields: 30, against 2": like(7, replace(EVIDENCE, exif_fields=2), size_bytes=9_000_000),
     "edges are sharper": like(8, replace(EVIDENCE, sharpness=0.3), size_bytes=9_000_000),
-    "JPEG is preferred to WEBP": like(9, replace(EVIDENCE, jpeg_quality=0), format="webp", size_bytes=9_000_000),
+    "JPEG is preferred to WEBP": like(
+        9, replace(EVIDENCE, jpeg_quality=0, pixels_sha256="b" * 64), format="webp", size_bytes=9_000_000
+    ),
+    "a copy was saved anew after a compression with quality 90": like(
+        13, replace(EVIDENCE, jpeg_quality=0, exif_fields=60), format="png", size_bytes=20_000_000
+    ),
     "larger file: 5,000,000 bytes, against 4,000,000": like(10, size_bytes=4_000_000),
     "in a library, not in a folder for duplicates": like(11, kind="duplicates"),
     "older file": like(12, mtime_ns=ORIGINAL.mtime_ns + 1_000_000),

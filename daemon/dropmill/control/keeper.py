@@ -12,12 +12,15 @@ from dropmill.control.preferences import valid
 from dropmill.model.keeping import KeeperRules
 from dropmill.settings.keeper import Keeper
 from dropmill.similarity.keeping import Keeping
-from dropmill.store import keeping
-from dropmill.store.connection import Row, Session
+from dropmill.store import groups, keeping
+from dropmill.store.connection import Row
+from dropmill.store.drawing import Component
 
 Json = dict[str, Any]
-_LOT: Final = 500
+_LOT: Final = 100
 MOST_EXAMPLES: Final = 20
+MOST_SECONDS: Final = 5.0
+"""After which the groups that were looked at stand for all."""
 
 
 @dataclass(slots=True)
@@ -32,12 +35,16 @@ async def preview(house: House, rules: Json) -> Json:
     """As ``Desk.keeper_preview``."""
     asked = cast(Keeper, valid(house.settings.keeper, rules)).rules
     tally, after = _Tally(), 0
-    while True:  # In lots, so that other readers have their turns between them.
-        last = await house.catalog.read(lambda session, after=after: _count(session, after, asked, tally))  # type: ignore[misc]  # The default binds the loop's value.
-        if last is None:
+    until = house.clock.monotonic() + MOST_SECONDS
+    total = await house.catalog.read(lambda session: groups.total(session, groups.Filter()))
+    while not after or house.clock.monotonic() < until:  # In lots, so that other readers have their turns between them.
+        lot = await house.catalog.read(lambda session, after=after: keeping.lot(session, after, _LOT))  # type: ignore[misc]  # The default binds the loop's value.
+        if not lot[0]:
             break
-        after = last
+        await house.blocking("*", _count, *lot, asked, tally, patient=True)
+        after = lot[0][-1]["id"]
     return {
+        "of": max(total.groups, tally.groups),
         "groups": tally.groups,
         "changed": tally.changed,
         "chosen": tally.chosen,
@@ -45,21 +52,20 @@ async def preview(house: House, rules: Json) -> Json:
     }
 
 
-def _count(session: Session, after: int, rules: KeeperRules, tally: _Tally) -> int | None:
-    groups, seen = keeping.lot(session, after, _LOT)
+def _count(rows: Sequence[Row], seen: Component, rules: KeeperRules, tally: _Tally) -> None:
+    """In a thread of the desk's, so that neither readers of the catalog nor the event loop wait for it."""
     kept = Keeping(seen, rules)
     holdings = {row["id"]: row for row in seen.holdings}
-    members: dict[int, list[Row]] = {row["id"]: [] for row in groups}
+    members: dict[int, list[Row]] = {row["id"]: [] for row in rows}
     for member in seen.members:
         if member["holding_id"] in holdings:
             members[member["group_id"]].append(holdings[member["holding_id"]])
-    for group in groups:
+    for group in rows:
         tally.groups += 1
         if group["chosen"]:
             tally.chosen += 1
         elif members[group["id"]]:
             _compare(group, members[group["id"]], kept, tally)
-    return groups[-1]["id"] if groups else None
 
 
 def _compare(group: Row, holdings: Sequence[Row], kept: Keeping, tally: _Tally) -> None:

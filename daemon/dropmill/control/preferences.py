@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
+from dropmill.control.describe import iso
 from dropmill.control.house import House
 from dropmill.control.moving_to import checked
 from dropmill.errors import Conflict, NotFound
@@ -31,14 +32,19 @@ NAMES: Final = (
     "review.confirm_permanent",
     "review.confirm_above_files",
 )
-_PAGE: Final = 5000
+_PAGE: Final = 1000
+MOST_PAIRS: Final = 100_000
+MOST_SECONDS: Final = 5.0
+"""For which pairs are read; those that were met by then stand for all."""
 _MOVE: Final = "review.default_move"
 
 
 async def all_of(house: House) -> list[Json]:
-    """``{name, value, configured, changed, type, description}`` of each."""
-    chosen = await house.catalog.read(preferences.all_of)
-    return [_told(house.settings, name, chosen) for name in NAMES]
+    """``{name, value, configured, changed, changed_at, type, description}`` of each."""
+    chosen, changed = await house.catalog.read(
+        lambda session: (preferences.all_of(session), preferences.changed_at_ms(session))
+    )
+    return [_told(house.settings, name, chosen) | {"changed_at": iso(changed.get(name))} for name in NAMES]
 
 
 def _told(settings: Settings, name: str, chosen: Mapping[str, Any]) -> Json:
@@ -114,16 +120,24 @@ def valid(section: BaseModel, values: Mapping[str, Any]) -> BaseModel:
 
 async def preview(house: House, changes: Mapping[str, Any]) -> Json:
     """What other thresholds would make of the groups: ``{groups_now, groups_then, by_tier: {tier: {now, then}}, images_now,
-    images_then, expected_false_pairs_now, expected_false_pairs_then, compared_anew}``. Changes nothing."""
+    images_then, expected_false_pairs_now, expected_false_pairs_then, compared_anew, pairs, complete}``. Changes nothing.
+
+    Where not ``complete``, groups and images are those of the first ``pairs`` pairs alone, now as then.
+    """
     wanted = await _checked(house, changes)
     configured = house.settings.dedupe.thresholds
     now = await house.catalog.read(preferences.all_of)
     then = {name: value for name, value in {**now, **wanted}.items() if value is not None}
     before, after = (preferences.thresholds_under(chosen, configured) for chosen in (now, then))
-    rows = await _pairs(house)
-    tallies = [tally(rows, thresholds, house.settings.tiers) for thresholds in (before, after)]
+    rows, complete = await _pairs(house)
+    tallies = [
+        await house.blocking("*", tally, rows, thresholds, house.settings.tiers, patient=True)
+        for thresholds in (before, after)
+    ]
     counted = await house.catalog.read(lambda session: (groups.by_tier(session), groups.images(session)))
     drawn, images = counted
+    if not complete:
+        drawn = {tier.value: groups.Total(count, 0, 0) for tier, count in tallies[0].groups.items()}
     by_tier = {tier.value: _both(tier, drawn, *tallies) for tier in Tier}
     farthest = [max(thresholds.near_phash, thresholds.similar_phash) for thresholds in (before, after)]
     return {
@@ -136,6 +150,8 @@ async def preview(house: House, changes: Mapping[str, Any]) -> Json:
         "expected_false_pairs_then": expected_false_pairs(farthest[1], images),
         # Flat pictures were not compared by their hashes: which of them are alike is known only once they were.
         "compared_anew": after.min_texture < before.min_texture,
+        "pairs": len(rows),
+        "complete": complete,
     }
 
 
@@ -145,11 +161,14 @@ def _both(tier: Tier, drawn: Mapping[str, groups.Total], before: Tally, after: T
     return {"now": now, "then": max(0, now + after.groups.get(tier, 0) - before.groups.get(tier, 0))}
 
 
-async def _pairs(house: House) -> list[Row]:
-    """All of them, a page at a time, so that nobody else has to wait."""
+async def _pairs(house: House) -> tuple[list[Row], bool]:
+    """A page at a time, so that nobody else has to wait, and whether these are all."""
     found: list[Row] = []
     last = (0, 0)
+    until = house.clock.monotonic() + MOST_SECONDS
     while page := await house.catalog.read(lambda session, last=last: pairs.page(session, last, _PAGE)):  # type: ignore[misc]  # The default binds the loop's value.
+        if len(found) >= MOST_PAIRS or (found and house.clock.monotonic() >= until):
+            return found, False
         found += page
         last = (page[-1]["a"], page[-1]["b"])
-    return found
+    return found, True

@@ -35,7 +35,7 @@ _IN_THE_WAY: Final = Refused(
     "another file has its name now", "rename or move that one, then undo again; the file is safe meanwhile"
 )
 _UNMOUNTED: Final = Refused(UNMOUNTED, "mount it, then undo again")
-_UNMOUNTED_TARGET: Final = Refused("the disk that it was moved to seems not to be mounted", _UNMOUNTED.hint)
+UNMOUNTED_TARGET: Final = Refused("the disk that it was moved to seems not to be mounted", _UNMOUNTED.hint)
 _CHANGED: Final = Refused("it was changed since", "what stands there now is left alone; move it by hand")
 
 
@@ -64,7 +64,7 @@ def take_back(back: Back) -> Signature | Refused:
         if disk_is_gone(back.file.root, back.aside, back.recorded):
             return _UNMOUNTED
         if back.target is not None and disk_is_away(back.target.root, back.target_recorded):
-            return _UNMOUNTED_TARGET
+            return UNMOUNTED_TARGET
         with closing(open_root(back.file.root)) as root_fd:
             answer = _taken_back(back, root_fd)
             tidy(root_fd, back.aside)

@@ -12,6 +12,7 @@ from dropmill.files.access import NotRegularFile, closing, look, open_regular, p
 from dropmill.files.durable import sha256_of, sync_file
 from dropmill.files.lease import believed
 from dropmill.files.moving import Target, written_by_others
+from dropmill.files.standing import disk_is_away
 from dropmill.files.trash import Place, Refused
 from dropmill.model.batch import Action
 from dropmill.model.file import Signature, shown
@@ -19,7 +20,11 @@ from dropmill.model.file import Signature, shown
 Checked = MutableMapping[Place, tuple[str, Signature]]
 """Keepers whose bytes were compared: their SHA-256 and the signature that they had, by which they are known again."""
 
-AGAIN: Final = "look at the group again: it is drawn anew after the next scan"
+AGAIN: Final = "look at the group again, after the next scan of its inbox, or dropmill index DIR of its library"
+_SAME_FILE: Final = Refused(
+    "it is another name of its keeper's own file (a hard link), so deleting it would free nothing",
+    "leave it, or remove that name by hand",
+)
 _GONE: Final = (FileNotFoundError, NotADirectoryError, NotRegularFile)
 
 
@@ -28,7 +33,8 @@ class Task:
     """One deed. ``aside`` is below the file's root; ``target`` is where a move goes, and ``None`` otherwise.
 
     ``ino``: what the file was when the deed was begun. ``resumed``: an earlier call may have done a part of it.
-    ``permanent``: deleted for good. ``recorded``: the ``identity`` of what stood at the file's root by then.
+    ``permanent``: deleted for good. ``recorded``: the ``identity`` of what stood at the file's root by then;
+    ``keeper_recorded``: at the keeper's.
     """
 
     action: Action
@@ -43,6 +49,7 @@ class Task:
     permanent: bool = False
     resumed: bool = False
     recorded: str = ""
+    keeper_recorded: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +70,19 @@ class Found:
 
     @property
     def keeper_stands(self) -> bool:
-        """Whether the keeper's name still has the file that was compared, unchanged."""
-        now = look_at(self.keeper)
-        return now is not None and Signature.of(self.keeper_seen).same_bytes_expected(Signature.of(now))
+        """Whether the keeper's name still has the file that was compared, unchanged.
+
+        Opened anew: shares answer questions about names from memory, and where two mounts show one file it has gone with
+        the copy.
+        """
+        try:
+            with (
+                parent_of(self.keeper.root, self.keeper.rel) as (dir_fd, name),
+                closing(open_regular(dir_fd, name)) as fd,
+            ):
+                return Signature.of(self.keeper_seen).same_bytes_expected(Signature.of(os.fstat(fd)))
+        except _GONE:
+            return False
 
 
 @contextmanager
@@ -84,6 +101,8 @@ def _compare(task: Task, checked: Checked, opened: ExitStack) -> Found | Refused
         keeper_at = opened.enter_context(parent_of(task.keeper.root, task.keeper.rel))
         keeper_fd = opened.enter_context(closing(open_regular(*keeper_at)))
     except _GONE:
+        if disk_is_away(task.keeper.root, task.keeper_recorded):
+            return Refused(f"the disk of its keeper {keeper_path} is away", "mount it, then look at the group again")
         return Refused(f"its keeper {keeper_path} is not there any more", AGAIN)
     if not _keeper_is_whole(task, keeper_fd, checked):
         return Refused(f"its keeper {keeper_path} has other bytes than before", AGAIN)
@@ -100,6 +119,8 @@ def _compare(task: Task, checked: Checked, opened: ExitStack) -> Found | Refused
             return Refused("this is the keeper itself, reached by another folder", "nothing is to be done")
         if task.action is Action.LINK:
             return Refused("it is the same file as the keeper already", "nothing is to be done")
+        if task.action is Action.DELETE:
+            return _SAME_FILE
     if written_by_others(fd, believed(task.file.root, task.file.rel.rpartition(b"/")[0])):
         return Refused("somebody has it open for writing", "try again once it is closed")
     if (seen.st_ino, seen.st_size) != (task.ino, task.size_bytes) or sha256_of(fd) != task.sha256:

@@ -23,7 +23,7 @@ from dropmill.files.access import (
     signature,
 )
 from dropmill.files.scan import Entry, Scanner
-from dropmill.files.standing import holds_nothing
+from dropmill.files.standing import MEANT, holds_nothing, is_bare
 from dropmill.model.extensions import IMAGE_EXTENSIONS
 from dropmill.model.file import Signature, shown
 from dropmill.model.outcome import Ignored, Reason
@@ -245,13 +245,19 @@ def _is_folder(root: bytes, rel: bytes, known: dict[bytes, bool]) -> bool:
     return known[rel]
 
 
+def away_below(root: bytes, rel: bytes, mounts: Collection[bytes]) -> bool:
+    """Blocking. Whether a folder below a root lay on a disk that is away; ``mounts`` as for ``gone``.
+
+    A folder called ``.dropmill`` in the disk's place says that it is meant as it is.
+    """
+    around = [os.path.join(root, mount) for mount in mounts if within(rel, mount) and _is_away(root, mount)]
+    return any(not os.path.lexists(place + MEANT) for place in around)
+
+
 def _is_away(root: bytes, rel: bytes) -> bool:
     """Whether a former mount point is none now, and holds nothing or is not there."""
-    path = os.path.join(root, rel)
     try:
-        if os.lstat(path).st_dev != os.lstat(os.path.dirname(path)).st_dev:
-            return False
-        return holds_nothing(path)
+        return is_bare(os.path.join(root, rel))
     except OSError:
         return True
 

@@ -16,6 +16,9 @@ EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 # What an output has in it, and what a person makes in a folder that is to be used without the disk that was there.
 MEANT: Final = b"/.dropmill"
 _MOUNTS: Final = "/proc/self/mountinfo"
+_FSTAB: Final = "/etc/fstab"
+# Where by custom (hier(7)) each folder, or each folder of a user's, is the place of a disk.
+_CUSTOMARY: Final = (b"/mnt", b"/media", b"/run/media")
 _ESCAPED: Final = re.compile(rb"\\([0-7]{3})")
 
 
@@ -81,6 +84,58 @@ def disk_is_away(path: bytes, recorded: str) -> bool:
     return seen is not None and disk_is_missing(recorded, seen, empty=empty)
 
 
+def bare_place(path: bytes) -> bytes | None:
+    """Blocking. The place of a disk, by fstab(5) or by custom, at ``path`` or above it, where none is mounted now.
+
+    What holds anything, be it a folder called ``.dropmill``, is used as it is. Raises OSError where files can be opened
+    nowhere.
+    """
+    above = [os.path.realpath(path)]
+    while above[-1].strip(b"/"):
+        above.append(os.path.dirname(above[-1]))
+    stands = next((seen for folder in above if (seen := standing(folder)) is not None), None)
+    if stands is None:
+        return None
+    declared = _declared()
+    # What lies on a disk that somebody has mounted there is no place of another one by custom.
+    by_custom = not _is_customary(stands.mount)
+    for place in above[: above.index(stands.mount)] if stands.mount in above else above:
+        if place in declared or (by_custom and _is_customary(place) and os.path.lexists(place)):
+            return None if os.path.lexists(place + MEANT) or not _looks_empty(place) else place
+    return None
+
+
+def _is_customary(place: bytes) -> bool:
+    """Disks are mounted at /mnt/NAME, /media/NAME and, by udisks, /media/USER/NAME."""
+    above = os.path.dirname(place)
+    return above in _CUSTOMARY or os.path.dirname(above) in _CUSTOMARY[1:]
+
+
+def _declared() -> set[bytes]:
+    try:
+        with open(_FSTAB, "rb") as lines:
+            fields = [line.split() for line in lines if not line.lstrip().startswith(b"#")]
+    except OSError:
+        return set()  # Containers often have none.
+    return {_unescaped(one[1]).rstrip(b"/") for one in fields if len(one) > 2 and one[1].startswith(b"/")} - {b""}
+
+
+def mounts_below(root: bytes, folder: bytes) -> list[bytes]:
+    """Blocking. Of the folders on the way from ``root`` to ``folder`` below it, those where another disk is mounted."""
+    found = []
+    above = standing(root)
+    parts = [part for part in folder.split(b"/") if part]
+    for depth in range(1, len(parts) + 1):
+        rel = b"/".join(parts[:depth])
+        seen = standing(os.path.join(root, rel))
+        if seen is None or above is None:
+            break
+        if seen.dev != above.dev or seen.mount != above.mount:
+            found.append(rel)
+        above = seen
+    return found
+
+
 def mount_recorded(recorded: str) -> bytes:
     """The mount point in an ``identity``; empty where it has none."""
     return unquote_to_bytes(recorded.partition("@")[2])
@@ -90,6 +145,15 @@ def holds_nothing(path: bytes) -> bool:
     """Blocking. Whether a directory has no entries but dotfiles, which systems leave in a mount point. Raises OSError."""
     with os.scandir(path) as found:
         return all(entry.name.startswith(b".") for entry in found)
+
+
+def is_bare(path: bytes) -> bool:
+    """Blocking. Whether what was a mount point is none now, and holds nothing or is not there. Raises OSError."""
+    seen, above = standing(path), standing(os.path.dirname(path))
+    if seen is None or above is None:
+        return True
+    # Subvolumes have devices of their own and are no mounts, and bind mounts the other way round.
+    return seen.dev == above.dev and seen.mount == above.mount and holds_nothing(path)
 
 
 def _looks_empty(path: bytes) -> bool:
@@ -104,7 +168,11 @@ def _mount_of(path: bytes) -> bytes:
     deepest = b"/"
     with open(_MOUNTS, "rb") as mounts:
         for line in mounts:
-            point = _ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), line.split(b" ", 5)[4])
+            point = _unescaped(line.split(b" ", 5)[4])
             if len(point) > len(deepest) and (whole + b"/").startswith(point + b"/"):
                 deepest = point
     return deepest
+
+
+def _unescaped(field: bytes) -> bytes:
+    return _ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), field)

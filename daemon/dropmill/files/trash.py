@@ -14,10 +14,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from dropmill.files.access import NotRegularFile, closing, components, look, open_dir_beneath, open_root
-from dropmill.files.durable import make_dirs, sync
+from dropmill.files.access import (
+    NotRegularFile,
+    closing,
+    components,
+    look,
+    open_dir_beneath,
+    open_regular,
+    open_root,
+)
+from dropmill.files.durable import make_dirs, sha256_of, sync
 from dropmill.files.rename import aside_name
-from dropmill.files.standing import disk_is_away, holds_nothing, standing
+from dropmill.files.standing import disk_is_away, is_bare
 from dropmill.model.names import shorten_component
 
 TRASH: Final = b".dropmill-trash"
@@ -45,6 +53,24 @@ class Refused:
 
     detail: str
     hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a file that waits aside is known by."""
+
+    size_bytes: int
+    ino: int
+    sha256: str
+
+    def is_it(self, aside_fd: int, name: bytes, seen: os.stat_result) -> bool:
+        """By its inode, or where a remount has changed that, by its bytes: another disk may have a trash of its own."""
+        if seen.st_size != self.size_bytes:
+            return False
+        if seen.st_ino == self.ino:
+            return True
+        with closing(open_regular(aside_fd, name)) as fd:
+            return sha256_of(fd) == self.sha256
 
 
 def asides(file: Place, batch_id: int, deed_id: int) -> list[bytes]:
@@ -104,12 +130,7 @@ def disk_is_gone(root: bytes, aside: bytes, recorded: str) -> bool:
     top = b"/".join(components(aside)[:-3])
     if not top:
         return False
-    path = os.path.join(root, top)
-    seen, above = standing(path), standing(os.path.dirname(path))
-    if seen is None or above is None:
-        return True
-    # Subvolumes have devices of their own and are no mounts, and bind mounts the other way round.
-    return seen.dev == above.dev and seen.mount == above.mount and holds_nothing(path)
+    return is_bare(os.path.join(root, top))
 
 
 @contextmanager
@@ -149,14 +170,17 @@ def tidy(root_fd: int, aside: bytes) -> None:
         folder = above
 
 
-def purge(root: bytes, aside: bytes) -> bool:
+def purge(root: bytes, aside: bytes, kept: Kept, recorded: str) -> bool:
     """Delete for good what is kept aside. False where it cannot be told whether that is there: a disk may be missing.
 
-    Blocking. Raises OSError.
+    ``recorded`` as for ``disk_is_gone``. Blocking. Raises OSError, also where something else is in its place.
     """
     with closing(open_root(root)) as root_fd, aside_dir(root_fd, aside) as (aside_fd, name):
-        if aside_fd is None or look(aside_fd, name) is None:
-            return _has_anything(root_fd)
+        seen = look(aside_fd, name) if aside_fd is not None else None
+        if aside_fd is None or seen is None:
+            return not disk_is_gone(root, aside, recorded) and (bool(recorded) or _has_anything(root_fd))
+        if not kept.is_it(aside_fd, name, seen):
+            raise OSError(errno.ESTALE, "what is in the trash has other bytes")
         os.unlink(name, dir_fd=aside_fd)
         sync(aside_fd)
         tidy(root_fd, aside)
@@ -176,7 +200,7 @@ _REMEDIES: Final = {
     errno.ENOSPC: "free space on the disk",
     errno.EDQUOT: "free space within the quota",
     errno.ENODEV: "mount it, then try again",
-    errno.EAGAIN: "look at the group again: it is drawn anew after the next scan",
+    errno.EAGAIN: "look at the group again, after the next scan of its inbox, or dropmill index DIR of its library",
     errno.EXDEV: "it lies on a mount of its own that takes no trash; move it by hand",
 }
 

@@ -64,10 +64,11 @@ def relation_of(one: Known, other: Known, shown_one: Image.Image, shown_other: I
     if lacks or has_more:
         left, top, right, bottom = margins if lacks else (-margin for margin in margins)
         if differ.ends_in_border(shown_one if lacks else upright, (left, top, right, bottom)):
-            return Compared(Relation.BORDERED, f"the {'first' if lacks else 'second'} has a border", box)
+            told = f"the {'first' if lacks else 'second'} has a border"
+            return Compared(Relation.BORDERED, told, box, likeness=fit.likeness)
         first, last = register.corners(fit if lacks else register.inverse(fit))
         part, which = (last[0] - first[0]) * (last[1] - first[1]), "second" if lacks else "first"
-        return Compared(Relation.CROPPED, f"the {which} shows {part:.0%} of the other", box)
+        return Compared(Relation.CROPPED, f"the {which} shows {part:.0%} of the other", box, likeness=fit.likeness)
     if tilt > _SLACK_DEGREES:
         return Compared(Relation.BURST, f"taken {tilt:.1f} degrees apart", box)
     return _same_frame(one, other, shown_one, upright, fit, box)
@@ -130,7 +131,10 @@ def _bordered(shown_one: Image.Image, shown_other: Image.Image) -> Compared | No
             )
         rounded = tuple(round(edge, 4) for edge in box)
         return Compared(
-            Relation.BORDERED, f"the {which} has a border", (rounded[0], rounded[1], rounded[2], rounded[3])
+            Relation.BORDERED,
+            f"the {which} has a border",
+            (rounded[0], rounded[1], rounded[2], rounded[3]),
+            likeness=fit.likeness,
         )
     return None
 

@@ -28,6 +28,9 @@ _TABLE: Final = np.array(_LUMINANCE, np.float64)
 # Coefficients that most pictures have enough of: row and column.
 _LOOKED_AT: Final = ((0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1), (3, 0))
 _LARGEST_STEP: Final = 60
+# Where those were hardly rounded, finer detail was: it always has coarser steps, of which there is less to be seen.
+_FINER: Final = tuple((row, column) for row in range(8) for column in range(8) if 3 <= row + column <= 8)
+_LARGEST_FINE_STEP: Final = 12
 _SIDE: Final = 768
 _LEAST_COEFFICIENTS: Final = 60
 # Of the line in the spectrum of the coefficients: what chance makes of it, in standard deviations, and otherwise.
@@ -37,6 +40,8 @@ _AS_STRONG: Final = 0.6
 # An earlier step is seen if it is so much coarser than the last one.
 _COARSER: Final = 1.4
 _LEAST_FOUND: Final = 3
+# Rows and columns that are left out, so that blocks are none any more.
+_BESIDE: Final = ((1, 2), (3, 5), (4, 4))
 
 
 def quality(table: Sequence[int]) -> int:
@@ -52,18 +57,22 @@ def earlier_quality(grey: NDArray[np.uint8], table: Sequence[int] | None) -> int
     written with, None for formats without.
     """
     last = np.array(table, np.float64).reshape(8, 8) if table is not None and len(table) == 64 else np.ones((8, 8))
+    found = _traces(grey, last)
+    # Drawn pictures of a few flat colours look rounded wherever blocks are thought to begin.
+    return 0 if found and any(_traces(grey[top:, left:], last) for top, left in _BESIDE) else found
+
+
+def _traces(grey: NDArray[np.uint8], last: NDArray[np.float64]) -> int:
     blocks = _blocks(grey)
     if not len(blocks):
         return 0
-    found = []
-    for row, column in _LOOKED_AT:
-        step = _step(blocks[:, row, column], float(last[row, column]))
-        if step:
-            found.append(step / _TABLE[row, column])
-    if len(found) < _LEAST_FOUND:
-        return 0
-    scale = float(np.median(found))
-    return round(min(max(50 / scale if scale > 1 else 100 - 50 * scale, 1), 99))
+    for places, largest in ((_LOOKED_AT, _LARGEST_STEP), (_FINER, _LARGEST_FINE_STEP)):
+        steps = ((_step(blocks[:, *place], float(last[place]), largest), _TABLE[place]) for place in places)
+        found = [step / usual for step, usual in steps if step]
+        if len(found) >= _LEAST_FOUND:
+            scale = float(np.median(found))
+            return round(min(max(50 / scale if scale > 1 else 100 - 50 * scale, 1), 99))
+    return 0
 
 
 def _scaled(asked: int) -> NDArray[np.float64]:
@@ -81,14 +90,14 @@ def _blocks(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
     return coefficients
 
 
-def _step(values: NDArray[np.float32], last: float) -> int:
-    """The coarsest step that the values keep to, coarser than ``last``; 0 for none.
+def _step(values: NDArray[np.float32], last: float, largest: int) -> int:
+    """The coarsest step up to ``largest`` that the values keep to, coarser than ``last``; 0 for none.
 
     Values near multiples of a step have a spectrum with a line at one cycle a step; which other steps have one too is told
     apart by where it is strongest.
     """
-    strength = np.zeros(_LARGEST_STEP + 2)
-    for step in range(2, _LARGEST_STEP + 1):
+    strength = np.zeros(largest + 2)
+    for step in range(2, largest + 1):
         beyond = values[np.abs(values) > step / 4]
         if len(beyond) >= _LEAST_COEFFICIENTS:
             chance = _CHANCE / np.sqrt(len(beyond))
