@@ -10,13 +10,22 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from dropmill.cli.tables import BLANK, Shortened, size, table
+from dropmill.control.describe import counted
 
 Json = Mapping[str, Any]
 _MEMBERS: Final = 50
 
 
-def overview(groups: Iterable[Json], limit: int) -> RenderableType:
-    """The ``limit`` groups that would give back most, and the sum of all."""
+def waiting(counts: Json) -> str:
+    """What is still to be compared or grouped, so that groups may come or change; empty for nothing."""
+    most = max(counts["uncompared"], counts["to_group"])
+    which = counted(most, "picture")
+    by = "by the daemon, or the next dropmill index"
+    return f"{which} still to be compared or grouped, {by}: groups may change" if most else ""
+
+
+def overview(groups: Iterable[Json], limit: int, none: str = "no duplicates") -> RenderableType:
+    """The ``limit`` groups that would give back most, and the sum of all; ``none``: what is said where there are none."""
     total = reclaimable_bytes = 0
     best: list[tuple[int, int, Json]] = []
     for group in groups:
@@ -25,7 +34,7 @@ def overview(groups: Iterable[Json], limit: int) -> RenderableType:
         found = (group["reclaimable_bytes"], -group["id"], group)
         (heapq.heappush if len(best) < limit else heapq.heappushpop)(best, found)
     if not total:
-        return Text("no duplicates")
+        return Text(none)
     parts: list[RenderableType] = []
     for *_, group in sorted(best, key=lambda item: item[:2], reverse=True):
         parts += [_head(group), _members(group), BLANK]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from dropmill.cli import (
     adding,
@@ -23,8 +24,23 @@ from dropmill.cli import (
     versions,
 )
 
+_OF_THE_PARSER: Final = "Value error, "
+
+
+class Commands(TyperGroup):
+    """What is wrong with an argument is told in our words: pydantic, which Typer reads arguments with, puts its own before."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix(_OF_THE_PARSER)
+            raise
+
+
 app = typer.Typer(
     name="dropmill",
+    cls=Commands,
     help="Watches folders and turns every picture dropped there, exactly once, into upright, colour-correct renditions.",
     epilog="Start with: dropmill config init, then dropmill run. Ask with: dropmill status, dropmill why PATH.",
     no_args_is_help=True,

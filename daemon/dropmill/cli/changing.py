@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -12,15 +13,19 @@ from dropmill.cli.common import ConfigOption, JsonOption, guarded
 from dropmill.errors import NotFound, Refused
 
 
-def job_number(text: str | int) -> int:
-    """Raises ``typer.BadParameter``."""
-    if not str(text).isdecimal():
-        raise typer.BadParameter(f"{str(text)!r} is no job number")
-    return int(text)
+def number_of(what: str) -> Callable[[str | int], int]:
+    """Reads the id of such a thing. Raises ``typer.BadParameter`` for what can be none."""
+
+    def number(text: str | int) -> int:
+        if not (str(text).isdecimal() and str(text).isascii()):
+            raise typer.BadParameter(f"{str(text)!r} is no {what} number")
+        return int(text)
+
+    return number
 
 
 JobArgument = Annotated[
-    int, typer.Argument(help="The job's id, as `dropmill jobs` tells it.", metavar="ID", parser=job_number)
+    int, typer.Argument(help="The job's id, as `dropmill jobs` tells it.", metavar="ID", parser=number_of("job"))
 ]
 InboxArgument = Annotated[str | None, typer.Argument(help="One inbox; all where it is left out.", metavar="[INBOX]")]
 
@@ -42,7 +47,9 @@ def _ask(config: Any, method: str, *arguments: Any) -> Any:
 
 @guarded
 def retry(
-    job_id: Annotated[int | None, typer.Argument(help="A discarded job.", metavar="ID", parser=job_number)] = None,
+    job_id: Annotated[
+        int | None, typer.Argument(help="A discarded job.", metavar="ID", parser=number_of("job"))
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All discarded jobs.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,

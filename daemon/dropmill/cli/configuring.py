@@ -1,4 +1,4 @@
-"""``config show``, ``config schema`` and ``config init``."""
+"""``config show``, ``config reset``, ``config schema`` and ``config init``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import typer
 
 from dropmill.cli import common
 from dropmill.cli.common import ConfigOption, guarded
-from dropmill.errors import ConfigurationError, Conflict
+from dropmill.errors import ConfigurationError, Conflict, DropmillError
 
 if TYPE_CHECKING:
-    from dropmill.settings import Answers
+    from dropmill.settings import Answers, Change, Settings
 
 Originals = Literal["keep", "archive", "delete"]
 Readers = Literal["me", "group", "everyone"]
@@ -26,6 +26,7 @@ def install(app: typer.Typer) -> None:
         epilog=common.example("dropmill config show", "dropmill config init"),
     )  # fmt: skip
     config.command(epilog=common.example("dropmill config show --config dropmill.toml"))(show)
+    config.command(epilog=common.example("dropmill config reset dedupe.near_phash"))(reset)
     config.command(epilog=common.example("dropmill config schema > dropmill.schema.json"))(schema)
     config.command(
         epilog=common.example(
@@ -37,10 +38,47 @@ def install(app: typer.Typer) -> None:
 
 @guarded
 def show(config: ConfigOption = None) -> None:
-    """Every effective value, and where it came from."""
+    """Every effective value, and where it came from: also what was changed at runtime, on the page or over the API."""
     from dropmill import settings
 
-    sys.stdout.write(settings.show(common.settings_of(config)))
+    loaded = common.settings_of(config)
+    changes, unknown = changed_at_runtime(loaded.settings)
+    sys.stdout.write(settings.show(loaded, changes))
+    if unknown:
+        sys.stderr.write(f"warning: what was changed at runtime cannot be told: {common.printable(unknown)}\n")
+
+
+def changed_at_runtime(settings: Settings) -> tuple[dict[str, Change], str]:
+    """What goes before the configuration, by key; and why that cannot be told, where it cannot."""
+    from dropmill.cli.reach import ask, runs
+    from dropmill.settings import Change
+    from dropmill.store.catalog import catalog_path
+
+    try:
+        if runs(settings):
+            told = ask(settings, "settings")["preferences"]
+        elif os.path.exists(catalog_path(settings.state_dir)):
+            told = ask(settings, "preferences")
+        else:
+            told = []
+    except DropmillError as error:
+        return {}, error.public_message
+    return {one["name"]: Change(one["value"], one["changed_at"]) for one in told if one["changed_at"]}, ""
+
+
+@guarded
+def reset(
+    names: Annotated[list[str], typer.Argument(help="Keys, as `dropmill config show` tells them.", metavar="KEY…")],
+    config: ConfigOption = None,
+) -> None:
+    """Take back what was changed at runtime, so that the configuration holds again."""
+    from dropmill.cli.reach import ask
+
+    known = common.known_settings(config).settings
+    told = ask(known, "set_preferences", dict.fromkeys(names), change=True)
+    for one in told:
+        if one["name"] in names:
+            sys.stdout.write(f"{one['name']} is {one['value']!r} again, as configured\n")
 
 
 @guarded

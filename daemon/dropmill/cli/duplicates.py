@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
@@ -36,7 +37,9 @@ def install(app: typer.Typer) -> None:
 def duplicates(
     config: ConfigOption = None,
     as_json: JsonOption = False,
-    tier: Annotated[Tier | None, typer.Option("--tier", help="Only what resembles its keeper that closely.")] = None,
+    tier: Annotated[
+        Tier | None, typer.Option("--tier", help="Only files that resemble the one to keep that closely.")
+    ] = None,
     inbox: Annotated[str | None, typer.Option("--inbox", help="Only groups with a file of this inbox.")] = None,
     folder: Annotated[str | None, typer.Option("--folder", help="Only groups with a file below this folder.")] = None,
     limit: Annotated[
@@ -45,7 +48,8 @@ def duplicates(
 ) -> None:
     """Pictures that are the same or look alike, in groups, each with the one to keep.
 
-    Live, or from the catalog where no daemon runs. Nothing is changed: the daemon's page shows them and acts on them.
+    Live, or from the catalog where no daemon runs. Nothing is changed: `dropmill resolve` acts on them, and so does the
+    daemon's page, /review.
     """
     settings = common.known_settings(config).settings
     below = None if folder is None else common.absolute(folder)
@@ -54,8 +58,17 @@ def duplicates(
         _print_json(found)
         return
     from dropmill.cli import alike, tables
+    from dropmill.cli.reach import ask
 
-    tables.show(alike.overview(found, limit))
+    where = "".join(
+        f" {word} {shown}"
+        for word, shown in (("of inbox", inbox), ("below", None if below is None else os.fsdecode(below)))
+        if shown is not None
+    )
+    tables.show(alike.overview(found, limit, f"no duplicates{where}"))
+    waiting = alike.waiting(ask(settings, "status")["duplicates"])
+    if waiting:
+        sys.stdout.write(f"{waiting}\n")
 
 
 def _all(settings: Settings, tier: str | None, inbox: str | None, folder: bytes | None) -> Iterator[Json]:

@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from dropmill.cli.indexing import line
 from dropmill.cli.tables import BLANK, Shortened, duration, shortened, size, table, word
 from dropmill.control.describe import counted
 
@@ -113,10 +114,12 @@ def _sums(told: Json) -> Text:
             asleep = f", {resting['urls']} of them of {counted(resting['hosts'], 'host')} at rest"
         lines.append(f"URLs     {counted(urls['running'], 'download')} running{rate}, {waiting} to fetch{asleep}")
     alike = told["duplicates"]
-    if alike["groups"] or alike["uncompared"]:
-        left = f"; {counted(alike['uncompared'], 'picture')} still to be compared" if alike["uncompared"] else ""
-        gain = size(alike["reclaimable_bytes"])
-        lines.append(f"alike    {counted(alike['groups'], 'group')} to look at, {gain} to give back{left}")
+    if alike["groups"] or alike["uncompared"] or alike["to_group"]:
+        waiting = (("uncompared", "compared"), ("to_group", "grouped"))
+        left = [f"{counted(alike[name], 'picture')} still to be {done}" for name, done in waiting if alike[name]]
+        gain = f"{counted(alike['groups'], 'group')} of duplicates to look at, {size(alike['reclaimable_bytes'])} to give back"
+        lines.append("review   " + "; ".join([gain, *left]))
+    lines += [f"scan     {', '.join(scan['folders']) or 'all pictures'}: {line(scan)}" for scan in told["scans"]]
     owing = {name: count for name, count in owed.items() if count}
     if owing:
         lines.append("owed     " + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in owing.items()))

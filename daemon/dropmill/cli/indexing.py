@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from dropmill.cli import common
-from dropmill.cli.changing import job_number
+from dropmill.cli.changing import number_of
 from dropmill.cli.common import ConfigOption, JsonOption, guarded
 from dropmill.errors import Conflict, NotReachable
 
@@ -28,7 +29,7 @@ TELL_SECONDS: Final = 30.0
 
 def install(app: typer.Typer) -> None:
     app.command(epilog=common.example("dropmill index /srv/photos", "dropmill index --rehash"))(index)
-    app.command(epilog=common.example("dropmill forget /srv/photos/IMG_1.jpg", "dropmill forget 9f86d081…"))(forget)
+    app.command(epilog=common.example("dropmill forget /srv/photos/IMG_1.jpg", "dropmill forget 9f86d081"))(forget)
 
 
 @guarded
@@ -39,12 +40,17 @@ def index(
     ] = None,
     rehash: Annotated[
         bool,
-        typer.Option("--rehash", help="Read only what an earlier version has hashed, below DIR or everywhere."),
+        typer.Option(
+            "--rehash",
+            help="Read only what an earlier version has hashed, or what lacks hashes for loose, below DIR or everywhere.",
+        ),
     ] = False,
     show: Annotated[bool, typer.Option("--list", help="List the latest runs.")] = False,
     cancel: Annotated[
         int | None,
-        typer.Option("--cancel", help="End a run; what it has catalogued stays.", metavar="ID", parser=job_number),
+        typer.Option(
+            "--cancel", help="End a run; what it has catalogued stays.", metavar="ID", parser=number_of("scan")
+        ),
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -52,10 +58,13 @@ def index(
     """Catalogue existing libraries in place, so that duplicates are found in them and of them.
 
     Nothing is rendered, moved or written beside the files. What is known and has not changed is not read again, so a run
-    that was cut off is simply started again. With a daemon the work is done by it, in folders below library_roots.
+    that was cut off is simply started again. With a daemon the work is done by it, in folders below library_roots;
+    `dropmill status` tells how far it is. Exit code 3 where files were refused.
     """
     if sum((bool(folders) or rehash, show, cancel is not None)) != 1:
-        raise typer.BadParameter("give folders, --rehash, --list or --cancel ID")
+        raise typer.BadParameter(
+            "give one of these: folders (with or without --rehash), --rehash alone, --list, --cancel ID"
+        )
     settings = common.known_settings(config).settings
     if show or cancel is not None:
         _show(settings, cancel, as_json)
@@ -67,7 +76,7 @@ def index(
     check(len(wanted), workers, rehash)
     for folder in wanted:
         if not os.path.isdir(folder):
-            raise Conflict(f"{os.fsdecode(folder)}: there is no such folder", hint="name folders that are there")
+            raise _no_folder(folder)
     through = _through_daemon if runs(settings) else _alone
     told = through(settings, wanted, workers, rehash)
     if as_json:
@@ -80,16 +89,32 @@ def index(
         raise typer.Exit(3)
 
 
+def _no_folder(path: bytes) -> Conflict:
+    from dropmill.model.file import shown
+
+    if not os.path.lexists(path):
+        return Conflict(f"{shown(path)}: there is no such folder", hint="name folders that are there")
+    if os.path.islink(path) and not os.path.exists(path):
+        return Conflict(f"{shown(path)} is a link that leads nowhere", hint="name folders that are there")
+    above = shlex.quote(shown(os.path.dirname(path)))
+    return Conflict(
+        f"{shown(path)} is a file, and libraries are folders",
+        hint=f"name the folder that it is in: dropmill index {above}; what has not changed there is not read again",
+    )
+
+
 @guarded
 def forget(
-    target: Annotated[str, typer.Argument(help="A file's path or a SHA-256.", metavar="PATH|SHA")],
+    target: Annotated[
+        str, typer.Argument(help="A file's path, or a SHA-256 or its first 8 digits at least.", metavar="PATH|SHA")
+    ],
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Take a picture and its hashes out of the catalog.
 
     No file is touched: originals and renditions stay where they are, but dropmill does not know them any more. Dropped
-    again, the picture is new. There is no undo.
+    again, the picture is new. All files with the same bytes are meant. There is no undo.
     """
     from dropmill.cli.reach import ask
 
@@ -138,7 +163,7 @@ def _rehash_summary(told: Json) -> str:
     from dropmill.control.describe import counted
 
     if not told["files"]:
-        return "no picture has hashes of an earlier version"
+        return "no picture has to be hashed anew"
     words = [f"{told['indexed']} hashed anew"]
     if told["ignored"]:
         words.append(f"{told['ignored']} elsewhere")

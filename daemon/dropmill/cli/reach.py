@@ -312,7 +312,9 @@ def route(method: str, arguments: Sequence[Any]) -> tuple[str, str, dict[str, An
             return "GET", f"{api}/batches/{batch_id}", None, None
         case "undo", batch_id:
             return "POST", f"{api}/batches/{batch_id}/undo", None, None
-        case (("status" | "health"),):
+        case ("set_preferences", changes):
+            return "PUT", f"{api}/settings", None, {"preferences": changes}
+        case (("status" | "health" | "settings"),):
             return "GET", f"{api}/{method}", None, None
     raise AssertionError(f"no route for {method}")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from dropmill.cli import common
-from dropmill.cli.changing import job_number
+from dropmill.cli.changing import number_of
 from dropmill.cli.common import ConfigOption, JsonOption, guarded
 from dropmill.cli.duplicates import Tier
 from dropmill.errors import Conflict, NotFound
@@ -33,7 +33,8 @@ class Action(StrEnum):
 
 
 BatchArgument = Annotated[
-    int, typer.Argument(help="The batch's id, as `dropmill batches` tells it.", metavar="BATCH", parser=job_number)
+    int,
+    typer.Argument(help="The batch's id, as `dropmill batches` tells it.", metavar="BATCH", parser=number_of("batch")),
 ]
 
 
@@ -41,7 +42,7 @@ def install(app: typer.Typer) -> None:
     app.command(
         epilog=common.example(
             "dropmill resolve 17 --action delete",
-            "dropmill resolve 17 --action keep",
+            "dropmill resolve 17 --action delete --tier exact",
             "dropmill resolve --all --tier exact --action link --dry-run",
         )
     )(resolve)
@@ -61,7 +62,7 @@ def resolve(
     ],
     group: Annotated[
         int | None,
-        typer.Argument(help="A group, as `dropmill duplicates` tells it.", metavar="GROUP", parser=job_number),
+        typer.Argument(help="A group, as `dropmill duplicates` tells it.", metavar="GROUP", parser=number_of("group")),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All open groups, or those that fit the filters.")] = False,
     keeper: Annotated[
@@ -70,12 +71,22 @@ def resolve(
     member: Annotated[
         list[str] | None, typer.Option("--member", help="Only this file, by path or member id; can be repeated.")
     ] = None,
-    folder: Annotated[str | None, typer.Option("--folder", help="Where to move to; else review.default_move.")] = None,
+    folder: Annotated[
+        str | None, typer.Option("--folder", help="With move: where to; else review.default_move.")
+    ] = None,
     permanent: Annotated[
-        bool, typer.Option("--permanent", help="With delete: for good, without the trash. It cannot be undone.")
+        bool,
+        typer.Option(
+            "--permanent", help="With delete, of one GROUP: for good, without the trash. It cannot be undone."
+        ),
     ] = False,
     tier: Annotated[
-        Tier | None, typer.Option("--tier", help="With --all: only groups whose least alike file is that alike.")
+        Tier | None,
+        typer.Option(
+            "--tier",
+            help="Only files that resemble the one to keep that closely. exact: only the copies, also in groups with files "
+            "that are less alike, which stay.",
+        ),
     ] = None,
     inbox: Annotated[str | None, typer.Option("--inbox", help="With --all: only with a file of this inbox.")] = None,
     below: Annotated[
@@ -88,11 +99,11 @@ def resolve(
             help="With --all: only groups whose least alike file is of this relation. All files of a group are meant.",
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --all: only tell what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
     as_of: Annotated[
         int | None,
         typer.Option(
-            "--as-of", min=0, help="With --all: not groups that have changed since a --dry-run that told this number."
+            "--as-of", min=0, help="Leave out groups that have changed since the --dry-run that told this number."
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -104,23 +115,55 @@ def resolve(
     Before anything is touched, the bytes of each file and of its keeper are compared again. What is done is one batch:
     `dropmill undo` takes the whole of it back, but for what was deleted for good.
     """
-    if (group is None) != everything:
-        raise typer.BadParameter("give one group, or --all")
     chosen = {"tier": tier.value if tier else None, "inbox": inbox, "relation": relation}
     chosen["folder"] = None if below is None else common.absolute(below).decode("utf-8", "surrogateescape")
+    filters = {name: value for name, value in chosen.items() if value is not None}
+    by_suggestion = dry_run or bool(filters) or as_of is not None
+    if (group is None) != everything:
+        raise typer.BadParameter("give one group, or --all")
+    _refuse_nonsense(action, permanent, folder)
+    if group is None:
+        _refuse_of_all(keeper, member, permanent)
+    else:
+        _refuse_of_one(filters, keeper or member, permanent, as_of, by_suggestion)
     _hear_leases()
     settings = common.known_settings(config).settings
     to = None if folder is None else common.absolute(folder)
-    if group is not None:
-        if dry_run or as_of is not None or any(value is not None for value in chosen.values()):
-            raise typer.BadParameter("filters, --dry-run and --as-of go with --all")
-        told = _one(settings, group, action, keeper, member, to, permanent=permanent, yes=yes)
+    if group is None or by_suggestion:
+        groups = None if group is None else [group]
+        sure = yes or group is not None
+        told = _many(settings, groups, filters, action, to, as_of, dry_run=dry_run, yes=sure, as_json=as_json)
     else:
-        if keeper is not None or member or permanent:
-            raise typer.BadParameter("--keeper, --member and --permanent go with a single group")
-        filters = {name: value for name, value in chosen.items() if value is not None}
-        told = _many(settings, filters, action, to, as_of, dry_run=dry_run, yes=yes, as_json=as_json)
+        told = _one(settings, group, action, keeper, member, to, permanent=permanent, yes=yes)
     _tell(told, as_json, dry_run=dry_run)
+
+
+def _refuse_nonsense(action: Action, permanent: bool, folder: str | None) -> None:
+    """Raises ``typer.BadParameter``, as those below."""
+    if permanent and action is not Action.DELETE:
+        raise typer.BadParameter(
+            f"--permanent is for --action delete; {action.value} deletes nothing: leave out --permanent"
+        )
+    if folder is not None and action is not Action.MOVE:
+        raise typer.BadParameter(
+            f"--folder is for --action move; to act only on groups with a file below {folder}: --all --below {folder}"
+        )
+
+
+def _refuse_of_all(keeper: str | None, members: Sequence[str] | None, permanent: bool) -> None:
+    if keeper is not None or members or permanent:
+        raise typer.BadParameter("--keeper, --member and --permanent are for one GROUP: name it instead of --all")
+
+
+def _refuse_of_one(filters: Json, named: object, permanent: bool, as_of: int | None, by_suggestion: bool) -> None:
+    if filters.keys() - {"tier"}:
+        raise typer.BadParameter("--inbox, --below and --relation choose among --all groups: leave them out")
+    if by_suggestion and named:
+        raise typer.BadParameter(
+            "--dry-run, --tier and --as-of go by the suggested keeper: leave out --keeper and --member"
+        )
+    if permanent and (filters or as_of is not None):
+        raise typer.BadParameter("with --tier and --as-of files go to the trash: leave out --permanent")
 
 
 def _hear_leases() -> None:
@@ -150,10 +193,22 @@ def _one(
     known = _ask(settings, "group", group, change=False)["members"] if keeper is not None or members else []
     keeper_id = None if keeper is None else _member(known, keeper)
     ids = [_member(known, name) for name in members] if members else None
-    if permanent and not yes:
-        _confirm(f"Delete files of group {group} for good? This cannot be undone.")
+    if permanent and not yes and _asks(settings):
+        _confirm(
+            f"Delete files of group {group} for good? This cannot be undone.",
+            "look at it with --dry-run, then give --yes; or leave out --permanent: the trash keeps its files",
+        )
     told = _ask(settings, "resolve", group, action.value, keeper_id, ids, to, permanent)
     return _ended(settings, told)
+
+
+def _asks(settings: Settings) -> bool:
+    """Whether somebody is asked once more before anything is deleted for good; where that cannot be told, he is."""
+    from dropmill.cli.configuring import changed_at_runtime
+
+    changes, unknown = changed_at_runtime(settings)
+    change = changes.get("review.confirm_permanent")
+    return bool(unknown) or bool(settings.review.confirm_permanent if change is None else change.value)
 
 
 def _member(members: Sequence[Json], name: str) -> int:
@@ -172,6 +227,7 @@ def _member(members: Sequence[Json], name: str) -> int:
 
 def _many(
     settings: Settings,
+    groups: Sequence[int] | None,
     filters: Json,
     action: Action,
     to: bytes | None,
@@ -181,14 +237,20 @@ def _many(
     yes: bool,
     as_json: bool,
 ) -> Json:
-    plan: Json = _ask(settings, "resolve_many", None, filters, action.value, to, True, as_of, change=not dry_run)
+    if groups is not None:
+        _ask(settings, "group", groups[0], change=False)  # Raises where there is none.
+    wanted = filters if filters or groups is None else None
+    plan: Json = _ask(settings, "resolve_many", groups, wanted, action.value, to, True, as_of, change=not dry_run)
     if dry_run:
         return plan
     if plan["members"] and not yes:
         if not as_json:
             sys.stdout.write(_overview(plan))
-        _confirm(f"{action.value.capitalize()} {plan['members']} files of {plan['groups']} groups?")
-    told = _ask(settings, "resolve_many", None, filters, action.value, to, False, plan["as_of"])
+        _confirm(
+            f"{action.value.capitalize()} {plan['members']} files of {plan['groups']} groups?",
+            "look at it with --dry-run, then give --yes",
+        )
+    told = _ask(settings, "resolve_many", groups, wanted, action.value, to, False, plan["as_of"])
     if told["skipped"]:
         common.say_error(f"groups that have changed meanwhile, left as they are: {told['skipped']}; look at them again")
     batch = _ended(settings, {**told, "state": "doing"})
@@ -197,10 +259,10 @@ def _many(
     return {**batch, "skipped_groups": told["skipped"]}
 
 
-def _confirm(question: str) -> None:
+def _confirm(question: str, hint: str) -> None:
     """Raises ``Conflict`` where nobody can be asked."""
     if not sys.stdin.isatty():
-        raise Conflict("this needs to be confirmed", hint="look at it with --dry-run, then give --yes")
+        raise Conflict("this needs to be confirmed", hint=hint)
     typer.confirm(question, abort=True, err=True)
 
 
@@ -260,9 +322,13 @@ def _overview(plan: Json) -> str:
         for tier, of in plan["by_tier"].items()
     ]
     lines += [f"  for example {one['path']}, of which {one['keeper']} stays" for one in plan["examples"]]
+    lines += [
+        f"  {counted(one['members'], 'file')} would be left: {one['detail']}; {one['hint']}" for one in plan["left"]
+    ]
     if plan["skipped"]:
         lines.append(f"  without {counted(plan['skipped'], 'group')} that changed since then")
-    lines.append(f"  to do just this, whatever changes meanwhile: --as-of {plan['as_of']}")
+    if plan["members"]:
+        lines.append(f"  to do just this, whatever changes meanwhile: --as-of {plan['as_of']}")
     return "\n".join(lines) + "\n"
 
 
@@ -304,7 +370,7 @@ def undo(batch: BatchArgument, config: ConfigOption = None, as_json: JsonOption 
 @guarded
 def batches(
     batch: Annotated[
-        int | None, typer.Argument(help="Only this one, with its files.", metavar="BATCH", parser=job_number)
+        int | None, typer.Argument(help="Only this one, with its files.", metavar="BATCH", parser=number_of("batch"))
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=200, help="Show so many.")] = 50,
     before: Annotated[

@@ -9,12 +9,13 @@ from dropmill.control.house import House
 from dropmill.control.places import Place
 from dropmill.model.file import Signature, shown
 from dropmill.model.outcome import EXPLANATIONS, Reason, explained_as_ignored
-from dropmill.store import scans
-from dropmill.store.connection import Row
+from dropmill.store import groups, scans
+from dropmill.store.connection import Row, Session
 
 Json = dict[str, Any]
 
 MOST_FILES: Final = 20
+IN_PLACE: Final = "catalogued in place"
 
 
 async def in_library(house: House, path: bytes, place: Place) -> Json | None:
@@ -28,15 +29,15 @@ async def in_library(house: House, path: bytes, place: Place) -> Json | None:
     seen = await house.blocking("*", places.look, path)
     told = elsewhere.blank(path, seen)
     if holding is not None and holding["job_id"] is None:
-        told["verdict"] = "catalogued in place"
+        told["verdict"] = IN_PLACE
         told["story"] += await _of_image(house, holding)
-        told["story"] += _since(holding, seen.signature, seen.kind)
+        told["story"] += _since(holding, seen.signature, seen.kind, place.root.path)
         return told
     if refusal is not None:
         why = _explained(refusal)
         told["verdict"] = f"{'no picture' if refusal['ignored'] else 'cannot be catalogued'}: {refusal['reason']}"
         told["story"].append(elsewhere.line(why, describe.iso(refusal["seen_at_ms"])))
-        told["story"] += _since(refusal, seen.signature, seen.kind)
+        told["story"] += _since(refusal, seen.signature, seen.kind, place.root.path)
         return told
     return None
 
@@ -49,7 +50,7 @@ async def of_sha256(house: House, sha256: str) -> Json | None:
     rows = await house.catalog.read(lambda session: scans.holdings_of(session, image["id"], MOST_FILES))
     story = [elsewhere.line(_picture(image), describe.iso(image["created_at_ms"]))]
     story += [elsewhere.line(f"held by {describe.joined(row['root_path'], row['rel'])}") for row in rows]
-    return {"target": sha256, "verdict": "catalogued in place", "story": story, "now": {}, "jobs": []}
+    return {"target": sha256, "verdict": IN_PLACE, "story": story, "now": {}, "jobs": []}
 
 
 async def _of_image(house: House, holding: Row) -> list[Json]:
@@ -61,7 +62,7 @@ async def _of_image(house: House, holding: Row) -> list[Json]:
     )
     if image is None:
         return []
-    told = [elsewhere.line(f"indexed: {_picture(image)}", describe.iso(holding["seen_at_ms"]))]
+    told = [elsewhere.line(f"catalogued here: {_picture(image)}", describe.iso(holding["seen_at_ms"]))]
     others = [describe.joined(row["root_path"], row["rel"]) for row in rows if row["id"] != holding["id"]]
     return told + [elsewhere.line(f"the same bytes are in {other}") for other in others]
 
@@ -71,12 +72,48 @@ def _picture(image: Row) -> str:
     return f"{image['format']}, {size}, SHA-256 {image['sha256']}, image {image['id']}"
 
 
-def _since(row: Row, signature: Signature | None, kind: str) -> list[Json]:
+def _since(row: Row, signature: Signature | None, kind: str, folder: bytes) -> list[Json]:
+    again = f"dropmill index {shown(folder)}"
     if kind == "nothing":
-        return [elsewhere.line("nothing has this path now; the next dropmill index of its folder forgets it")]
+        return [elsewhere.line(f"nothing has this path now; the next {again} forgets it")]
     if signature is not None and scans.as_known(signature) != (row["ino"], row["size_bytes"], row["mtime_ns"]):
-        return [elsewhere.line("it has changed since; the next dropmill index of its folder reads it again")]
-    return []
+        return [elsewhere.line(f"it has changed since; the next {again} reads it again")]
+    return [elsewhere.line("it has not changed since")] if signature is not None else []
+
+
+async def with_group(house: House, place: Place, told: Json) -> Json:
+    """The story with the group that the file is in, or that it is not known yet whether it is in one."""
+    root_id = place.root.id
+    if root_id is None:
+        return told
+
+    def read(session: Session) -> tuple[Row | None, bool]:
+        holding = scans.holding(session, root_id, place.rel)
+        if holding is None:
+            return None, False
+        return groups.membership(session, holding["id"]), groups.waits(session, holding["image_id"])
+
+    member, waits = await house.catalog.read(read)
+    if member is not None:
+        told["story"].append(elsewhere.line(_grouped(member)))
+    elif waits:
+        text = "it is still to be compared with the others: the daemon does that, or the next dropmill index"
+        told["story"].append(elsewhere.line(text))
+    elif told["verdict"] == IN_PLACE:
+        told["story"].append(elsewhere.line("it is in no group of duplicates"))
+    return told
+
+
+def _grouped(member: Row) -> str:
+    others = describe.counted(member["members"] - 1, "other file")
+    group = f"group {member['group_id']}, with {others}"
+    if member["keeper_holding_id"] == member["holding_id"]:
+        group += ": this is the one to keep"
+    else:
+        keeper = describe.joined(member["keeper_root_path"], member["keeper_rel"])
+        relation = f", {member['relation']}" if member["relation"] not in {"", "unknown"} else ""
+        group += f": {member['tier']}{relation} to {keeper}, the one to keep"
+    return f"{group}; a person said that all stay" if member["state"] == "settled" else group
 
 
 def _explained(refusal: Row) -> str:

@@ -1,10 +1,10 @@
-"""What a person had done to a file, for the story of its life."""
+"""What people had done to a file, for the story of its life."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Literal
 
 from dropmill.control.describe import iso
 from dropmill.control.house import House
@@ -16,18 +16,27 @@ from dropmill.store import batches
 from dropmill.store.connection import Row, Session
 
 Json = dict[str, Any]
+Role = Literal["file", "target", "aside"]
+"""What a path is to a deed: the file that it is about, where that was moved to, or where it is kept in the trash."""
 
 MOST: Final = 20
 
 
-async def entries(house: House, paths: Iterable[str]) -> list[Json]:
-    """``{at, text}`` for each deed of a batch on the files of whole paths."""
+async def deeds(house: House, paths: Iterable[str]) -> list[Row]:
+    """What batches did to the files of whole paths, and what they put there; of each path the latest first."""
     wanted = [os.fsencode(path) for path in paths if path.startswith("/")]
 
     def read(session: Session) -> dict[int, Row]:
-        return {row["id"]: row for path in wanted for row in batches.deeds_at(session, path, MOST)}
+        found = (row for path in wanted for row in batches.deeds_at(session, path, _thrown_by(path), MOST))
+        return {row["id"]: row for row in found}
 
-    return [entry for row in (await house.catalog.read(read)).values() for entry in _entries(row)]
+    return list((await house.catalog.read(read)).values())
+
+
+def _thrown_by(path: bytes) -> int | None:
+    """The batch that has thrown away what is at a path of a trash."""
+    *_, folder, batch, _name = (b"", b"", *path.split(b"/"))
+    return int(batch) if folder == trash.TRASH and batch.isdigit() and len(batch) < 19 else None
 
 
 async def moved_here(house: House, place: Place) -> int | None:
@@ -38,34 +47,104 @@ async def moved_here(house: House, place: Place) -> int | None:
     return await house.catalog.read(lambda session: batches.moved_job(session, root_id, place.rel))
 
 
+def entries(rows: Sequence[Row]) -> list[Json]:
+    """``{at, text}`` for each thing that was done, or taken back."""
+    return [entry for row in rows for entry in _entries(row)]
+
+
+def verdict(rows: Sequence[Row], path: str, there: str) -> str:
+    """What became of a path's file by the latest deed on it; empty where no deed says what the path is now.
+
+    ``there``: what has the path now, as in ``now``.
+    """
+    for row in rows:
+        role = _role(row, path)
+        if role is None or row["state"] == DeedState.SKIPPED:
+            continue
+        said = _verdict(row, role)
+        gone = role == "file" and row["action"] != "link"
+        # What took a name since then is not what the deed was about.
+        return said if (there == "nothing") == gone else ""
+    return ""
+
+
+def _role(row: Row, path: str) -> Role | None:
+    if path == shown(_file(row).path):
+        return "file"
+    if row["target_root_path"] is not None:
+        return "target" if path == shown(_target(row).path) else None
+    return "aside" if row["aside_name"] is not None and path == shown(_aside(row).path) else None
+
+
+def _verdict(row: Row, role: Role) -> str:
+    batch, state, action = f"batch {row['batch_id']}", row["state"], row["action"]
+    if role == "aside":
+        return f"in the trash: it was {shown(_file(row).path)} ({batch})" if state == DeedState.DONE else ""
+    if role == "target":
+        return "moved here by a person" if state == DeedState.DONE else ""
+    if state == DeedState.BEGUN:
+        return f"being dealt with by {batch}"
+    if state == DeedState.PURGED and action != "link":
+        return f"deleted for good by {batch}" if row["permanent"] else f"deleted: the trash was emptied of it ({batch})"
+    if action == "link" and state in {DeedState.DONE, DeedState.PURGED}:
+        return f"replaced by a hard link to {shown(_keeper(row).path)} ({batch})"
+    if state != DeedState.DONE:
+        return ""
+    return f"moved to {shown(_target(row).path)} ({batch})" if action == "move" else f"in the trash ({batch})"
+
+
 def _entries(row: Row) -> list[Json]:
     began, ended = iso(row["created_at_ms"]), iso(row["done_at_ms"])
     batch, state = f"batch {row['batch_id']}", row["state"]
     if state == DeedState.SKIPPED:
         return [{"at": ended, "text": f"left as it was by {batch}: {row['detail']}"}]
-    done: Json = {
-        "at": began if state in {DeedState.UNDONE, DeedState.PURGED} else ended,
-        "text": f"{_done(row)} ({batch})",
-    }
+    earlier = state == DeedState.UNDONE or (state == DeedState.PURGED and not row["permanent"])
+    text = f"a copy of {shown(_keeper(row).path)}, which was kept: {_done(row)} ({batch})"
+    done: Json = {"at": began if earlier else ended, "text": text}
     match state:
         case DeedState.DONE:
-            done["text"] += f"; to take it back: dropmill undo {row['batch_id']}"
+            done["text"] += f"; to take it back: dropmill undo {row['batch_id']}{_until(row)}"
             return [done, *([{"at": ended, "text": row["detail"]}] if row["detail"] else [])]
         case DeedState.UNDONE:
             return [done, {"at": ended, "text": f"taken back ({batch})"}]
         case DeedState.PURGED if not row["permanent"]:
-            return [done, {"at": ended, "text": "removed from the trash"}]
+            return [done, {"at": ended, "text": "removed from the trash; it cannot be taken back any more"}]
+        case DeedState.PURGED:
+            done["text"] += "; it cannot be taken back"
     return [done]
 
 
+def _until(row: Row) -> str:
+    """How long a deed can be taken back; nothing of a move, of which nothing is ever purged."""
+    if row["action"] == "move":
+        return ""
+    when = iso(row["purge_at_ms"])
+    return (
+        ", for as long as the trash is kept" if when is None else f", until the trash is emptied of it on {when[:10]}"
+    )
+
+
 def _done(row: Row) -> str:
-    keeper = "a duplicate that a person did not keep"
     if row["action"] == "link":
-        return f"{keeper}: replaced by a hard link"
+        return "replaced by a hard link to that"
     if row["target_root_path"] is not None:
-        target = trash.Place(row["target_root_path"], row["target_name"])
-        return f"{keeper}: moved to {shown(target.path)}"
+        return f"moved to {shown(_target(row).path)}"
     if row["permanent"]:
-        return f"{keeper}: deleted for good"
-    kept = trash.Place(row["root_path"], row["aside_name"] or b"")
-    return f"{keeper}: moved to the trash, {shown(kept.path)}"
+        return "deleted for good"
+    return f"moved to the trash, {shown(_aside(row).path)}"
+
+
+def _file(row: Row) -> trash.Place:
+    return trash.Place(row["root_path"], row["rel"])
+
+
+def _keeper(row: Row) -> trash.Place:
+    return trash.Place(row["keeper_root_path"], row["keeper_rel"])
+
+
+def _target(row: Row) -> trash.Place:
+    return trash.Place(row["target_root_path"], row["target_name"])
+
+
+def _aside(row: Row) -> trash.Place:
+    return trash.Place(row["root_path"], row["aside_name"] or b"")

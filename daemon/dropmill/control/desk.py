@@ -198,11 +198,12 @@ class Desk:
         return await images.metadata(self.house, image_id)
 
     async def keeper_preview(self, rules: Json) -> Json:
-        """What other rules would keep in the open groups, as they are drawn now: ``{groups, changed, chosen, examples:
+        """What other rules would keep in the open groups, as they are drawn now: ``{groups, of, changed, chosen, examples:
         [{group, tier, keeper, keeper_path, instead, instead_path, reasons}]}``. Changes nothing.
 
         ``rules``: as in the table [keeper]; what is left out is as configured. ``chosen``: groups whose keeper a person
-        named, which no rule changes. Raises ``Conflict`` for rules that the configuration could not have.
+        named, which no rule changes. Of very many, the oldest ``groups`` are looked at. Raises ``Conflict`` for rules that
+        the configuration could not have.
         """
         return await keeper_rules.preview(self.house, rules)
 
@@ -239,9 +240,10 @@ class Desk:
         dry_run: bool = False,
         as_of: int | None = None,
     ) -> Json:
-        """``{groups, members, bytes, by_tier: {tier: {groups, members, bytes}}, examples, as_of, skipped}``, with ``batch``
-        unless it is a ``dry_run``: the batch goes on in the background. ``filter``: all groups that fit, by tier, inbox,
-        folder, relation and threshold. ``as_of``, in milliseconds of UTC: what the dry run has told; groups that changed
+        """``{groups, members, bytes, by_tier: {tier: {groups, members, bytes}}, left: [{groups, members, detail, hint}],
+        examples, as_of, skipped}``: groups in which it comes to anything, and what it leaves; with ``batch`` unless it is a
+        ``dry_run``: the batch goes on in the background. ``filter``: all groups that fit, or those of ``groups`` that do, by
+        inbox, folder, relation and threshold; ``tier`` chooses members instead, in whatever group. ``as_of``, in milliseconds of UTC: what the dry run has told; groups that changed
         later are ``skipped``, so that nothing is done that nobody has seen. Raises as ``resolve``."""
         return await resolve.resolve_many(self.house, groups, filter, action, folder, dry_run, as_of)
 
@@ -297,6 +299,12 @@ class Desk:
     async def cancel_scan(self, scan_id: int) -> Json:
         """What was catalogued stays. Raises ``NotFound``, and ``Conflict`` for one that has ended."""
         return await indexing.cancel(self.house, scan_id)
+
+    async def refused(self, cursor: str | None = None, limit: int = 100) -> Json:
+        """Files of libraries that should be pictures and are not catalogued: ``{files: [{path, size_bytes, reason, detail,
+        remedy, seen_at}], next, total}``; ``next`` is the ``cursor`` of the following page, or None. Raises ``NotFound`` for
+        a cursor that is none."""
+        return await indexing.refused(self.house, cursor, limit)
 
     async def forget(self, target: str | bytes) -> Json:
         """Take an image and its hashes from the catalog, by path or SHA-256 (or its first 8 digits at least); no file is

@@ -262,9 +262,14 @@ async def unknown(house: House, path: bytes, found: Sequence[Place]) -> Json:
     told = blank(path, seen)
     if path.startswith(os.fsencode(os.path.abspath(house.settings.state_dir)) + b"/"):
         return {**told, **_told("part of dropmill's state", "the catalog and what belongs to it; leave it alone")}
+    if found and found[0].root.kind in {"library", "move"}:
+        return {**told, **_uncatalogued(found[0].root, seen)}
     if found:
         kind = found[0].root.kind
-        text = f"it lies in a folder of kind {kind}, but no job put it there: it is somebody else's and stays untouched"
+        text = (
+            f"it lies in a folder of kind {kind}, but no job that is known put it there: it is somebody else's, or what it "
+            "shows was forgotten; it stays untouched"
+        )
         if b".dropmill" in found[0].rel.split(b"/"):
             text = (
                 "it lies in dropmill's staging folder: what is here moves into place, or is removed at the next start"
@@ -286,6 +291,17 @@ async def unknown(house: House, path: bytes, found: Sequence[Place]) -> Json:
     elif not inboxes:
         text += ", since none is configured"
     return {**told, **_told("not in an inbox", text)}
+
+
+def _uncatalogued(root: Known, seen: Seen) -> Json:
+    """A path in a library that the catalog has nothing of. What was forgotten leaves no trace, so that may be why."""
+    folder = shown(root.path)
+    text = f"it lies in {folder}, but the catalog has nothing of it: no run of dropmill index has met it, or it was forgotten"
+    if seen.kind == "nothing":
+        return _told("never seen", f"nothing has this path now; {text}")
+    if seen.kind == "directory":
+        return _told("a folder in a library", f"it lies in {folder}; ask for a file in it")
+    return _told("not in the catalog", f"{text}; it stays as it is; to take it in: dropmill index {folder}")
 
 
 def _told(verdict: str, text: str) -> Json:

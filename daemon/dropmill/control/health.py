@@ -97,9 +97,10 @@ def _hashes(live: Live) -> Iterator[Json]:
     """A note, and no trouble: what was hashed alike is compared all the same."""
     older = live.indexer.older
     if older:
-        detail = (
-            f"{counted(older, 'picture')} of the catalog {'has' if older == 1 else 'have'} hashes of an earlier version"
-        )
+        lack = "hashes of an earlier version"
+        if live.indexer.tools.windows:
+            lack += ", or none for what loose looks for"
+        detail = f"{counted(older, 'picture')} of the catalog {'has' if older == 1 else 'have'} {lack}"
         yield _part("hashes", "ok", detail, "dropmill index --rehash")
 
 

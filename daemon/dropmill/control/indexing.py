@@ -7,14 +7,16 @@ import os
 from collections.abc import Sequence
 from typing import Any, Final
 
-from dropmill.control.describe import iso
+from dropmill.control.describe import iso, joined
 from dropmill.control.house import House, running
+from dropmill.control.moving_to import to_allow
 from dropmill.errors import Conflict, Forbidden, NotFound
 from dropmill.files import library
 from dropmill.maintenance.counting import Counts
 from dropmill.model.file import shown
+from dropmill.model.outcome import EXPLANATIONS, Reason, with_detail
 from dropmill.store import scans
-from dropmill.store.connection import Row
+from dropmill.store.connection import Row, Session
 
 Json = dict[str, Any]
 
@@ -47,7 +49,7 @@ async def _allowed(house: House, folder: bytes) -> None:
     if b"\0" in folder or not folder.startswith(b"/"):
         raise NotFound(f"{shown(folder)} is no absolute path", hint="give the whole path, from /")
     roots = [os.fsencode(root) for root in house.settings.library_roots]
-    hint = f'add it to the configuration, as in library_roots = ["{shown(folder)}"], then: dropmill reload'
+    hint = to_allow(house.settings, folder)
     refusal = Forbidden(f"{shown(folder)} is outside library_roots", hint=hint, reason="outside-library-roots")
     # Nothing is looked at that nobody allowed to be looked at.
     if not any(library.within(os.path.normpath(folder), root) for root in roots):
@@ -97,6 +99,53 @@ async def _row(house: House, scan_id: int) -> Row:
     if row is None:
         raise NotFound(f"there is no scan {scan_id}", hint="dropmill index --list lists them")
     return row
+
+
+async def under_way(house: House) -> list[Json]:
+    """Scans that are carried out, or wait for others."""
+    return [told(house, row) for row in await house.catalog.read(scans.under_way)]
+
+
+async def refused(house: House, cursor: str | None, limit: int) -> Json:
+    """As ``Desk.refused``."""
+    after = _after(cursor)
+
+    def read(session: Session) -> tuple[list[Row], int]:
+        return scans.refused(session, after, limit), scans.count_refused(session)
+
+    rows, total = await house.catalog.read(read)
+    last = rows[-1] if len(rows) == limit else None
+    return {
+        "files": [_refused(row) for row in rows],
+        "next": None if last is None else f"{last['root_id']}.{last['rel'].hex()}",
+        "total": total,
+    }
+
+
+def _after(cursor: str | None) -> tuple[int, bytes]:
+    if cursor is None:
+        return 0, b""
+    root_id, _, rel = cursor.partition(".")
+    try:
+        after = int(root_id), bytes.fromhex(rel)
+    except ValueError:
+        after = -1, b""
+    if not 0 <= after[0] < 1 << 63:
+        raise NotFound(f"{cursor!r} is no cursor of refused files", hint="it is what next says on the page before")
+    return after
+
+
+def _refused(row: Row) -> Json:
+    known = row["reason"] in set(Reason)  # A later version may have left others.
+    why = EXPLANATIONS[Reason(row["reason"])] if known else None
+    return {
+        "path": joined(row["root_path"], row["rel"]),
+        "size_bytes": row["size_bytes"],
+        "reason": row["reason"],
+        "detail": with_detail(row["reason"], why.cause if why else "", shown(row["detail"])),
+        "remedy": why.remedy if why else "",
+        "seen_at": iso(row["seen_at_ms"]),
+    }
 
 
 def told(house: House, row: Row) -> Json:

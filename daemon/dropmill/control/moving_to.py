@@ -3,6 +3,7 @@ write ourselves."""
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from typing import Final
@@ -12,11 +13,15 @@ from dropmill.errors import Conflict, Forbidden, NotFound
 from dropmill.files import library
 from dropmill.files.access import closing
 from dropmill.files.durable import make_dirs
+from dropmill.files.standing import bare_place
 from dropmill.model.file import shown
 from dropmill.settings import Settings
 from dropmill.store import batches, preferences
 
+BARE: Final = "mount it; or, to use the empty folder as it is, make a folder .dropmill in it"
 DEFAULT_MOVE: Final = "review.default_move"
+_FEW_ROOTS: Final = 5
+_THEN: Final = ", then, where a daemon runs: dropmill reload"
 
 
 async def destination(house: House, folder: str | bytes | None) -> batches.Destination:
@@ -45,13 +50,12 @@ async def checked(house: House, folder: bytes, *, make: bool = False) -> bytes:
     bases = _bases(house.settings)
     # Nothing is looked at that nobody allowed to be looked at.
     if not any(library.within(os.path.normpath(folder), base) for base in bases):
-        raise _outside(folder, "")
+        raise _outside(folder, to_allow(house.settings, folder))
     try:
         found = await house.blocking("*", _resolve, folder, bases, _forbidden(house.settings), make)
     except OSError as error:
-        raise NotFound(
-            f"{shown(folder)}: {error.strerror or error}", hint="name a folder that the daemon may write"
-        ) from error
+        hint = BARE if error.errno == errno.ENODEV else "name a folder that the daemon may write"
+        raise NotFound(f"{shown(folder)}: {error.strerror or error}", hint=hint) from error
     match found:
         case (str() as word, bytes() as place):
             raise Forbidden(
@@ -64,9 +68,18 @@ async def checked(house: House, folder: bytes, *, make: bool = False) -> bytes:
     raise _outside(folder, "it leads out of there by a link; name where it leads to, and allow that")
 
 
-def _outside(folder: bytes, why: str) -> Forbidden:
-    hint = f'add it to the configuration, as in library_roots = ["{shown(folder)}"], then: dropmill reload'
-    return Forbidden(f"{shown(folder)} is outside library_roots", hint=why or hint, reason="outside-library-roots")
+def _outside(folder: bytes, hint: str) -> Forbidden:
+    return Forbidden(f"{shown(folder)} is outside library_roots", hint=hint, reason="outside-library-roots")
+
+
+def to_allow(settings: Settings, folder: bytes) -> str:
+    """How a folder gets into ``library_roots`` beside those that are there."""
+    roots, added = settings.library_roots, f'"{shown(folder)}"'
+    if len(roots) > _FEW_ROOTS:
+        return f"add {added} to the list library_roots of the configuration{_THEN}"
+    whole = ", ".join([*(f'"{shown(os.fsencode(root))}"' for root in roots), added])
+    beside = " beside what is there" if roots else ""
+    return f"add it to the configuration{beside}: library_roots = [{whole}]{_THEN}"
 
 
 def _bases(settings: Settings) -> list[bytes]:
@@ -96,6 +109,8 @@ def _resolve(
         if library.within(real, os.path.realpath(path)):
             return word, path
     if make:
+        if (place := bare_place(real)) is not None:
+            raise OSError(errno.ENODEV, f"no disk is mounted at {shown(place)}")
         home = max(homes, key=len)
         if not os.path.isdir(home):
             with closing(make_dirs(os.path.dirname(home), os.path.basename(home))):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from dropmill.control import groups, undo
@@ -12,11 +12,12 @@ from dropmill.control.house import House
 from dropmill.control.moving_to import destination
 from dropmill.errors import Conflict, Forbidden, NotFound
 from dropmill.maintenance.batches import Wish
-from dropmill.model.batch import Action, BatchState, NoSuchMember, Plan, plan
+from dropmill.model.batch import NOT_THE_SAME, Action, BatchState, NoSuchMember, Plan, plan
 from dropmill.model.file import shown
+from dropmill.model.resemblance import Tier
 from dropmill.store import batches
 from dropmill.store import groups as group_rows
-from dropmill.store.connection import Session
+from dropmill.store.connection import Row, Session
 
 Json = dict[str, Any]
 
@@ -24,6 +25,8 @@ Json = dict[str, Any]
 PATIENCE_SECONDS: Final = 20.0
 _PAGE: Final = 1000
 _EXAMPLES: Final = 5
+# So many of a group are looked through for one that has the keeper's bytes.
+_MEMBERS: Final = 1000
 _FILTERS: Final = frozenset({"tier", "inbox", "folder", "relation", "threshold", "state"})
 
 
@@ -75,7 +78,10 @@ def _action(word: str) -> Action:
 
 def _refuse_permanent(house: House, action: Action) -> None:
     if action is not Action.DELETE:
-        raise Conflict("only what is deleted can be deleted for good", hint="leave out permanent, or delete")
+        raise Conflict(
+            f"{action.value} deletes nothing, so nothing of it can be for good",
+            hint="leave out permanent, or choose the action delete",
+        )
     if not house.settings.review.allow_permanent:
         raise Forbidden(
             "nothing may be deleted for good here",
@@ -114,19 +120,22 @@ async def resolve_many(
     """As ``Desk.resolve_many``."""
     acting = _action(action)
     chosen = await house.catalog.read(lambda session: _chosen(house, session, group_ids, wanted, as_of_ms))
+    tier = Tier(wanted["tier"]) if wanted and wanted.get("tier") else None
     told = {
-        **await overview(house, chosen.group_ids, acting),
+        **await overview(house, chosen.group_ids, acting, tier),
         "as_of": chosen.as_of_ms,
         "skipped": chosen.skipped,
     }
     if dry_run:
         return told
     if not told["members"]:
+        if told["left"]:
+            raise Conflict(told["left"][0]["detail"], hint=told["left"][0]["hint"])
         changed = "look at them again: they have changed meanwhile"
         resolved = "no group fits, or all have been resolved; list them anew"
         raise Conflict("there is nothing to be done", hint=changed if chosen.skipped else resolved)
     to = await destination(house, folder) if acting is Action.MOVE else None
-    batch_id = await undo.begin(house, Wish(acting, chosen.group_ids, to, chosen.as_of_ms))
+    batch_id = await undo.begin(house, Wish(acting, chosen.group_ids, to, chosen.as_of_ms, tier))
     return {"batch": batch_id, **told}
 
 
@@ -157,57 +166,93 @@ def _chosen(
 def _fitting(
     house: House, session: Session, group_ids: Sequence[int] | None, wanted: Mapping[str, Any] | None
 ) -> list[tuple[int, int]]:
-    """Ids, and when they changed last."""
-    if group_ids is not None:
+    """Ids, and when they changed last: of these groups, or of all, those that fit. A tier fits where any member has it."""
+    filters = {name: value for name, value in (wanted or {}).items() if value is not None}
+    if group_ids is not None and not filters:
         numbers = [number for number in dict.fromkeys(group_ids) if 0 < number < 1 << 63]
         rows = [group_rows.get(session, number) for number in numbers]
         return [(row["id"], row["changed_at_ms"]) for row in rows if row is not None]
-    filters = {name: value for name, value in (wanted or {}).items() if value is not None}
     unknown = filters.keys() - _FILTERS
     if unknown:
         raise NotFound(f"there is no filter {min(unknown)!r}", hint=f"filters: {', '.join(sorted(_FILTERS))}")
-    fitting = groups.filter_of(house, session, **filters)
+    fitting, tier = replace(groups.filter_of(house, session, **filters), tier=None), filters.get("tier")
     found: list[tuple[int, int]] = []
-    while page := group_rows.following(session, fitting, None, found[-1][0] if found else 0, _PAGE):
+    while page := group_rows.following(session, fitting, tier, found[-1][0] if found else 0, _PAGE):
         found += [(row["id"], row["changed_at_ms"]) for row in page]
-    return found
+    named = None if group_ids is None else set(group_ids)
+    return [one for one in found if named is None or one[0] in named]
 
 
-async def overview(house: House, group_ids: Sequence[int], action: Action) -> Json:
-    """What an action on all of these would come to, and the groups that it would come to most in."""
+async def overview(house: House, group_ids: Sequence[int], action: Action, tier: Tier | None) -> Json:
+    """What an action on all of these would come to, what it would leave and why, and where it would come to most; with
+    ``tier``, on what of them is that alike."""
+    same_bytes = action is Action.LINK
 
     def read(session: Session) -> Json:
         by_tier: dict[str, dict[str, int]] = {}
-        largest: list[tuple[int, int]] = []
+        left = {"groups": 0, "members": 0}
+        largest: list[Row] = []
         for start in range(0, len(group_ids), _PAGE):
             lot = group_ids[start : start + _PAGE]
-            for row in batches.overview(session, lot, same_bytes=action is Action.LINK):
+            for row in batches.overview(session, lot, tier, same_bytes=same_bytes):
                 of = by_tier.setdefault(row["tier"], {"groups": 0, "members": 0, "bytes": 0})
                 for name in of:
                     of[name] += row[name]
-            largest = sorted([*largest, *batches.largest(session, lot, _EXAMPLES)], reverse=True)[:_EXAMPLES]
+                for name in left:
+                    left[name] += row[f"left_{name}"]
+            largest += batches.largest(session, lot, tier, _EXAMPLES, same_bytes=same_bytes)
+            largest = sorted(largest, key=lambda row: (-row["bytes"], row["id"]))[:_EXAMPLES]
+        by_tier = {tier: of for tier, of in by_tier.items() if of["groups"]}
         whole = {name: sum(of[name] for of in by_tier.values()) for name in ("groups", "members", "bytes")}
-        return {**whole, "by_tier": by_tier, "examples": _examples(session, [number for _, number in largest])}
+        return {
+            **whole,
+            "by_tier": by_tier,
+            "left": _left(left),
+            "examples": _examples(session, largest, tier, same_bytes),
+        }
 
     return await house.catalog.read(read)
 
 
-def _examples(session: Session, group_ids: Sequence[int]) -> list[Json]:
-    rows = [row for number in group_ids if (row := group_rows.get(session, number)) is not None]
-    members = group_rows.members(session, [row["id"] for row in rows], 2)
-    return [
-        {
-            "group": row["id"],
-            "tier": row["tier"],
-            "relation": row["relation"],
-            "members": row["members"] - 1,
-            "bytes": row["reclaimable_bytes"],
-            "keeper": _path(members[row["id"]][0]),
-            "path": _path(members[row["id"]][-1]),
-        }
-        for row in rows
-        if members[row["id"]]
-    ]
+def _left(left: Mapping[str, int]) -> list[Json]:
+    """Only what a link would lose is left by a plan; what stands in the way of a file is met when it is dealt with."""
+    detail, hint = NOT_THE_SAME
+    return [{**left, "detail": detail, "hint": hint}] if left["members"] else []
+
+
+def _examples(session: Session, largest: Sequence[Row], tier: Tier | None, same_bytes: bool) -> list[Json]:
+    found = []
+    for most in largest:
+        row = group_rows.get(session, most["id"])
+        if row is None:
+            continue
+        most_members = _MEMBERS if same_bytes or tier else 2
+        keeper, example = _example(group_rows.members(session, [row["id"]], most_members)[row["id"]], tier, same_bytes)
+        found.append(
+            {
+                "group": row["id"],
+                "tier": tier or row["tier"],
+                "relation": example["relation"] if tier else row["relation"],
+                "members": most["members"],
+                "bytes": most["bytes"],
+                "keeper": _path(keeper),
+                "path": _path(example),
+            }
+        )
+    return found
+
+
+def _example(members: Sequence[Row], tier: Tier | None, same_bytes: bool) -> tuple[Row, Row]:
+    """A file that stays, and one that an action is for because of it. ``members``: the keeper first."""
+    keeper, *others = members
+    for one in others:
+        if tier in {None, one["tier"]} and (not same_bytes or one["image_id"] == keeper["image_id"]):
+            return keeper, one
+    first: dict[int, Row] = {}
+    for one in others:
+        if first.setdefault(one["image_id"], one) is not one:
+            return first[one["image_id"]], one
+    return keeper, keeper
 
 
 def _path(row: Mapping[str, Any]) -> str:

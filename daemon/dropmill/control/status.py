@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dropmill import __version__
-from dropmill.control import describe, duplicates, health, urls
+from dropmill.control import describe, duplicates, health, indexing, urls
 from dropmill.control.house import House, Live
 from dropmill.model.file import shown
 from dropmill.ports import ALL_INBOXES, IndexStats
@@ -60,6 +60,7 @@ async def status(house: House) -> Json:
         "workers": _workers(house),
         "index": _index(house),
         "duplicates": alike,
+        "scans": await indexing.under_way(house),
         "catalog": _catalog(house),
         "health": await health.health(house),
     }
@@ -142,6 +143,7 @@ def _index(house: House) -> Json:
         "state": stats.state,
         "images": stats.images,
         "memory_bytes": stats.memory_bytes,
+        "window_bytes": stats.window_bytes,
         "pid": stats.pid,
         "trouble": stats.trouble,
     }

@@ -170,7 +170,7 @@ def _outcome(life: Life) -> str:
         case "published":
             resembles = likeness.sentence(likeness.of_row(row))
             found = f"; {resembles}" if resembles else ""
-            return f"published: {counted(len(life.publications), 'rendition')} decided{found}"
+            return f"published: {counted(len(life.publications), 'rendition')} decided{found}{_in_library(life)}"
         case "duplicate" if row["duplicate_tier"] not in {"bytes", "coded"}:
             return f"duplicate: {likeness.sentence(likeness.of_row(row))}, so no renditions were made"
         case "duplicate":
@@ -188,6 +188,17 @@ def _outcome(life: Life) -> str:
             )
         case _:
             return "superseded: the version that had settled was gone or changed before it could be read"
+
+
+def _in_library(life: Life) -> str:
+    """Why it was not skipped although a library has it, as who has catalogued one may expect."""
+    if not life.in_libraries:
+        return ""
+    first = life.in_libraries[0]
+    path = joined(first["root_path"], first["rel"])
+    return (
+        f"; the library file {path} has the same bytes, but no renditions, so it is no reason to skip (see its group)"
+    )
 
 
 def _publications(life: Life) -> Iterator[_Entry]:

@@ -35,7 +35,13 @@ async def why(house: House, target: str | bytes) -> Json:
     """Raises ``NotFound`` for an id, digest or name that is not known; a whole path always has a story."""
     told = await _why(house, os.fsdecode(target) if isinstance(target, bytes) else target)
     of = [told["target"], *(job["source"] for job in told["jobs"][:1])]
-    told["story"] += await decided.entries(house, dict.fromkeys(of))
+    deeds = await decided.deeds(house, dict.fromkeys(of))
+    became = decided.verdict(deeds, told["target"], told["now"].get("there", ""))
+    if became and (told["jobs"] or told["verdict"] == catalogued.IN_PLACE):
+        told["verdict"] += f"; {became}"
+    elif became:  # Then nothing but the deeds tells anything of it.
+        told |= {"verdict": became, "story": []}
+    told["story"] += decided.entries(deeds)
     told["story"] = sorted(told["story"], key=lambda entry: entry["at"] or _LAST)
     return told
 
@@ -163,14 +169,15 @@ async def _of_path(house: House, path: bytes) -> Json:
     found = await house.blocking("*", places.places_of, path, roots)
     for place in found:
         if place.root.kind == "inbox":
-            return await _in_inbox(house, path, place)
+            return await catalogued.with_group(house, place, await _in_inbox(house, path, place))
     for place in found:
         moved = await decided.moved_here(house, place)
         if moved is not None:
-            return {**await of_job(house, moved, shown(path)), "verdict": "moved here by a person"}
-        told = await elsewhere.in_folder(house, path, place) or await catalogued.in_library(house, path, place)
-        if told is not None:
-            return told
+            told = await of_job(house, moved, shown(path))
+            return await catalogued.with_group(house, place, told)
+        found_there = await elsewhere.in_folder(house, path, place) or await catalogued.in_library(house, path, place)
+        if found_there is not None:
+            return await catalogued.with_group(house, place, found_there)
     return await elsewhere.unknown(house, path, found)
 
 

@@ -103,7 +103,8 @@ class Tail:
         """Whether nothing more is read, provided that no job goes on. What cannot be read is left for another run."""
         if self.waits and not self.quiet:
             await self._clock.sleep(COUNTED_SECONDS)
-            await self._pressure.full()  # On a busy machine it may have had no turn of its own since the last job ended.
+            # On a busy machine it may have had no turn of its own since the last job ended.
+            await self._pressure.full()
         return self.standing
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from dropmill.settings.capacity import effective_processes, memory_room_bytes
 from dropmill.settings.dedupe import Dedupe
 from dropmill.settings.downloads import Downloads
 from dropmill.settings.dropfiles import Dropfile
-from dropmill.settings.explain import Answers, idle_profiles, schema, show, starter
+from dropmill.settings.explain import Answers, Change, idle_profiles, schema, show, starter
 from dropmill.settings.findings import Finding, SettingsError, Wrong
 from dropmill.settings.inboxes import COMPANIONS, Inbox
 from dropmill.settings.load import DEFAULT_PATH, Loaded, differences, load
@@ -29,6 +29,7 @@ __all__ = [
     "DEFAULT_PATH",
     "PRESETS",
     "Answers",
+    "Change",
     "Dedupe",
     "Downloads",
     "Dropfile",

@@ -87,7 +87,9 @@ class TierPolicies(Section):
     exact: Exact | None = Field(default=None, description="Policy for identical pictures, as in [dedupe].")
     near: Near | None = Field(default=None, description="Policy for near-identical pictures, as in [dedupe].")
     similar: Similar | None = Field(default=None, description="Policy for similar pictures, as in [dedupe].")
-    loose: Loose | None = Field(default=None, description="Policy for turned and mirrored pictures.")
+    loose: Loose | None = Field(
+        default=None, description="Policy for turned, mirrored and cut pictures, as in [dedupe]."
+    )
 
 
 class Dedupe(Section):
@@ -101,7 +103,8 @@ class Dedupe(Section):
     scope: Literal["output", "inbox", "global"] = Field(
         default="output",
         description="Where to look for the earlier one. output: same output folder and recipe; "
-        "inbox: same inbox; global: anywhere.",
+        "inbox: same inbox; global: anywhere. What counts has renditions: files of libraries (dropmill index) have none, "
+        "so a copy of one is published, and grouped with it for review.",
     )
     exact: Exact = Field(
         default=_POLICIES.exact.value,
@@ -123,8 +126,10 @@ class Dedupe(Section):
     )
     loose: Loose = Field(
         default=_POLICIES.loose.value,
-        description="Turned by quarters or mirrored. skip, flag, rename or off; each picture is then looked for in its "
-        "seven other positions as well.",
+        description="Turned by quarters or mirrored; cut by up to 9 % of each side, or within a border of one colour. skip, "
+        "flag, rename or off. Each picture is then looked for in its seven other positions, and by hashes of its parts, as "
+        "well. What was cut or got a border is published whatever the policy, and grouped once its pixels were compared. For "
+        "what was catalogued before: dropmill index --rehash.",
     )
     near_phash: Whole = Field(
         default=_THRESHOLDS.near_phash,

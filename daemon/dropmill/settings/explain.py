@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -14,8 +15,18 @@ from dropmill.settings.sources import TABLES, dotted
 from dropmill.settings.top import Settings
 
 
-def show(loaded: Loaded) -> str:
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A value that was changed at runtime, over the configuration. ``at``: ISO 8601."""
+
+    value: Any
+    at: str
+
+
+def show(loaded: Loaded, changes: Mapping[str, Change] | None = None) -> str:
     """Every effective value as TOML, with where it came from behind it; the text is itself a valid configuration.
+
+    ``changes``: by dotted key, what goes before the configuration.
 
     Shipped profiles that no inbox uses and nobody changed are named in a comment only. Secrets are not part of the
     settings: the token stays in its file.
@@ -25,7 +36,19 @@ def show(loaded: Loaded) -> str:
     for name in idle:
         del data["profiles"][name]
     lines = [f"# from {loaded.path}" if loaded.path else "# no configuration file"]
-    lines += _table(data, (), loaded.origin)
+    origin = dict(loaded.origin)
+    for key, change in (changes or {}).items():
+        *above, name = key.split(".")
+        table = data
+        for part in above:
+            table = table[part]
+        if name in table:
+            told = f"{toml_value(table[name])}, {origin.get(key, 'default')}"
+            origin[key] = (
+                f"changed at runtime on {change.at}; configured: {told}; back to that: dropmill config reset {key}"
+            )
+            table[name] = change.value
+    lines += _table(data, (), origin)
     if idle:
         lines += ["", f"# shipped profiles not in use: {', '.join(idle)}"]
     return "\n".join(lines) + "\n"

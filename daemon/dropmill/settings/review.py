@@ -35,6 +35,7 @@ class Review(Section):
         default=1,
         ge=0,
         le=1_000_000,
-        description="More files than these are dealt with in one go only after an overview of what would become of them "
-        "was confirmed. Can be changed while the daemon runs.",
+        description="Of more files than these in one go the page first shows an overview of what would become of them, to "
+        "be confirmed. For the page alone: the command line asks with --all, and the API never does. Can be changed while "
+        "the daemon runs.",
     )

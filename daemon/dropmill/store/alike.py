@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
-from dropmill.model.duplicates import Policy
 from dropmill.model.fingerprint import Content, Looks
 from dropmill.model.inbox import Inbox
 from dropmill.model.job import Job
@@ -111,14 +110,17 @@ def _own_versions(session: Session, job: Job, inbox: Inbox) -> set[int]:
 
 def remember(
     session: Session,
-    inbox: Inbox,
     image_id: int,
     content: Content,
+    looks: Looks,
     near: Sequence[Neighbour] | None,
     min_texture: float,
 ) -> None:
-    """Pairs with all that an image resembles, or, where that is not known, that it has to be found out."""
-    if near is None or (near and inbox.policies.loose is not Policy.OFF):
+    """Pairs with all that an image resembles, or, where that is not known, that it has to be found out.
+
+    What it resembles loosely is known of no picture yet that was committed since the index was asked, nor is what was cut.
+    """
+    if near is None or looks.windows is not None:
         pairs.compare_later(session, [image_id])
     coded_alike = {"id": image_id, "coded_sha256": content.coded_sha256, "limit": 1}
     if near or (near is not None and session.all("images_coded_alike", **coded_alike)):

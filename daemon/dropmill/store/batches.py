@@ -52,7 +52,7 @@ def changed_since(session: Session, group_id: int, as_of_ms: int) -> bool:
 
 
 def _member(row: Row) -> Member:
-    names = ("image_id", "sha256", "root_id", "rel", "size_bytes", "job_id")
+    names = ("image_id", "sha256", "root_id", "rel", "size_bytes", "job_id", "tier")
     return Member(id=row["holding_id"], **{name: row[name] for name in names})
 
 
@@ -65,8 +65,11 @@ def open_batch(
     return batch_id
 
 
-def put_plan(session: Session, batch_id: int, plan: Plan, to: Destination | None, now_ms: int) -> None:
-    """Write down what is to be done about one group; nothing is touched yet. What is only judged is judged now."""
+def put_plan(
+    session: Session, batch_id: int, plan: Plan, to: Destination | None, now_ms: int, *, whole: bool = True
+) -> None:
+    """Write down what is to be done about one group, or about a part of it; nothing is touched yet. What is only judged is
+    judged now."""
     for judgement in plan.judgements:
         judgements.put(session, judgement.kind, judgement.a, judgement.b, batch_id=batch_id, now_ms=now_ms)
     refused = {refusal.member.id: refusal for refusal in plan.refused}
@@ -94,6 +97,8 @@ def put_plan(session: Session, batch_id: int, plan: Plan, to: Destination | None
             detail=refusal.detail if refusal else "",
             hint=refusal.hint if refusal else "",
         )
+    if not whole:
+        return  # What is left of the group is drawn anew, as the judgements wish.
     if plan.action is Action.KEEP and plan.others:
         session.run("group_settle", id=plan.group_id, now_ms=now_ms)
     elif plan.action is Action.DISMISS and plan.others:
@@ -162,13 +167,13 @@ def deeds_told(session: Session, batch_id: int, limit: int) -> list[Row]:
     return session.all("deeds_told", batch_id=batch_id, limit=limit)
 
 
-def deeds_at(session: Session, path: bytes, limit: int) -> list[Row]:
-    """Of a whole path, in whatever known folder that is, the latest first."""
+def deeds_at(session: Session, path: bytes, batch_id: int | None, limit: int) -> list[Row]:
+    """Of a whole path, in whatever known folder that is, the latest first. ``batch_id``: in whose folder of the trash it is."""
     found: list[Row] = []
     for root in session.all("roots_all"):
         if _holds(root["path"], path):
             rel = path[len(root["path"].rstrip(b"/")) + 1 :]
-            found += session.all("deeds_at", root_id=root["id"], rel=rel, limit=limit)
+            found += session.all("deeds_at", root_id=root["id"], rel=rel, batch_id=batch_id, limit=limit)
     return found
 
 
@@ -361,9 +366,10 @@ def purge_later(session: Session, deed_id: int, at_ms: int, detail: str) -> None
     session.run("deed_purge_later", id=deed_id, purge_at_ms=at_ms, detail=detail)
 
 
-def overview(session: Session, group_ids: Sequence[int], *, same_bytes: bool) -> list[Row]:
-    """By ``tier``: how many ``groups``, ``members`` that an action is for, and ``bytes``."""
-    return session.all("batch_overview", ids=json.dumps(list(group_ids)), same_bytes=int(same_bytes))
+def overview(session: Session, group_ids: Sequence[int], tier: str | None, *, same_bytes: bool) -> list[Row]:
+    """By ``tier``: in how many ``groups`` an action comes to anything, how many ``members`` it is for, and their ``bytes``;
+    how many it leaves (``left_members``), and in how many groups all of them (``left_groups``). ``tier``: only of what is that alike."""
+    return session.all("batch_overview", ids=json.dumps(list(group_ids)), tier=tier, same_bytes=int(same_bytes))
 
 
 def unsigned(value: int) -> int:
@@ -371,7 +377,7 @@ def unsigned(value: int) -> int:
     return from_int64(value)
 
 
-def largest(session: Session, group_ids: Sequence[int], limit: int) -> list[tuple[int, int]]:
-    """``(reclaimable bytes, id)`` of those that would give back most."""
-    rows = session.all("groups_largest", ids=json.dumps(list(group_ids)), limit=limit)
-    return [(row["reclaimable_bytes"], row["id"]) for row in rows]
+def largest(session: Session, group_ids: Sequence[int], tier: str | None, limit: int, *, same_bytes: bool) -> list[Row]:
+    """``id``, ``members`` and ``bytes`` of those in which an action comes to most. ``tier``: as of ``overview``."""
+    ids = json.dumps(list(group_ids))
+    return session.all("groups_largest", ids=ids, tier=tier, limit=limit, same_bytes=int(same_bytes))

@@ -73,7 +73,7 @@ def conclude(
         own = decided.image_id
         if decided.outcome is Outcome.DUPLICATE:
             own = session.value("image_by_sha256", sha256=result.content.sha256) or own
-        alike.remember(session, inbox, own, result.content, near, seen.thresholds.min_texture)
+        alike.remember(session, own, result.content, result.looks, near, seen.thresholds.min_texture)
     return decided
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dropmill.model.resemblance import EVIDENCE_VERSION, Evidence, Relation, evidence_from_json, evidence_to_json
-from dropmill.store import pairs
+from dropmill.store import pairs, windows
 from dropmill.store.connection import Row, Session
 
 NOT_COMPARED = "not compared: "
@@ -70,6 +70,7 @@ def measure(session: Session, image_ids: Iterable[int]) -> None:
 def retry(session: Session, reasons: Iterable[str]) -> None:
     """Measure again what failed for a reason that may have passed."""
     session.run("unmeasured_retry", reasons=json.dumps(list(reasons)))
+    windows.retry(session)
 
 
 def to_prove(session: Session, limit: int) -> list[tuple[Side, Side]]:
@@ -82,6 +83,11 @@ def to_compare(session: Session, limit: int) -> list[tuple[Side, Side]]:
     rows = session.all("members_to_compare", limit=limit)
     found = dict.fromkeys((row["keeper_image_id"], row["image_id"]) for row in rows)
     return _sides(session, list(found))
+
+
+def to_confirm(session: Session, limit: int) -> list[tuple[Side, Side]]:
+    """Pairs of which one is like a part of the other by its hashes."""
+    return _sides(session, windows.to_confirm(session, limit))
 
 
 def _sides(session: Session, found: list[tuple[int, int]]) -> list[tuple[Side, Side]]:

@@ -18,6 +18,7 @@ _STEPS: Final = (
     "forget_versions",
     "forget_holdings",
     "image_pairs_remove",
+    "image_candidates_remove",
     "forget_replaced",
     "forget_publications",
     "forget_anchors",

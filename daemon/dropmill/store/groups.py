@@ -211,6 +211,16 @@ def of_image(session: Session, image_id: int) -> Sequence[int]:
     return [row["group_id"] for row in session.all("groups_of_image", image_id=image_id)]
 
 
+def membership(session: Session, holding_id: int) -> Row | None:
+    """The group that a file is in, with its keeper and how the file resembles that; None for none."""
+    return session.one("member_of_holding", holding_id=holding_id)
+
+
+def waits(session: Session, image_id: int) -> bool:
+    """Whether an image is still to be compared, or its groups are to be drawn anew."""
+    return bool(session.value("image_waits", image_id=image_id))
+
+
 def holdings_of(session: Session, image_id: int, limit: int) -> list[Row]:
     return session.all("holdings_of_image", image_id=image_id, limit=limit)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from dropmill.model.fingerprint import Content, Looks, from_int64, to_int64
 from dropmill.model.image import Picture
+from dropmill.store import windows
 from dropmill.store.connection import Session
 
 
@@ -26,6 +27,7 @@ def put(session: Session, content: Content, looks: Looks, picture: Picture, size
         **_described(picture, size_bytes),
         now_ms=now_ms,
     )
+    windows.put(session, image_id, looks)
     return image_id
 
 
@@ -35,7 +37,8 @@ def looks_of(session: Session, image_id: int) -> Looks:
     if row is None:
         raise LookupError(image_id)
     phash, dhash, ahash = (from_int64(row[name]) for name in ("phash", "dhash", "ahash"))
-    return Looks(phash, dhash, ahash, row["phash256"], row["texture"], row["fingerprint_version"])
+    parts = windows.of_images(session, [image_id]).get(image_id)
+    return Looks(phash, dhash, ahash, row["phash256"], row["texture"], row["fingerprint_version"], parts)
 
 
 def _described(picture: Picture, size_bytes: int) -> dict[str, Any]:

@@ -33,8 +33,9 @@ def resembling(session: Session, image_id: int, neighbours: Sequence[Neighbour],
 
     Hashes are believed of two pictures that have ``min_texture`` only. Flat ones of the same hashes and size in pixels
     are pairs by ``pixels``, which are in force once their pixels were compared. At most ``MOST_NEIGHBOURS``, nearest first.
+    What a window suggests is none yet (``store/windows.py``).
     """
-    near = {found.image_id: found for found in reversed(neighbours) if found.image_id != image_id}
+    near = {found.image_id: found for found in reversed(neighbours) if _counts(found, image_id)}
     rows = {row["id"]: row for row in session.all("images_looks", ids=json.dumps([image_id, *near]))}
     own = rows.pop(image_id, None)
     if own is None:
@@ -46,6 +47,10 @@ def resembling(session: Session, image_id: int, neighbours: Sequence[Neighbour],
     pairs = [pair for pair in found if pair is not None]
     pairs.sort(key=lambda pair: (pair.how != "coded", pair.phash_distance, pair.dhash_distance, pair.a, pair.b))
     return pairs[:MOST_NEIGHBOURS]
+
+
+def _counts(found: Neighbour, image_id: int) -> bool:
+    return found.image_id != image_id and found.how != "window"
 
 
 def _pair(own: Row, other: Row, found: Neighbour | None, min_texture: float) -> Pair | None:

@@ -20,6 +20,11 @@ def all_of(session: Session) -> dict[str, Any]:
     return {row["name"]: json.loads(row["value"]) for row in session.all("preferences_all")}
 
 
+def changed_at_ms(session: Session) -> dict[str, int]:
+    """When each was changed, by dotted name."""
+    return {row["name"]: row["changed_at_ms"] for row in session.all("preferences_all")}
+
+
 def put(session: Session, name: str, value: Any, now_ms: int) -> None:
     session.run("preference_put", name=name, value=json.dumps(value), now_ms=now_ms)
 

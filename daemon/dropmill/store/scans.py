@@ -82,6 +82,11 @@ def running(session: Session, by: By) -> list[Row]:
     return [row for row in session.all("scans_running") if row["by"] == by]
 
 
+def under_way(session: Session) -> list[Row]:
+    """Whoever carries them out."""
+    return session.all("scans_running")
+
+
 def progress(session: Session, scan_id: int, counts: Mapping[str, int], told: Mapping[str, object]) -> None:
     session.run("scan_progress", id=scan_id, told=json.dumps(told), **counts)
 
@@ -186,6 +191,7 @@ def _image(session: Session, item: Found, now_ms: int) -> int | None:
     image_id = images.put(session, item.content, item.looks, item.picture, item.signature.size_bytes, now_ms)
     if row is not None:
         session.run("image_pairs_remove", image_id=image_id)
+        session.run("image_candidates_remove", image_id=image_id)
     session.run("uncompared_put", ids=json.dumps([image_id]))
     return image_id
 
@@ -198,7 +204,9 @@ def rehash(
     if row is None:
         return None
     image_id = images.put(session, content, looks, picture, size_bytes, now_ms)
-    session.run("image_pairs_remove", image_id=image_id)
+    if (row["phash"], row["dhash"], row["phash256"]) != (to_int64(looks.phash), to_int64(looks.dhash), looks.phash256):
+        session.run("image_pairs_remove", image_id=image_id)
+    session.run("image_candidates_remove", image_id=image_id)
     session.run("uncompared_put", ids=json.dumps([image_id]))
     return image_id
 
@@ -227,13 +235,19 @@ def put_mounts(session: Session, root_id: int, met: Iterable[bytes]) -> None:
         session.run("library_mount_put", root_id=root_id, rel=rel)
 
 
-def older(session: Session, after: int, limit: int = _PAGE) -> list[Row]:
-    """``id`` and ``sha256`` of images with hashes of another recipe than ours, in order, after one of them."""
-    return session.all("images_older", after=after, version=FINGERPRINT_VERSION, streamed=STREAMED_VERSION, limit=limit)
+def older(session: Session, after: int, *, windows: bool = False, limit: int = _PAGE) -> list[Row]:
+    """``id`` and ``sha256`` of images with hashes of another recipe than ours, in order, after one of them; with ``windows``
+    also of those without hashes of their parts.
+    """
+    versions = {"version": FINGERPRINT_VERSION, "streamed": STREAMED_VERSION}
+    return session.all("images_older", after=after, windows=int(windows), limit=limit, **versions)
 
 
-def count_older(session: Session) -> int:
+def count_older(session: Session, *, windows: bool = False) -> int:
+    """As many as ``older`` would tell of."""
     count: int = session.value("images_older_count", version=FINGERPRINT_VERSION, streamed=STREAMED_VERSION)
+    if windows:
+        count += session.value("images_windowless_count", version=FINGERPRINT_VERSION, streamed=STREAMED_VERSION)
     return count
 
 
@@ -252,6 +266,16 @@ def image_of(session: Session, image_id: int) -> Row | None:
 
 def refusal(session: Session, root_id: int, rel: bytes) -> Row | None:
     return session.one("library_refusal_get", root_id=root_id, rel=rel)
+
+
+def refused(session: Session, after: tuple[int, bytes], limit: int) -> list[Row]:
+    """Files that should be pictures and are not catalogued, with ``root_path``, after ``(root id, path below it)``."""
+    return session.all("library_refusals_told", root_id=after[0], after=after[1], limit=limit)
+
+
+def count_refused(session: Session) -> int:
+    count: int = session.value("library_refusals_count")
+    return count
 
 
 def holding(session: Session, root_id: int, rel: bytes) -> Row | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,7 @@ from dropmill.store.connection import Row, Session
 from dropmill.store.rows import signature_of as signature_of  # Callers name it with these functions.
 
 LAST_ID: Final = (1 << 63) - 1
+_MOST_HOLDINGS: Final = 100
 
 
 def page(session: Session, state: str | None, inbox: str | None, limit: int, before: int | None) -> list[int]:
@@ -125,6 +126,8 @@ class Life:
     notices: list[Row]
     paused: bool
     """Whether its inbox, or everything, is paused."""
+    in_libraries: Sequence[Row] = ()
+    """Files of libraries that have the same bytes; rows of ``holdings_of_image``."""
 
 
 def life(session: Session, job_id: int) -> Life | None:
@@ -138,7 +141,15 @@ def life(session: Session, job_id: int) -> Life | None:
         session.all("disposals_of_job", job_id=job_id),
         session.all("notices_of_job", job_id=job_id),
         not _names_of(found[0].row["inbox"]).isdisjoint(row["inbox"] for row in session.all("pauses_all")),
+        _in_libraries(session, found[0].row),
     )
+
+
+def _in_libraries(session: Session, job: Row) -> list[Row]:
+    if job["image_id"] is None:
+        return []
+    found = session.all("holdings_of_image", image_id=job["image_id"], limit=_MOST_HOLDINGS)
+    return [row for row in found if row["root_kind"] == "library"]
 
 
 def _names_of(inbox: str) -> set[str]:
