@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +15,17 @@ from ledger import pytest_runtest_logreport, pytest_sessionfinish
 # Whoever started the tests may ignore it (nohup), which every daemon would inherit and then rightly keep to.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+# Thousands of processes start here. What they load, these modules included, is compiled once, whatever the environment says.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 __all__ = ["pytest_runtest_logreport", "pytest_sessionfinish"]
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """More than there are cores: tests wait for daemons a part of their time, and the long ones most of it."""
+    cores = len(os.sched_getaffinity(0))
+    return 2 * cores if config.option.markexpr == "long" else cores + cores // 2
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import random
 from collections.abc import Callable
@@ -11,6 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
+from dropmill.imaging.errands import fitted
+from dropmill.imaging.inspect import pixels_digest
+from dropmill.model.errand import EXAMINED_SIDE, Known
 from parts import missing
 
 _SHARE = Path("/usr/share")
@@ -63,6 +67,18 @@ def coded(image: Image.Image, quality: int = 90, kind: str = "JPEG", **more: obj
 def recoded(image: Image.Image, quality: int = 90, kind: str = "JPEG") -> Image.Image:
     with Image.open(io.BytesIO(coded(image, quality, kind))) as again:
         return again.convert("RGB")
+
+
+def known(image: Image.Image) -> Known:
+    """As the catalog knows it."""
+    digest = pixels_digest(image)
+    return Known(hashlib.sha256(digest.encode()).hexdigest(), digest, digest, *image.size)
+
+
+def shown(image: Image.Image) -> Image.Image:
+    """Its preview, as it is stored and compared."""
+    with Image.open(io.BytesIO(coded(fitted(image, EXAMINED_SIDE), 88, subsampling="4:4:4"))) as preview:
+        return preview.convert("RGB")
 
 
 def scaled(image: Image.Image, factor: float) -> Image.Image:

@@ -37,13 +37,14 @@ def copies(mill: Mill, sets: int, each: int) -> None:
 
 
 def review(root: Path, sets: int = 3, each: int = 3, **options: Any) -> Mill:
-    """Started, with its groups drawn. Files may be moved to ``lib``."""
+    """Started, with all published and its groups drawn. Files may be moved to ``lib``."""
     root.mkdir(exist_ok=True)
     (root / "lib").mkdir()
     top = {"library_roots": [str(root / "lib")], **options.pop("top", {})}
     mill = Mill(root, top=top, dedupe={"exact": "flag", "near": "off", "similar": "off"}, **options)
     copies(mill, sets, each)
     mill.start()
+    mill.wait_for(lambda: mill.done(sets * each))
     wait_for_groups(mill, sets, each)
     return mill
 

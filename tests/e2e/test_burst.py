@@ -26,6 +26,7 @@ def test_w15_a_burst_of_50000_files_while_the_reader_is_stalled_loses_none(tmp_p
     mill = Mill(tmp_path, reconcile_seconds=3600)
     mill.start()
     assert mill.run("pause").returncode == 0
+    mill.wait_for(lambda: mill.metric("dropmill_scans_total") == 1)  # Else the scan at start may find them.
     with most_resident(mill) as rss_mb:
         mill.freeze()
         fill(mill.inbox, BURST)

@@ -209,7 +209,7 @@ def test_why_an_unsettled_file_and_a_moved_one(tmp_path: Path) -> None:
     mill = Mill(tmp_path)
     mill.drop("before.jpg", pictures.jpeg(pictures.photo(80, 60, seed=2)))
     mill.start()
-    mill.wait_for(lambda: mill.jobs("completed"))
+    mill.wait_for(lambda: mill.done(1))
     (mill.inbox / "before.jpg").rename(mill.inbox / "after.jpg")
     mill.wait_for(lambda: any(job["outcome"] == "moved" for job in mill.jobs()))
     moved = _why(mill, str(mill.inbox / "after.jpg"))
@@ -233,7 +233,7 @@ def test_w18_names_are_found_by_their_bytes_and_shown_escaped(tmp_path: Path) ->
     for seed, name in enumerate(names):
         mill.drop(name, pictures.jpeg(pictures.photo(60, 40, seed=seed)))
     mill.start()
-    mill.wait_for(lambda: len(mill.jobs("completed")) == len(names))
+    mill.wait_for(lambda: mill.done(len(names)))
     assert {job["outcome"] for job in mill.jobs()} == {"published"}
     for name in names:
         path = os.fsencode(mill.inbox) + b"/" + name

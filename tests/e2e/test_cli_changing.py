@@ -50,7 +50,7 @@ def test_retry_puts_the_original_back_and_makes_no_second_job(tmp_path: Path, li
     result = mill.run("retry", str(job["id"]))
     assert result.returncode == 0, result.stderr
     if live:
-        mill.wait_for(lambda: mill.jobs("completed"))
+        mill.wait_for(lambda: mill.done(1))
     else:
         assert _job(mill, "small.jpg")["state"] == "available"
         assert mill.once().returncode == 0

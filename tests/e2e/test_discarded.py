@@ -60,6 +60,6 @@ def test_discarded_files_are_kept_shown_with_their_reasons_and_replayed(tmp_path
     result = mill.run("retry", "--all")
     assert result.returncode == 0, result.stderr
     assert "2 jobs are available again" in result.stdout
-    mill.wait_for(lambda: len(mill.jobs("discarded")) == 2)
+    mill.wait_for(lambda: mill.done(len(dropped)))
     assert mill.run("retry", "--all").returncode == 0
     assert mill.stop() == 0

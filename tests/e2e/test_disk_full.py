@@ -230,7 +230,7 @@ def test_w27_a_state_directory_short_of_its_reserve_takes_in_nothing_more(tmp_pa
     assert mill.jobs() == []
     disk.free()
     mill.wait_for(lambda: holds_nothing_back(mill, ["a-t.jpg"]))
-    assert mill.get("/readyz").status_code == 200
+    mill.wait_for(lambda: mill.get("/readyz").status_code == 200)
     assert mill.stop() == 0
 
 

@@ -289,3 +289,19 @@ def test_of_a_group_the_others_stay_a_group(tmp_path: Path) -> None:
     told = index(mill, lib, code=0)
     assert (told["indexed"], told["unchanged"]) == (3, 1)
     assert groups() == [{"q95.jpg", "q85.jpg", "q70.jpg", "copy.jpg"}]
+
+
+def test_a_copy_of_what_a_library_has_is_published_and_why_says_so(tmp_path: Path) -> None:
+    """Nothing is skipped for a picture that is nowhere in the output."""
+    lib = tmp_path / "lib"
+    lib.mkdir()
+    (lib / "one.jpg").write_bytes(photo(1))
+    mill = Mill(tmp_path / "mill", dedupe={"exact": "skip", "near": "skip"})
+    index(mill, lib, code=0)
+    dropped = mill.drop("two.jpg", photo(1))
+    assert mill.once().returncode == 0
+    assert mill.outputs()
+    told = " ".join(mill.run("why", str(dropped)).stdout.split())
+    assert f"the library file {lib}/one.jpg has the same bytes" in told and "no reason to skip" in told
+    (group,) = json.loads(mill.run("duplicates", "--json").stdout)
+    assert (group["tier"], group["keeper"]) == ("exact", str(lib / "one.jpg"))

@@ -77,7 +77,8 @@ def test_w27_an_output_whose_disk_is_not_mounted_is_waited_for_whatever_is_loade
     disk(mill.output)
     mill.start()
     mill.drop("a.jpg", photo(1))
-    mill.wait_for(lambda: published(mill, 1) and (mill.root / "archive" / "a.jpg").exists())
+    mill.wait_for(lambda: mill.done(1))
+    assert published(mill, 1) and (mill.root / "archive" / "a.jpg").exists()
     umount(mill.output)
     mill.drop("b.jpg", photo(2))
     mill.wait_for(lambda: part(mill, "output camera")["status"] == "degraded" and len(mill.jobs()) == 2)
@@ -96,7 +97,7 @@ def test_w27_an_output_whose_disk_is_not_mounted_is_waited_for_whatever_is_loade
     disk(mill.output)
     mill.wait_for(lambda: published(mill, 2) and mill.outputs() == ["a-t.jpg", "b-t.jpg"])
     mill.wait_for(lambda: not list(mill.inbox.iterdir()))
-    assert part(mill, "output camera")["status"] == "ok"
+    mill.wait_for(lambda: part(mill, "output camera")["status"] == "ok")
     assert mill.stop() == 0
 
 
@@ -105,7 +106,7 @@ def test_w27_a_folder_in_the_place_of_a_disk_is_used_once_a_person_says_so(tmp_p
     disk(mill.output)
     mill.start()
     mill.drop("a.jpg", photo(1))
-    mill.wait_for(lambda: published(mill, 1))
+    mill.wait_for(lambda: mill.done(1))
     umount(mill.output)
     hang_up(mill)
     mill.drop("b.jpg", photo(2))
@@ -124,7 +125,7 @@ def test_w25_w27_originals_do_not_go_where_the_disk_of_the_archive_is_missing(tm
     disk(archive)
     mill.start()
     mill.drop("a.jpg", photo(1))
-    mill.wait_for(lambda: (archive / "a.jpg").exists())
+    mill.wait_for(lambda: mill.done(1))
     umount(archive)
     for seed, name in ((2, "b.jpg"), (3, "c.jpg")):
         mill.drop(name, photo(seed))

@@ -104,6 +104,7 @@ def test_renditions_of_a_deleted_source_go_where_the_inbox_asks_for_it(tmp_path:
         assert mill.outputs() == left
 
 
+@pytest.mark.long
 def test_renditions_that_another_path_leans_on_stay(tmp_path: Path) -> None:
     mill = Mill(tmp_path, renditions=ONE, on_source_deleted="remove")
     path = mill.drop("a.jpg", photo(1))
@@ -151,27 +152,25 @@ def test_with_exact_off_every_file_is_published(tmp_path: Path) -> None:
     assert mill.outputs() == ["a-t.jpg", "b-t.jpg"]
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "reason"),
-    [
-        ("notes.txt", b"just text", "not-an-image"),
-        ("paper.pdf", b"%PDF-1.7\n" + b"x" * 100, "unsupported-format"),
-        ("paper.jpg", b"%PDF-1.7\n" + b"x" * 100, "unsupported-format"),
-        ("drawing.svg", b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "unsupported-format"),
-        ("layers.psd", b"8BPS\0\1" + b"\0" * 100, "unsupported-format"),
-        ("photo.dng", dng(), "unsupported-format"),
-        ("photo.tif", dng(), "unsupported-format"),
-        ("film.mp4", struct.pack(">I4s4sI", 24, b"ftyp", b"isom", 0) + b"mp42avc1" + b"\0" * 64, "unsupported-format"),
-    ],
-)
-def test_i01_what_is_not_ours_is_ignored_and_stays(tmp_path: Path, name: str, data: bytes, reason: str) -> None:
+def test_i01_what_is_not_ours_is_ignored_and_stays(tmp_path: Path) -> None:
+    files = {
+        "notes.txt": b"just text",
+        "paper.pdf": b"%PDF-1.7\n" + b"x" * 100,
+        "scan.jpg": b"%PDF-1.7\n" + b"x" * 100,
+        "drawing.svg": b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>',
+        "layers.psd": b"8BPS\0\1" + b"\0" * 100,
+        "photo.dng": dng(),
+        "other.tif": dng(),
+        "film.mp4": struct.pack(">I4s4sI", 24, b"ftyp", b"isom", 0) + b"mp42avc1" + b"\0" * 64,
+    }
     mill = Mill(tmp_path, renditions=ONE, quarantine="quarantine")
-    path = mill.drop(name, data)
+    for name, data in files.items():
+        mill.drop(name, data)
     assert mill.once().returncode == 0
-    assert mill.jobs() == []
-    assert path.exists()
-    assert mill.outputs() == []
-    assert reason in mill.why(name)
+    assert (mill.jobs(), mill.outputs()) == ([], [])
+    for name, data in files.items():
+        assert (mill.inbox / name).read_bytes() == data
+        assert ("not-an-image" if name == "notes.txt" else "unsupported-format") in mill.why(name), name
 
 
 def test_unsupported_kinds_go_to_quarantine_where_the_inbox_asks_for_it(tmp_path: Path) -> None:
@@ -328,12 +327,13 @@ def test_w25_a_read_only_archive_keeps_the_result_and_says_so(tmp_path: Path) ->
     (tmp_path / "archive").chmod(0o755)
 
 
+@pytest.mark.long
 def test_reprocess_without_a_change_keeps_the_renditions(tmp_path: Path) -> None:
     mill = Mill(tmp_path, renditions=TWO, receipts=True)
     mill.drop("a.jpg", photo(1, 400, 300))
     assert mill.once().returncode == 0
     before = {name: (mill.output / name).read_bytes() for name in mill.outputs()}
-    for _ in range(3):
+    for _ in range(2):
         assert mill.run("reprocess", "--inbox", "camera").returncode == 0
         assert mill.once().returncode == 0
         assert mill.outputs() == ["a-large.jpg", "a-thumb.jpg", "a.json"]
@@ -342,6 +342,7 @@ def test_reprocess_without_a_change_keeps_the_renditions(tmp_path: Path) -> None
     }
 
 
+@pytest.mark.long
 def test_reprocess_of_one_file_leaves_the_renditions_of_others_alone(tmp_path: Path) -> None:
     mill = Mill(tmp_path, renditions=ONE, dedupe={"exact": "off"})
     for name in ("x/a.jpg", "y/a.jpg"):
@@ -352,6 +353,7 @@ def test_reprocess_of_one_file_leaves_the_renditions_of_others_alone(tmp_path: P
     assert mill.outputs() == ["x/a-t.jpg", "y/a-t.jpg"]
 
 
+@pytest.mark.long
 def test_reprocess_of_a_renamed_file_replaces_its_renditions(tmp_path: Path) -> None:
     mill = Mill(tmp_path, renditions=ONE)
     path = mill.drop("a.jpg", photo(1, 400, 300))
@@ -371,7 +373,7 @@ def test_an_edit_of_the_metadata_keeps_the_renditions(tmp_path: Path) -> None:
     data = photo(1)
     mill.drop("a.jpg", data)
     assert mill.once().returncode == 0
-    for comment in (b"one", b"two", b"three"):
+    for comment in (b"one", b"two"):
         mill.drop("a.jpg", pictures.jpeg_with(pictures.segment(0xFE, comment), data))
         assert mill.once().returncode == 0
         assert last(mill) == "published"
@@ -395,7 +397,7 @@ def test_w26_an_inbox_that_was_renamed_away_is_not_everything_deleted(tmp_path: 
     assert mill.once().returncode == 0
     mill.inbox.rename(tmp_path / "away")
     mill.inbox.mkdir()
-    for _ in range(4):
+    for _ in range(3):  # Two scans would have been enough.
         assert mill.once().returncode == 0
     assert mill.outputs() == ["a-t.jpg"]
 
@@ -422,6 +424,7 @@ def test_a_duplicate_of_a_picture_whose_rendition_was_deleted_is_published(tmp_p
     assert (mill.inbox / "b.jpg").exists()
 
 
+@pytest.mark.long
 def test_many_copies_that_want_one_name_all_get_one(tmp_path: Path) -> None:
     mill = Mill(tmp_path, renditions=ONE, dedupe={"exact": "off"}, names="{stem}-{rendition}.{ext}")
     for number in range(7):

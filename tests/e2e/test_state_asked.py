@@ -95,7 +95,7 @@ def test_q11_w36_a_catalog_on_a_read_only_disk_is_read_and_backed_up(tmp_path: P
     mill = Mill(tmp_path / "mill")
     mill.start()
     mill.drop("a.jpg", photo(1))
-    mill.wait_for(lambda: len(mill.jobs("completed")) == 1)
+    mill.wait_for(lambda: mill.done(1))
     mill.kill()
     (mill.state / "catalog.db-shm").unlink()
     assert (mill.state / "catalog.db-wal").stat().st_size > 0

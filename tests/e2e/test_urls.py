@@ -276,7 +276,7 @@ def test_u11_a_part_outlives_a_kill_between_two_attempts_and_goes_with_its_job_t
         assert sorted(stored(mill)) == ["1.part", "1.part.json"], "the next attempt goes on with it"
         cancelled = mill.run("cancel", "1")
         assert cancelled.returncode == 0, cancelled.stderr
-        assert stored(mill) == []
+        mill.wait_for(lambda: stored(mill) == [])
 
 
 @pytest.mark.long

@@ -151,7 +151,7 @@ def test_w16_w26_a_share_is_polled_and_outlives_the_death_of_its_server(tmp_path
     assert watched_by(mill) in {"starting", "poll"}
     for number in range(5):  # On the other side, so that no event tells of it.
         (share.server_side / f"{number}.jpg").write_bytes(photo(number))
-    mill.wait_for(lambda: len(mill.jobs(state="completed")) == 5)
+    mill.wait_for(lambda: mill.done(5))
     assert watched_by(mill) == "poll"
     published = mill.outputs()
     share.die()
@@ -386,7 +386,7 @@ def test_w41_a_folder_that_came_back_in_other_hands_is_left_to_them(tmp_path: Pa
         assert mill.outputs() == []
         other.communicate()
     mill.wait_for(lambda: mill.outputs() == ["a-t.jpg"])
-    assert well(mill)
+    mill.wait_for(lambda: well(mill))
     assert mill.stop() == 0
 
 

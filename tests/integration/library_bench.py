@@ -14,7 +14,7 @@ from dropmill.control.indexing import describe
 from dropmill.maintenance.indexing import Indexer
 from dropmill.model.errand import Errand, ErrandResult
 from dropmill.model.file import Signature
-from dropmill.model.fingerprint import FINGERPRINT_VERSION, Content, Looks
+from dropmill.model.fingerprint import FINGERPRINT_VERSION, Content, Looks, Window
 from dropmill.model.image import Picture
 from dropmill.model.outcome import Reason
 from dropmill.model.work import Preview, Processed, Recognised, Rejected, WorkerLost, WorkRequest, WorkResult
@@ -66,7 +66,8 @@ class Readers:
             return Recognised(content)
         self.hashed.append(path)
         number = int(sha256[:15], 16)
-        looks = Looks(number, number, number, sha256, 40.0, self.version)
+        parts = (Window(number, number, sha256),) if request.windows else None
+        looks = Looks(number, number, number, sha256, 40.0, self.version, parts)
         return Processed(content, looks, Picture("jpeg", 40, 30, "RGB"), ())
 
     async def errand(

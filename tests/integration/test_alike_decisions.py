@@ -14,7 +14,7 @@ from dropmill.files.naming import name_for
 from dropmill.model.bearing import Bearing, Changed
 from dropmill.model.duplicates import Policies, Policy
 from dropmill.model.file import Signature
-from dropmill.model.fingerprint import Content, Looks
+from dropmill.model.fingerprint import Content, Looks, Window
 from dropmill.model.image import Picture
 from dropmill.model.inbox import Inbox
 from dropmill.model.job import FoundBy, Job, NewJob
@@ -22,7 +22,7 @@ from dropmill.model.resemblance import Neighbour, Neighbours, hamming
 from dropmill.model.verdict import Decided
 from dropmill.model.work import Processed, Rendered
 from dropmill.observe.clock import SystemClock
-from dropmill.store import boot, likeness, pairs, preferences, queue
+from dropmill.store import boot, likeness, pairs, preferences, queue, windows
 from dropmill.store.catalog import Catalog, catalog_path
 from dropmill.store.connection import Session
 from dropmill.store.engine import CatalogDecisions
@@ -61,7 +61,9 @@ class Bench:
 
     def result(self, job: Job, bits: int, **changes: Any) -> Processed:
         digest = f"{bits:064x}"
-        looks = Looks(HASH ^ bits, HASH ^ bits, 3, "0" * 64, changes.pop("texture", 50.0))
+        looks = Looks(
+            HASH ^ bits, HASH ^ bits, 3, "0" * 64, changes.pop("texture", 50.0), windows=changes.pop("windows", None)
+        )
         staged = Rendered("large", 1, f"{job.id}-{job.epoch}-large", 5, digest, 100, 16, 12, "jpeg")
         picture = Picture("jpeg", changes.pop("width", 40), 30, "RGB")
         return Processed(Content(digest, digest), looks, picture, (staged,), **changes)
@@ -174,6 +176,19 @@ async def test_pairs_are_kept_of_all_that_is_near_and_what_was_not_compared_is_r
     assert [(pair.a, pair.b, pair.phash_distance) for pair in found] == [(first.image_id, second.image_id, 2)]
     left = await bench.catalog.read(lambda session: [row["id"] for row in pairs.uncompared(session, 10)])
     assert left == [third.image_id]
+
+
+async def test_what_is_looked_for_loosely_is_compared_again_after_its_commit(bench: Bench) -> None:
+    """The transaction itself sees nothing turned or cut that was committed since the index was asked."""
+    window = (Window(1, 2, "0" * 64),)
+    first, _ = await bench.commit("a.jpg", 0, windows=window)
+    second, _ = await bench.commit("b.jpg", FAR, windows=window)
+    duplicate, _ = await bench.commit("c.jpg", NEAR, windows=window)
+    assert duplicate.outcome.value == "duplicate"
+    left = await bench.catalog.read(lambda session: pairs.uncompared(session, 10))
+    assert [row["id"] for row in left] == [first.image_id, second.image_id, second.image_id + 1]
+    kept = await bench.catalog.read(lambda session: windows.of_images(session, [row["id"] for row in left]))
+    assert kept == {row["id"]: window for row in left}
 
 
 async def test_what_is_left_out_is_catalogued_by_itself_and_held_where_it_is(bench: Bench) -> None:

@@ -80,12 +80,15 @@ def test_w08_what_stays_incomplete_is_quarantined_as_truncated(make: Make, tmp_p
 
 def test_w06_a_preallocated_file_waits_and_never_shows_a_dead_half(make: Make, tmp_path: Path) -> None:
     """Its decoder takes the zeros without complaint. Nothing about it changes, so only its content tells."""
-    mill = make(incomplete_timeout_seconds=2.0, quarantine="quarantine")
+    mill = make(incomplete_timeout_seconds=LATER, quarantine="quarantine")
     for kind in ("WEBP", "AVIF"):
         data = pictures.encoded(pictures.photo(900, 700), kind, quality=90)
         mill.drop(kind, data[: len(data) // 2].ljust(len(data), b"\0"))
     for kind in ("WEBP", "AVIF"):
         wait_for_note(mill, kind, "zeros so far")
+    # However long it took until both were looked at, their time is over only now.
+    mill.configure(incomplete_timeout_seconds=0.1)
+    mill.run("reload", check=True)
     mill.wait_for(lambda: outcomes(mill) == ["truncated"] * 2)
     assert mill.outputs() == []
     mill.wait_for(lambda: {"WEBP", "AVIF"} <= set(os.listdir(tmp_path / "quarantine")))
@@ -147,7 +150,8 @@ def test_w05_what_grew_after_it_settled_is_superseded_and_settles_again(make: Ma
     with path.open("ab") as file:
         file.write(b"more")
     mill.run("resume", check=True)
-    mill.wait_for(lambda: outcomes(mill) == ["published", "superseded"])
+    mill.wait_for(lambda: mill.done(2))
+    assert outcomes(mill) == ["published", "superseded"]
     assert mill.outputs() == ["a-t.jpg"]
 
 

@@ -436,3 +436,38 @@ def test_w26_nothing_is_moved_into_the_empty_place_of_a_disk(tmp_path: Path) -> 
             assert list(house.away.iterdir()) == []
         finally:
             house.close()
+
+
+def test_w26_a_disk_below_the_folder_to_move_to_is_remembered_while_it_is_away(tmp_path: Path) -> None:
+    """Nothing is moved into its empty place, and what was moved to it is not told as lost."""
+    with disk_of(tmp_path) as disk:
+        place = tmp_path / "house" / "away" / "nas"
+        house = House(tmp_path / "house", prepare=partial(disk.mount, place))
+        try:
+            # The folder above it is known, as a library would be.
+            house.run(lambda: house.catalog.write(lambda session: store.destination(session, os.fsencode(house.away))))
+            house.away = place
+            house.ask(Action.MOVE)
+            assert house.carry_out()
+            moved = tree(place)
+            assert len(moved) == 2
+            disk.umount()
+            house.undo(1)
+            assert house.carry_out()
+            refused = [fact for fact in house.facts if isinstance(fact, DeedEnded) and fact.result == "refused"]
+            assert [fact.detail for fact in refused] == ["the disk that it was moved to seems not to be mounted"] * 2
+            disk.mount(place)
+            house.undo(1)
+            assert house.carry_out()
+            assert house.state(1) == "undone" and tree(house.inbox, place.parent) == house.before
+            house.run(lambda: house.catalog.write(house.draw))
+            disk.umount()
+            house.ask(Action.MOVE)
+            assert house.carry_out()
+            assert list(place.iterdir()) == []
+            (place / ".dropmill").mkdir()  # A person says that it is meant as it is.
+            house.ask(Action.MOVE)
+            assert house.carry_out()
+            assert len([path for path in place.iterdir() if path.suffix == ".jpg"]) == 2
+        finally:
+            house.close()

@@ -20,7 +20,7 @@ from dropmill.files.batch_undo import Back, take_back
 from dropmill.files.compared import Task
 from dropmill.files.moving import Target
 from dropmill.files.standing import standing
-from dropmill.files.trash import TRASH, Place, Refused, asides, purge
+from dropmill.files.trash import TRASH, Kept, Place, Refused, asides, purge
 from dropmill.model.batch import Action
 from dropmill.model.file import Signature
 from parts import need_root
@@ -245,10 +245,67 @@ def test_the_keeper_itself_by_another_root_is_never_taken_away(scene: Scene) -> 
     assert file.read_bytes() == OLD
 
 
-def test_a_second_name_of_the_keepers_file_can_be_taken_away(scene: Scene) -> None:
+@pytest.mark.parametrize("permanent", [False, True])
+def test_a_second_name_of_the_keepers_file_is_not_deleted_for_nothing(scene: Scene, permanent: bool) -> None:
+    before = tree(scene.home)
     keeper = Place(os.fsencode(scene.home), b"sub/other-name.jpg")
-    assert isinstance(perform(scene.task(Action.DELETE, keeper=keeper), {}), Done)
+    answer = perform(scene.task(Action.DELETE, keeper=keeper, permanent=permanent), {})
+    assert isinstance(answer, Refused) and "deleting it would free nothing" in answer.detail and answer.hint
+    assert tree(scene.home) == before
+    # To have it elsewhere is another wish.
+    assert isinstance(perform(scene.task(Action.MOVE, keeper=keeper, target=scene.to()), {}), Done)
     assert (scene.home / "sub" / "other-name.jpg").read_bytes() == OLD
+
+
+@pytest.mark.parametrize("links", [1, 2])
+@pytest.mark.parametrize("action", [*ACTIONS, "permanent"])
+def test_a_file_that_two_mounts_show_is_never_its_own_copy(tmp_path: Path, action: str, links: int) -> None:
+    need_root()
+    scene = Scene(tmp_path / "scene")
+    scene.fresh()
+    if links == 1:
+        (scene.home / "sub" / "other-name.jpg").unlink()
+    elsewhere = scene.root / "elsewhere"
+    elsewhere.mkdir()
+    subprocess.run(["mount", "--bind", scene.home, elsewhere], check=True)
+    try:
+        before = tree(scene.home)
+        keeper = Place(os.fsencode(elsewhere), b"sub/b.jpg")
+        task = ACTIONS.get(action, ACTIONS["delete"])(scene)
+        answer = perform(replace(task, keeper=keeper, permanent=action == "permanent"), {})
+        assert isinstance(answer, Refused) and "keeper itself" in answer.detail
+        assert tree(scene.home) == before
+    finally:
+        subprocess.run(["umount", elsewhere], check=True)
+
+
+@pytest.mark.parametrize("action", ["delete", "move", "permanent"])
+def test_where_the_keeper_goes_with_its_copy_both_stay(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    """Two mounts of one share may number its files differently, so that nothing but the rename tells."""
+    keeper, file = scene.home / "a.jpg", scene.home / "sub" / "b.jpg"
+    real = rename.rename_noreplace
+
+    def both(src_fd: int, src: bytes, dst_fd: int, dst: bytes) -> None:
+        real(src_fd, src, dst_fd, dst)
+        gone = keeper.with_suffix(".gone")
+        (keeper if src == b"b.jpg" else gone).rename(gone if src == b"b.jpg" else keeper)
+
+    monkeypatch.setattr("dropmill.files.batch.rename_noreplace", both)
+    task = ACTIONS.get(action, ACTIONS["delete"])(scene)
+    answer = perform(replace(task, permanent=action == "permanent"), {})
+    assert isinstance(answer, Refused) and "nothing was changed" in answer.detail
+    assert file.read_bytes() == keeper.read_bytes() == OLD
+
+
+def test_w26_a_keeper_whose_disk_is_away_is_told_as_that(scene: Scene) -> None:
+    disk = scene.root / "disk"
+    disk.mkdir()
+    task = scene.task(Action.DELETE, keeper=Place(os.fsencode(disk), b"a.jpg"))
+    for was, told in ((recorded(disk), "is away"), ("", "is not there any more")):
+        answer = perform(replace(task, keeper_recorded=was), {})
+        assert isinstance(answer, Refused) and told in answer.detail and os.fspath(disk) in answer.detail
 
 
 def test_a_name_that_is_taken_where_files_are_moved_to_is_left_alone(scene: Scene) -> None:
@@ -314,12 +371,28 @@ def test_what_is_deleted_for_good_is_gone_and_leaves_no_trash(scene: Scene) -> N
 def test_the_trash_is_emptied_and_an_empty_mount_point_is_no_empty_trash(scene: Scene) -> None:
     assert isinstance(perform(scene.task(Action.DELETE), {}), Done)
     assert (scene.home / os.fsdecode(TRASH)).stat().st_mode & 0o777 == 0o700
-    assert purge(os.fsencode(scene.home), ASIDE)
+    home, kept = os.fsencode(scene.home), Kept(len(OLD), 0, digest(OLD))
+    assert purge(home, ASIDE, kept, "")
     assert not (scene.home / os.fsdecode(TRASH)).exists()
-    assert purge(os.fsencode(scene.home), ASIDE)
+    assert purge(home, ASIDE, kept, "")
+    assert purge(home, ASIDE, kept, recorded(scene.home))  # Something is in it, so it is no empty place.
     empty = scene.root / "mount"
     empty.mkdir()
-    assert not purge(os.fsencode(empty), ASIDE)
+    assert not purge(os.fsencode(empty), ASIDE, kept, "")
+    assert not purge(os.fsencode(empty), ASIDE, kept, recorded(empty))
+    (empty / ".Trash-0").mkdir()  # What a desktop leaves in a mount point.
+    assert not purge(os.fsencode(empty), ASIDE, kept, recorded(empty))
+    (empty / ".dropmill").mkdir()
+    assert purge(os.fsencode(empty), ASIDE, kept, recorded(empty))
+
+
+def test_what_another_disk_has_in_its_trash_under_the_same_name_is_not_deleted(scene: Scene) -> None:
+    theirs = scene.home / os.fsdecode(ASIDE)
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(OLD[::-1])
+    with pytest.raises(OSError, match="other bytes"):
+        purge(os.fsencode(scene.home), ASIDE, Kept(len(OLD), 0, digest(OLD)), "")
+    assert theirs.read_bytes() == OLD[::-1]
 
 
 def test_a_file_that_is_being_written_stays(scene: Scene) -> None:

@@ -87,6 +87,24 @@ async def test_groups_keep_their_ids_whatever_else_comes_and_goes(library: Libra
     assert "detail" in (await library.group())["reasons"]
 
 
+async def test_a_group_that_ended_comes_back_under_its_id(library: Library) -> None:
+    """As after an undo: a link that somebody kept leads to it again."""
+    await library.put("a.jpg", A)
+    _, other = await library.put("b.jpg", A ^ bits(1, 2))
+    await library.settle()
+    before = await library.groups()
+    (row,) = await library.ask("SELECT * FROM holdings WHERE id = ?", other)
+    await library.do("DELETE FROM holdings WHERE id = ?", other)
+    await library.put("c.jpg", ~A & (1 << 64) - 1)
+    await library.put("d.jpg", ~A & (1 << 64) - 1)
+    await library.settle()
+    assert len(await library.groups()) == 1 and not before.keys() & (await library.groups()).keys()
+    await library.do(f"INSERT INTO holdings VALUES ({', '.join('?' * len(row))})", *row)
+    await library.settle()
+    after = await library.groups()
+    assert len(after) == 2 and before.items() <= after.items()
+
+
 async def test_a_change_is_later_than_all_before_however_the_clock_is_set(library: Library) -> None:
     """Else a decision about many groups could not tell what has changed since they were looked at."""
     await library.put("a.jpg", A)

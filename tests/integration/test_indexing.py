@@ -373,3 +373,29 @@ async def test_a_catalog_of_our_own_version_is_said_nothing_of(tmp_path: Path) -
         await mill.indexer().start()
         assert not [fact for fact in mill.facts if isinstance(fact, OlderHashes)]
         assert (await mill.index(rehash=True))["files"] == 0
+
+
+async def test_rehash_reads_what_has_no_hashes_of_its_parts_where_loose_wants_them(tmp_path: Path) -> None:
+    """Its other hashes stay as they are, and so do the pairs that they make."""
+    put(tmp_path / "lib", "a.jpg", "b.jpg")
+    async with bench(tmp_path) as mill:
+        await mill.index(tmp_path / "lib")
+        assert await mill.number("SELECT count(*) FROM windows") == 0
+        await mill.change("DELETE FROM uncompared")
+        await mill.change("INSERT INTO pairs VALUES (1, 2, 'hash', 0, 0, 0, 'resized', '')")
+    async with bench(tmp_path, dedupe={"loose": "flag"}) as mill:
+        await mill.indexer().start()
+        assert [fact.images for fact in mill.facts if isinstance(fact, OlderHashes)] == [2]
+        assert (await mill.index(rehash=True))["indexed"] == 2
+        assert await mill.number("SELECT count(*) FROM windows") == 2
+        assert await mill.number("SELECT count(*) FROM uncompared") == 2
+        assert await mill.number("SELECT count(*) FROM pairs WHERE relation = 'resized'") == 1
+        assert (await mill.index(rehash=True))["files"] == 0
+        put(tmp_path / "lib", "c.jpg")
+        await mill.index(tmp_path / "lib")
+        assert await mill.number("SELECT count(*) FROM windows") == 3
+        # Hashed anew by another recipe without: what there was of the earlier one counts for nothing.
+        await mill.change(f"UPDATE images SET fingerprint_version = {FINGERPRINT_VERSION + 1000} WHERE id = 1")
+        assert await mill.catalog.read(lambda session: scans.count_older(session, windows=True)) == 1
+        older = await mill.catalog.read(lambda session: scans.older(session, 0, windows=True))
+        assert [row["id"] for row in older] == [1]

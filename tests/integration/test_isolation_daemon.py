@@ -97,7 +97,7 @@ def test_q18_a_daemon_killed_twenty_times_under_an_innocent_job_completes_it(tmp
     mill.wait_for(lambda: only_job(mill)["state"] == "completed", ENCODING_SECONDS)
     job = only_job(mill)
     assert (job["outcome"], job["crashes"], job["interruptions"]) == ("published", 0, 20)
-    assert len(mill.outputs()) == 1
+    mill.wait_for(lambda: len(mill.outputs()) == 1)
     assert mill.stop() == 0
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -15,11 +13,9 @@ from PIL import Image
 
 import photographs
 from dropmill.imaging.compare import relation_of
-from dropmill.imaging.errands import fitted
-from dropmill.imaging.inspect import pixels_digest
-from dropmill.model.errand import EXAMINED_SIDE, Known
+from dropmill.model.errand import EXAMINED_SIDE
 from dropmill.model.resemblance import Relation
-from photographs import CHANGES, coded, load, noisy, recoded, shot
+from photographs import CHANGES, known, load, noisy, recoded, shot, shown
 
 _SIDE = 1200
 # Of each photograph that many changes of each kind are looked at, in turn, so that all strengths have their share.
@@ -28,17 +24,6 @@ _BURSTS = ((0.03, 0.0), (0.06, 0.0), (0.1, 0.0), (0.04, 0.6))
 """How far the view moves, as a share of the frame, and by how many degrees it turns."""
 
 Pair = tuple[str, str, Image.Image, Image.Image]
-
-
-def _known(image: Image.Image) -> Known:
-    digest = pixels_digest(image)
-    return Known(hashlib.sha256(digest.encode()).hexdigest(), digest, digest, *image.size)
-
-
-def _preview(image: Image.Image) -> Image.Image:
-    """As it is stored."""
-    with Image.open(io.BytesIO(coded(fitted(image, EXAMINED_SIDE), 88, subsampling="4:4:4"))) as preview:
-        return preview.convert("RGB")
 
 
 def _labelled() -> Iterator[Pair]:
@@ -63,10 +48,10 @@ def test_relations_of_a_labelled_set(capsys: pytest.CaptureFixture[str]) -> None
     wrong = []
     previews: dict[str, Image.Image] = {}
     for kind, name, one, other in _labelled():
-        known_one, known_other = _known(one), _known(other)
+        known_one, known_other = known(one), known(other)
         if known_one.sha256 not in previews:
-            previews = {known_one.sha256: _preview(one)}
-        answer = relation_of(known_one, known_other, previews[known_one.sha256], _preview(other))
+            previews = {known_one.sha256: shown(one)}
+        answer = relation_of(known_one, known_other, previews[known_one.sha256], shown(other))
         found.setdefault(kind, Counter())[answer.relation.value] += 1
         if answer.relation != kind:
             wrong.append(f"{kind} ({name}): {answer.relation.value}, {answer.detail}")
@@ -84,9 +69,9 @@ def test_relations_of_a_labelled_set(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_strangers_are_no_relations() -> None:
     """Pictures that only a hash could confuse: no word is made up for them."""
-    shown = [load(path, EXAMINED_SIDE) for path in photographs.paths()[::3]]
-    pairs = list(pairwise(shown))
-    told = [relation_of(_known(one), _known(other), one, other).relation for one, other in pairs]
+    small = [load(path, EXAMINED_SIDE) for path in photographs.paths()[::3]]
+    pairs = list(pairwise(small))
+    told = [relation_of(known(one), known(other), one, other).relation for one, other in pairs]
     assert told.count(Relation.UNKNOWN) >= 0.9 * len(told), told
 
 
@@ -94,20 +79,20 @@ def test_a_turned_picture_says_how() -> None:
     """``turn`` shows the other as the one is."""
     original = load(photographs.paths()[0], 400)
     for turn, way in ((3, Image.Transpose.ROTATE_180), (2, Image.Transpose.FLIP_LEFT_RIGHT)):
-        answer = relation_of(_known(original), _known(original.transpose(way)), original, original.transpose(way))
+        answer = relation_of(known(original), known(original.transpose(way)), original, original.transpose(way))
         assert (answer.relation, answer.turn) == (Relation.TURNED, turn)
     quarter = original.transpose(Image.Transpose.ROTATE_90)
-    assert relation_of(_known(original), _known(quarter), original, quarter).turn == 6
+    assert relation_of(known(original), known(quarter), original, quarter).turn == 6
 
 
 def test_the_place_of_a_crop_is_told() -> None:
     original = load(photographs.paths()[1], EXAMINED_SIDE)
     width, height = original.size
     part = original.crop((width // 10, height // 20, width, height))
-    answer = relation_of(_known(original), _known(part), original, part)
+    answer = relation_of(known(original), known(part), original, part)
     assert answer.relation is Relation.CROPPED
     assert answer.box == pytest.approx((0.1, 0.05, 1.0, 1.0), abs=0.006)
-    back = relation_of(_known(part), _known(original), part, original)
+    back = relation_of(known(part), known(original), part, original)
     assert back.relation is Relation.CROPPED
     assert back.box == pytest.approx((-1 / 9, -1 / 19, 1.0, 1.0), abs=0.01)
 
@@ -119,5 +104,5 @@ def test_no_shape_is_too_strange(size: tuple[int, int]) -> None:
     grain = noisy(flat, 20.0, random.Random(1))
     wide = load(photographs.paths()[2], 300)
     for one, other in ((flat, grain), (grain, flat), (flat, wide), (wide, grain)):
-        answer = relation_of(replace(_known(one), coded_sha256="a" * 64), _known(other), one, other)
+        answer = relation_of(replace(known(one), coded_sha256="a" * 64), known(other), one, other)
         assert answer.relation in Relation

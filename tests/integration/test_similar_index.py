@@ -13,12 +13,13 @@ import anyio
 import pytest
 
 from dropmill.errors import Unavailable
-from dropmill.model.fingerprint import Looks
+from dropmill.model.fingerprint import Looks, Window
 from dropmill.model.resemblance import Neighbour
 from dropmill.observe.clock import SystemClock
 from dropmill.observe.facts import Fact, IndexAnswered, IndexLost, IndexReady
 from dropmill.similarity.client import IndexClient
 from dropmill.similarity.turns import TURNS, turned_dhash, turned_phash, turned_phash256
+from dropmill.store import windows
 from dropmill.store.catalog import Catalog, catalog_path
 from dropmill.store.connection import Session
 from hashed import Hashed, looks, put_images
@@ -242,3 +243,39 @@ async def test_turned_and_mirrored_pictures_are_found_where_that_is_wanted(catal
         [answer] = await loose.neighbours([asked])
         expected = [Neighbour(image_id, "turned", 0, 0) for image_id in range(1, len(TURNS) + 1)]
         assert list(answer.found) == expected
+
+
+async def test_a_part_meets_the_whole_of_another_whichever_is_asked_about(catalog: Catalog) -> None:
+    whole, part, other = (random.Random(seed).getrandbits(64) for seed in range(3))
+    larger = f"{0:064x}"
+    await put(catalog, (1, whole, whole), (2, other, other))
+    given = [Window(part, part, larger), Window(part ^ 0b111, part, larger)]
+
+    async def cut(image_id: int, *parts: Window) -> None:
+        looks = Looks(0, 0, 0, larger, 50.0, 1, parts)
+        await catalog.write(lambda session: windows.put(session, image_id, looks))
+
+    async def meets(client: IndexClient, phash: int, *parts: Window) -> list[Neighbour]:
+        [answer] = await client.neighbours([Looks(phash, phash, 0, larger, 50.0, windows=parts)])
+        return [one for one in answer.found if one.how == "window"]
+
+    await cut(1, *given)
+    async with index_of(catalog, _deaf) as plain, index_of(catalog, _deaf, turned=True) as loose:
+        assert await meets(plain, part) == []
+        assert plain.stats().window_bytes == 0
+        met = [Neighbour(1, "window", 1, 1)]
+        assert await meets(loose, part ^ 1) == met
+        assert loose.stats().memory_bytes > loose.stats().window_bytes > 0
+        # The other way round: it is asked what a part of this one is like.
+        assert await meets(loose, part, Window(whole ^ 1, whole ^ 1, larger)) == [Neighbour(1, "window", 0, 0)]
+        assert await meets(loose, 0, Window(whole ^ 1, whole ^ 1, larger)) == met
+        [upright] = await loose.neighbours([looks(part, part)])
+        assert list(upright.found) == []
+        # Hashed anew, and removed.
+        await cut(1, Window(other, other, larger))
+        await put(catalog, (3, 0, 0))
+        await cut(3, *given)
+        assert await meets(loose, part) == [Neighbour(3, "window", 0, 0)]
+        assert await meets(loose, other) == [Neighbour(1, "window", 0, 0)]
+        await catalog.write(lambda session: session.connection.execute("DELETE FROM images WHERE id = 3"))
+        assert await meets(loose, part) == []

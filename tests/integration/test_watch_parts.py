@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -15,9 +16,10 @@ from watchdog.observers.inotify_c import InotifyFD
 
 from dropmill.errors import AlreadyRunning
 from dropmill.files import canary, fstype
+from dropmill.files import standing as standing_module
 from dropmill.files.events import EventTree, Pending
 from dropmill.files.roots import InboxLock
-from dropmill.files.standing import Standing, disk_is_missing, standing
+from dropmill.files.standing import Standing, bare_place, disk_is_missing, mounts_below, standing
 from dropmill.files.vigil import Vigil
 from dropmill.model.doubt import PATIENCE_LOOKS, Doubt
 from dropmill.model.file import Signature
@@ -25,6 +27,7 @@ from dropmill.pipeline.pressure import COUNT_SECONDS, HIGH_WATER_FILES, LOW_WATE
 from dropmill.store import boot, deleted, queue
 from dropmill.store.catalog import Catalog
 from dropmill.store.connection import Session
+from parts import need_root
 
 SECONDS = 20.0
 SQL = Path(__file__).parents[2] / "daemon" / "dropmill" / "store" / "sql"
@@ -279,6 +282,39 @@ def test_w26_an_empty_folder_above_a_lost_mount_is_not_taken_for_the_inbox() -> 
     assert not disk_is_missing(below.identity, on_disk, empty=True)
     assert not disk_is_missing("", below, empty=True)
     assert not disk_is_missing("elsewhere", below, empty=True)
+
+
+def test_w26_the_place_of_a_disk_that_was_never_mounted_is_told_from_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "my disk"
+    fstab = tmp_path / "fstab"
+    escaped = str(place).replace(" ", "\\040")
+    fstab.write_text(f"# a comment\nUUID=0 / ext4 defaults 0 1\n/dev/sdz1 {escaped} ext4 nofail 0 2\nnone none swap\n")
+    monkeypatch.setattr(standing_module, "_FSTAB", str(fstab))
+    inside = os.fsencode(place / "duplicates" / "2026")
+    assert bare_place(inside) == os.fsencode(place)  # Not even its mount point is there.
+    place.mkdir()
+    (place / ".Trash-0").mkdir()
+    assert bare_place(inside) == bare_place(os.fsencode(place)) == os.fsencode(place)
+    assert bare_place(os.fsencode(tmp_path)) is None
+    (place / ".dropmill").mkdir()
+    assert bare_place(inside) is None
+    (place / ".dropmill").rmdir()
+    (place / "in-use").touch()
+    assert bare_place(inside) is None
+    (place / "in-use").unlink()
+    need_root()
+    subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
+    try:
+        assert bare_place(inside) is None
+        assert mounts_below(os.fsencode(tmp_path), b"my disk/duplicates") == [b"my disk"]
+    finally:
+        subprocess.run(["umount", place], check=True)
+    assert mounts_below(os.fsencode(tmp_path), b"my disk") == []
+    monkeypatch.setattr(standing_module, "_CUSTOMARY", (b"/none", b"/none", os.fsencode(tmp_path)))
+    monkeypatch.setattr(standing_module, "_FSTAB", str(tmp_path / "none"))
+    assert bare_place(inside) == os.fsencode(place)
 
 
 def test_w26_a_folder_is_known_again_and_another_one_is_another(tmp_path: Path) -> None:

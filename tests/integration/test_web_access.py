@@ -139,6 +139,33 @@ async def test_the_login_form_gives_a_cookie_that_does_not_hold_the_token(token_
         ).status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("wanted", "led_to"),
+    [
+        ("/review?tier=near&folder=%2Fsrv%2Fa%20b", "/review?tier=near&folder=%2Fsrv%2Fa%20b"),
+        ("/jobs?state=discarded", "/jobs?state=discarded"),
+        ("/review/7", "/review/7"),
+        ("/review?a=\r\nset-cookie: x", "/review"),
+        ("//evil.example/review", "/"),
+        ("https://evil.example/review?tier=near", "/"),
+        ("/\\evil.example", "/"),
+        ("/review/../../evil", "/"),
+        ("/api/v1/status", "/"),
+        ("", "/"),
+    ],
+)
+async def test_s06_signing_in_leads_back_to_a_page_of_ours_alone(token_file: str, wanted: str, led_to: str) -> None:
+    async with served(FakeDesk(), token_file=token_file) as client:
+        right = await client.post("/login", data={"token": TOKEN, "wanted": wanted})
+        assert (right.status_code, right.headers["location"]) == (303, led_to)
+
+
+async def test_the_login_form_remembers_the_page_with_its_query(token_file: str) -> None:
+    async with served(FakeDesk(), token_file=token_file) as client:
+        form = await client.get("/review?tier=near&sort=newest", headers={"accept": "text/html"})
+        assert 'name="wanted" value="/review?tier=near&amp;sort=newest"' in form.text
+
+
 async def test_s06_every_page_is_behind_the_login_form_and_nothing_else_is(token_file: str) -> None:
     async with served(FakeDesk(), token_file=token_file) as client:
         html = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -373,7 +400,7 @@ async def test_the_description_of_the_api_names_every_route() -> None:
         "/api/v1/batches/{batch_id}/undo", "/api/v1/index", "/api/v1/index/{scan_id}", "/api/v1/index/{scan_id}/cancel",
         "/api/v1/forget", "/api/v1/images/{image_id}", "/api/v1/images/{image_id}/metadata",
         "/api/v1/images/{image_id}/preview", "/api/v1/settings", "/api/v1/settings/preview", "/api/v1/keeper/preview",
-        "/api/v1/history",
+        "/api/v1/history", "/api/v1/refused",
     }  # fmt: skip
     assert json.dumps(document).count("problem+json") > 10
 

@@ -142,6 +142,7 @@ BUGS: Mapping[str, Bug] = {
     "fetched without fence": Bug(
         "U20: whoever has claimed the download since, a late end of it counts",
         (Edit("job_fetched", " AND epoch = :epoch", ""),),
+        begin=77,
     ),
     "no fsync of a download": Bug(
         "U20: a download counts as fetched before its bytes are safe",

@@ -57,8 +57,7 @@ def test_a_planted_bug_is_found_within_a_thousand_histories(name: str) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(300)
 def test_histories_with_urls_have_all_that_may_come_of_them() -> None:
-    told = "\n".join("\n".join(simulate(seed).trace) for seed in range(1, 200, 2))
-    for what in (
+    missing = {
         *(f"answers {status}" for status in (200, 206, 302, 304, 404, 429, 503)),
         "in downloads (",
         "in lists (",
@@ -69,8 +68,13 @@ def test_histories_with_urls_have_all_that_may_come_of_them() -> None:
         "not_modified=True",
         "HostGivenUp",
         "HostBack",
-    ):
-        assert what in told, what
+    }
+    for seed in range(1, 200, 2):
+        told = "\n".join(simulate(seed).trace)
+        missing = {what for what in missing if what not in told}
+        if not missing:
+            break
+    assert not missing
 
 
 def test_what_is_wrong_is_told_with_the_way_to_see_it_again() -> None:

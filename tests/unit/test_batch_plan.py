@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from dropmill.model.batch import DEED_TRANSITIONS, Action, DeedState, Group, Judgement, Member, NoSuchMember, plan
+from dropmill.model.batch import (
+    DEED_TRANSITIONS,
+    Action,
+    DeedState,
+    Group,
+    Judgement,
+    Member,
+    NoSuchMember,
+    of_tier,
+    plan,
+)
 from dropmill.model.resemblance import Thresholds, Tier
 from dropmill.similarity.counting import tally
 
@@ -105,3 +116,16 @@ def test_groups_are_counted_as_they_would_be_drawn() -> None:
     assert (narrow.groups, narrow.images) == ({Tier.NEAR: 1}, 2)
     assert tally(pairs, Thresholds(2, 8, 2, 10, min_texture=60.0), tiers).groups == {}
     assert tally(pairs, Thresholds(), frozenset({Tier.EXACT})).groups == {}
+
+
+def test_of_a_tier_just_those_members_are_meant_and_copies_among_the_others() -> None:
+    def alike(number: int, tier: Tier, image_id: int) -> Member:
+        return replace(member(number), tier=tier.value, image_id=image_id)
+
+    near = [alike(3, Tier.NEAR, 30), alike(4, Tier.NEAR, 30), alike(5, Tier.NEAR, 50)]
+    group = Group(7, 1, [alike(1, Tier.EXACT, 10), alike(2, Tier.EXACT, 10), *near, alike(6, Tier.SIMILAR, 60)])
+    plans = [plan(part, Action.DELETE) for part in of_tier(group, Tier.EXACT)]
+    assert [(one.keeper.id, [victim.id for victim in one.victims]) for one in plans] == [(1, [2]), (3, [4])]
+    (only,) = [plan(part, Action.DELETE) for part in of_tier(group, Tier.NEAR)]
+    assert (only.group_id, only.keeper.id, [victim.id for victim in only.victims]) == (7, 1, [3, 4, 5])
+    assert of_tier(group, Tier.LOOSE) == []

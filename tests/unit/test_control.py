@@ -69,6 +69,8 @@ def test_a_place_is_found_by_its_names_and_through_links(tmp_path: Path) -> None
         ("resume", ("camera",), "POST", "/api/v1/resume"),
         ("reprocess", ("3",), "POST", "/api/v1/reprocess"),
         ("add", ([b"/a"], None, None, None), "POST", "/api/v1/add"),
+        ("settings", (), "GET", "/api/v1/settings"),
+        ("set_preferences", ({"dedupe.near_phash": None},), "PUT", "/api/v1/settings"),
         ("add_urls", ([], None, None, None), "POST", "/api/v1/add/urls"),
     ],
 )

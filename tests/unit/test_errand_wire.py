@@ -41,7 +41,7 @@ COMPARE = Compare(b"/state/previews", Known(A, A, A, 4, 3), Known(B, B, B, 4, 3)
 ANSWERS: list[tuple[Errand, ErrandResult]] = [
     (INSPECT, Inspected(EVIDENCE)),
     (MAKE, Previewed(320, 240)),
-    (COMPARE, Compared(Relation.CROPPED, "the second shows 80% of the other", (0.1, 0.0, 1.0, 0.9), 1)),
+    (COMPARE, Compared(Relation.CROPPED, "the second shows 80% of the other", (0.1, 0.0, 1.0, 0.9), 1, 0.93)),
     (COMPARE, NoPreview(B)),
     (INSPECT, Superseded()),
     (MAKE, Rejected(Reason.CORRUPT, "broken")),

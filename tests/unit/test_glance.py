@@ -63,6 +63,26 @@ def test_refused_lines_are_counted_apart_and_what_is_missing_is_said() -> None:
     assert "missing" in shown(desk(watch="missing")) and "paused" in shown(desk(paused=True))
 
 
+def test_a_scan_and_what_waits_for_a_person_are_told() -> None:
+    told = anyio.run(desk().status) | {"pid": 0}
+    scan = {
+        "folders": ["/srv/photos"],
+        "files": 1200,
+        "total_files": 5000,
+        "indexed": 1190,
+        "unchanged": 0,
+        "refused": 0,
+    }
+    told["scans"] = [scan | {"files_per_second": 3.2, "eta_seconds": 1187, "detail": ""}]
+    told["duplicates"] |= {"groups": 7, "reclaimable_bytes": 5_000_000, "to_group": 1}
+    console = Console(width=140, color_system=None)
+    with console.capture() as captured:
+        console.print(glance.status(told))
+    lines = captured.get().splitlines()
+    assert "scan     /srv/photos: 1200 of 5000 files, 1190 indexed, 3.2 files/s, 19:47 left" in lines
+    assert "review   7 groups of duplicates to look at, 5.0 MB to give back; 1 picture still to be grouped" in lines
+
+
 def test_hosts_at_rest_are_told_with_when_they_are_asked_again_and_why() -> None:
     made = desk()
     host = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import imagehash
@@ -11,8 +12,10 @@ from PIL import Image, ImageOps
 
 import pictures
 from dropmill.imaging import shrink
+from dropmill.imaging.fingerprint import looks_of
 from dropmill.model.fingerprint import Looks
 from dropmill.model.image import Recipe, RenditionSpec
+from dropmill.model.resemblance import hamming
 from imaging_help import WEB, Bench
 
 TINY = Recipe((RenditionSpec("tiny", "fit", 64, 64),))
@@ -151,3 +154,23 @@ def test_where_segments_cannot_be_followed_the_whole_file_is_the_coded_image(ben
     junk = data[:20] + b"\0\0\0" + data[20:]  # Decoders skip bytes between segments.
     one, other = bench.of(junk), bench.of(junk + b"x")
     assert one.content.coded_sha256 != other.content.coded_sha256  # type: ignore[union-attr]  # Both are decodable.
+
+
+def test_hashes_of_parts_are_taken_where_they_are_wanted() -> None:
+    picture = pictures.photo(400, 300, seed=3)
+    plain, looks = looks_of(picture), looks_of(picture, parts=True)
+    assert plain.windows is None
+    assert looks.windows is not None
+    assert replace(looks, windows=None) == plain
+    assert len(looks.windows) == len(set(looks.windows)) == 12
+    cut = looks_of(picture.crop((16, 12, 384, 288)))
+    assert hamming(cut.phash, looks.windows[0].phash) <= 4
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (190, 40, 60)])
+def test_what_is_within_a_border_is_a_part(colour: tuple[int, int, int]) -> None:
+    picture = pictures.photo(400, 300, seed=4)
+    framed = looks_of(ImageOps.expand(picture, (10, 50, 40, 20), colour), parts=True)
+    assert framed.windows is not None
+    assert len(framed.windows) == 13
+    assert hamming(framed.windows[-1].phash, looks_of(picture).phash) <= 4

@@ -14,6 +14,7 @@ from dropmill.errors import ConfigurationError
 from dropmill.settings import (
     PRESETS,
     Answers,
+    Change,
     Inbox,
     Loaded,
     Profile,
@@ -245,6 +246,17 @@ def test_what_show_prints_is_the_same_configuration(tmp_path: Path) -> None:
     assert 'profile = "seo"  # preset seo' in shown
     assert '[profiles."a.b"]' in shown
     assert "# shipped profiles not in use: archive, dataset, fast, thumbs, web" in shown
+
+
+def test_show_tells_what_was_changed_at_runtime_and_how_to_take_it_back(tmp_path: Path) -> None:
+    first = loaded(tmp_path, INBOX + "[dedupe]\nnear_phash = 6\n")
+    at = "2026-01-31T12:00:00.000Z"
+    shown = show(first, {"dedupe.near_phash": Change(2, at), "review.default_move": Change("/srv/away", at)})
+    again = loaded(tmp_path, shown, name="again.toml").settings
+    assert (again.dedupe.near_phash, again.review.default_move) == (2, "/srv/away")
+    assert f"near_phash = 2  # changed at runtime on {at}; configured: 6, " in shown
+    assert 'configured: "", default; back to that: dropmill config reset review.default_move' in shown
+    assert first.settings.dedupe.near_phash == 6 and show(first) == show(first, {})
 
 
 def test_show_never_prints_the_token(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dropmill.model.bearing import Bearing, Changed, Changes, Looked, bearing_from_wire
 from dropmill.model.duplicates import CHANGE_METHODS
 from dropmill.model.file import Signature
-from dropmill.model.fingerprint import Content, Looks
+from dropmill.model.fingerprint import Content, Looks, Window
 from dropmill.model.image import Limits, Picture, Recipe, RenditionSpec
 from dropmill.model.outcome import Reason
 from dropmill.model.work import (
@@ -253,3 +253,17 @@ def test_how_a_picture_looks_is_heard_only_where_it_was_asked(request_: WorkRequ
     check_answer(replace(request_, asks_looks=True), Looked(looks))
     with pytest.raises(ValueError, match="not asked for"):
         check_answer(replace(request_, asks_looks=False), Looked(looks))
+
+
+def test_hashes_of_parts_come_out_as_they_went_in_and_only_where_they_were_asked_for() -> None:
+    parts = (Window(1, (1 << 64) - 1, "d" * 64), Window(0, 7, "e" * 64))
+    answer = replace(_SOUND, looks=replace(_LOOKS, windows=parts))
+    wire = json.loads(json.dumps(result_to_wire(answer)))
+    assert result_from_wire(wire) == answer
+    check_answer(replace(_REQUEST, windows=True), answer)
+    with pytest.raises(ValueError, match="not asked for"):
+        check_answer(_REQUEST, answer)
+    for windows in ([[1, 2, "d" * 64]] * 17, [[1, 2]], [[1 << 64, 2, "d" * 64]], [[1, 2, "d"]], "d" * 64, 3):
+        wire["looks"]["windows"] = windows
+        with pytest.raises(ValueError):
+            result_from_wire(wire)
