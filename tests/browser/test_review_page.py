@@ -51,7 +51,7 @@ def test_a_group_is_decided_and_taken_back_by_keys_alone(desk: ReviewDesk, base:
     assert tab.focused == "1/101"
     tab.press("Enter")
     tab.see("#toast", "1 file to the trash")
-    assert decisions(desk) == [("resolve", 1, "delete", 101, None, None, False)]
+    assert decisions(desk) == [("resolve", 1, "delete", 101, [102], None, False)]
     tab.see("#group-1.settled .done", "1 file to the trash")
     tab.wait("document.activeElement.closest('.group')?.dataset.id === '2'")
     tab.press("u")
@@ -93,7 +93,9 @@ def test_each_key_decides(
     tab.see(".member")
     tab.press(*["j"] * group, key)
     tab.see("#toast", said)
-    assert decisions(desk) == [("resolve", group, action, group * 100 + 1, None, None, False)]
+    # What files are touched of was seen; of a group that grows meanwhile the new ones are left.
+    touched = [group * 100 + 2] if action in {"delete", "link"} else None
+    assert decisions(desk) == [("resolve", group, action, group * 100 + 1, touched, None, False)]
 
 
 def test_links_are_offered_only_for_the_same_bytes(desk: ReviewDesk, base: str, opened: Opening) -> None:
@@ -144,7 +146,7 @@ def test_deleting_for_good_has_to_be_typed(desk: ReviewDesk, base: str, opened: 
     assert decisions(desk) == []
     tab.press("Enter")
     tab.see("#toast", "deleted for good")
-    assert decisions(desk) == [("resolve", 1, "delete", 101, None, None, True)]
+    assert decisions(desk) == [("resolve", 1, "delete", 101, [102], None, True)]
 
 
 def test_files_are_moved_to_a_folder_and_a_refusal_tells_its_remedy(

@@ -16,6 +16,7 @@ import anyio
 import pytest
 
 from crashing import Crash, dying
+from dropmill.files import standing
 from dropmill.files.trash import TRASH
 from dropmill.maintenance.batches import Batches, Wish
 from dropmill.model.batch import Action, BatchState, DeedState, plan
@@ -297,6 +298,20 @@ def test_equal_files_of_one_name_stay_two_wherever_a_move_dies(tmp_path: Path) -
         return asked(House(tmp_path / "house", ("a.jpg", "b.jpg", "sub/b.jpg")), Action.MOVE)
 
     assert from_every_death(make, House.carry_out, check, step=3) >= 10
+
+
+def test_a_folder_that_was_just_made_where_disks_are_mounted_takes_all_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(tmp_path / "house")
+    try:
+        house.away.mkdir(exist_ok=True)
+        monkeypatch.setattr(standing, "_CUSTOMARY", (b"/none", os.fsencode(house.away.parent)))
+        house.ask(Action.MOVE)
+        assert house.carry_out()
+        assert house.state(1) == "done" and len(list(house.away.iterdir())) == 2
+    finally:
+        house.close()
 
 
 def test_files_of_one_name_are_given_two_before_either_is_moved(tmp_path: Path) -> None:

@@ -105,6 +105,21 @@ async def test_a_group_that_ended_comes_back_under_its_id(library: Library) -> N
     assert len(after) == 2 and before.items() <= after.items()
 
 
+async def test_an_id_is_never_given_to_other_pictures(library: Library) -> None:
+    """Whoever remembers it would decide about files that he never saw."""
+    await library.put("a.jpg", A)
+    _, other = await library.put("b.jpg", A ^ bits(1, 2))
+    await library.settle()
+    before = await library.groups()
+    await library.do("DELETE FROM holdings WHERE id = ?", other)
+    await library.settle()
+    assert await library.groups() == {}
+    await library.put("c.jpg", A ^ bits(3))
+    await library.settle()
+    after = await library.groups()
+    assert len(after) == 1 and not before.keys() & after.keys()
+
+
 async def test_a_change_is_later_than_all_before_however_the_clock_is_set(library: Library) -> None:
     """Else a decision about many groups could not tell what has changed since they were looked at."""
     await library.put("a.jpg", A)

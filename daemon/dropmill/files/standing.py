@@ -98,7 +98,7 @@ def bare_place(path: bytes) -> bytes | None:
         return None
     declared = _declared()
     # What lies on a disk that somebody has mounted there is no place of another one by custom.
-    by_custom = not _is_customary(stands.mount)
+    by_custom = stands.mount not in _CUSTOMARY and not _is_customary(stands.mount)
     for place in above[: above.index(stands.mount)] if stands.mount in above else above:
         if place in declared or (by_custom and _is_customary(place) and os.path.lexists(place)):
             return None if os.path.lexists(place + MEANT) or not _looks_empty(place) else place

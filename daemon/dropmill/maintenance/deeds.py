@@ -14,7 +14,7 @@ from dropmill.files.compared import Checked, Task
 from dropmill.files.lane import Lane
 from dropmill.files.library import away_below
 from dropmill.files.moving import Target
-from dropmill.files.standing import bare_place, disk_is_away, mounts_below, standing
+from dropmill.files.standing import disk_is_away, mounts_below, standing
 from dropmill.files.trash import UNMOUNTED, Kept, Place, Refused, purge, refused
 from dropmill.model.batch import Action
 from dropmill.model.file import Signature
@@ -278,8 +278,8 @@ def _name_there(deed: Row, given: Container[bytes], mounts: Collection[bytes]) -
     """Blocking. Raises OSError."""
     root = deed["target_root_path"]
     folder, _, name = deed["target_name"].rpartition(b"/")
-    away = disk_is_away(root, deed["target_root_identity"]) or away_below(root, folder, mounts)
-    if away or bare_place(root + b"/" + folder) is not None:
+    # Whether it is the bare place of a disk was asked when it was named: since then it was made, and may be empty still.
+    if disk_is_away(root, deed["target_root_identity"]) or away_below(root, folder, mounts):
         return _AWAY
     return free_name(root, folder, name, deed["sha256"], given)
 

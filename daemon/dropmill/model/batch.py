@@ -125,8 +125,9 @@ def of_tier(group: Group, tier: Tier) -> list[Group]:
     parts = [replace(group, members=first)] if len(first) > 1 else []
     if tier is Tier.EXACT:
         copies: dict[int, list[Member]] = {}
+        taken = {member.id for member in first}
         for member in group.members:
-            if member not in first:
+            if member.id not in taken:
                 copies.setdefault(member.image_id, []).append(member)
         parts += [replace(group, keeper_id=alike[0].id, members=alike) for alike in copies.values() if len(alike) > 1]
     return parts

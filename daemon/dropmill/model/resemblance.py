@@ -118,7 +118,7 @@ def tier_of(phash_distance: int, dhash_distance: int, thresholds: Thresholds) ->
     return None
 
 
-EVIDENCE_VERSION: Final = 1
+EVIDENCE_VERSION: Final = 2
 """Grows whenever the same picture would be measured differently; kept beside each stored evidence."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dropmill.model.fingerprint import Looks
+from dropmill.model.fingerprint import MOST_WINDOWS, Looks
 from dropmill.model.resemblance import MOST_NEIGHBOURS, WIDEST_DHASH, WIDEST_PHASH, Neighbour
 from dropmill.similarity.following import Follower
 from dropmill.similarity.turns import TURNS, turned_dhash, turned_phash, turned_phash256
@@ -62,7 +62,8 @@ def _parts(follower: Follower, looks: Looks) -> list[Neighbour]:
     asked += [(follower.index, part.phash, part.dhash) for part in looks.windows]
     found: dict[int, Neighbour] = {}
     for index, phash, dhash in asked:
-        for match in index.search(phash, dhash, _WINDOW_PHASH, _WINDOW_DHASH, MOST_NEIGHBOURS):
+        # Each image may be met by all of its windows.
+        for match in index.search(phash, dhash, _WINDOW_PHASH, _WINDOW_DHASH, MOST_NEIGHBOURS * MOST_WINDOWS):
             neighbour = Neighbour(match.image_id, "window", match.phash_distance, match.dhash_distance)
             earlier = found.get(match.image_id)
             if earlier is None or _order(neighbour) < _order(earlier):

@@ -44,6 +44,12 @@ class Star:
     members: tuple[tuple[int, Edge], ...]
 
 
+def _by_hash(distances: tuple[int, int, int], textures: tuple[float, float], thresholds: Thresholds) -> Tier | None:
+    least = min(textures)
+    believed = least >= thresholds.min_texture and bears_out(distances[2], least)
+    return tier_of(distances[0], distances[1], thresholds) if believed else None
+
+
 def edge_of(
     a: int,
     b: int,
@@ -64,13 +70,14 @@ def edge_of(
         case "pixels":
             tier = Tier.NEAR if relation == Relation.IDENTICAL else None
         case "hash":
-            least = min(textures)
-            believed = least >= thresholds.min_texture and bears_out(distances[2], least)
-            tier = tier_of(distances[0], distances[1], thresholds) if believed else None
+            tier = _by_hash(distances, textures, thresholds)
         case _:
             believed = min(textures) >= thresholds.min_texture and relation != Relation.UNKNOWN
             # A window of one picture lies near many others: only what the pixels bear out counts.
             tier = Tier.LOOSE if believed and (how != "window" or relation) else None
+            if how == "window" and tier is not None:
+                # The whole pictures may be near enough too, by wider thresholds than when it was met.
+                tier = _by_hash(distances, textures, thresholds) or tier
     if tier is None or tier not in tiers:
         return None
     return Edge(a, b, tier, *distances, relation)

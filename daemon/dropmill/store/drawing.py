@@ -167,6 +167,11 @@ def _roots(group: Drawn) -> str:
     return f",{','.join(map(str, group.roots))},"
 
 
+def _roster(group: Drawn) -> str:
+    ids = sorted(member.image_id for member in group.members)
+    return f",{','.join(map(str, ids))},"
+
+
 def _put(session: Session, group: Drawn, now_ms: int) -> None:
     values = {
         "keeper_holding_id": group.keeper_holding_id,
@@ -179,6 +184,7 @@ def _put(session: Session, group: Drawn, now_ms: int) -> None:
         "chosen": int(group.chosen),
         "reasons": json.dumps(group.reasons),
         "roots": _roots(group),
+        "roster": _roster(group),
         "state": group.state,
         "now_ms": now_ms,
     }

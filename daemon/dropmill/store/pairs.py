@@ -54,10 +54,8 @@ def _counts(found: Neighbour, image_id: int) -> bool:
 
 
 def _pair(own: Row, other: Row, found: Neighbour | None, min_texture: float) -> Pair | None:
-    phash_distance = hamming(own["phash"], other["phash"])
-    dhash_distance = hamming(own["dhash"], other["dhash"])
     # The finer hash tells nothing of pictures that were turned or cut before their hashes were compared.
-    fine = (int(own["phash256"], 16) ^ int(other["phash256"], 16)).bit_count()
+    phash_distance, dhash_distance, fine = apart(own, other)
     relation = ""
     if own["coded_sha256"] == other["coded_sha256"]:
         how, relation = "coded", Relation.IDENTICAL.value
@@ -73,6 +71,12 @@ def _pair(own: Row, other: Row, found: Neighbour | None, min_texture: float) -> 
         return None
     a, b = sorted((own["id"], other["id"]))
     return Pair(a, b, how, phash_distance, dhash_distance, fine, relation)
+
+
+def apart(own: Row, other: Row) -> tuple[int, int, int]:
+    """In bits: of phash and dhash (of 64) and of the finer phash (of 256), upright and whole. Rows as ``looks`` gives them."""
+    fine = (int(own["phash256"], 16) ^ int(other["phash256"], 16)).bit_count()
+    return hamming(own["phash"], other["phash"]), hamming(own["dhash"], other["dhash"]), fine
 
 
 def _size(row: Row) -> tuple[int, int]:

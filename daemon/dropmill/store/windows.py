@@ -10,7 +10,7 @@ from typing import Final
 from dropmill.model.fingerprint import Looks, Window
 from dropmill.model.resemblance import Neighbour, Relation, Thresholds, bears_out, tier_of
 from dropmill.store import pairs
-from dropmill.store.connection import Row, Session, sql
+from dropmill.store.connection import Session, sql
 from dropmill.store.pairs import Pair
 
 WINDOW: Final = "window"
@@ -79,11 +79,14 @@ def to_confirm(session: Session, limit: int) -> list[tuple[int, int]]:
 
 
 def confirm(session: Session, a: int, b: int, relation: Relation, detail: str) -> None:
-    """Their pixels bear it out. Nothing is done where one of them was forgotten, or hashed anew, meanwhile."""
+    """Their pixels bear it out. Nothing is done where one of them was forgotten, or hashed anew, meanwhile.
+
+    The distances of the pair are those of the whole pictures, which other thresholds may find near enough one day.
+    """
     a, b = sorted((a, b))
-    row = session.one("candidate_get", a=a, b=b)
-    if row is not None:
-        pairs.put(session, [_pair(row, relation)])
+    one, other = (next(iter(pairs.looks(session, [number])), None) for number in (a, b))
+    if one is not None and other is not None and session.one("candidate_get", a=a, b=b) is not None:
+        pairs.put(session, [Pair(a, b, WINDOW, *pairs.apart(one, other), relation.value)])
         pairs.relate(session, a, b, relation.value, detail)
         refuse(session, a, b)
 
@@ -108,11 +111,6 @@ def _settled(pair: Pair, thresholds: Thresholds) -> bool:
 def _apart(phash256: str, parts: Sequence[Window]) -> int:
     whole = int(phash256, 16)
     return min(((whole ^ int(part.phash256, 16)).bit_count() for part in parts), default=256)
-
-
-def _pair(row: Row, relation: Relation) -> Pair:
-    distances = (row["phash_distance"], row["dhash_distance"], row["phash256_distance"])
-    return Pair(row["a"], row["b"], WINDOW, *distances, relation.value)
 
 
 def _packed(parts: Iterable[Window]) -> bytes:

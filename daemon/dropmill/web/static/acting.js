@@ -18,6 +18,7 @@ const WORDS = { keep: "kept", dismiss: "not duplicates", delete: "to the trash",
 const NOT_THE_SAME = "No other file has the very bytes of the one to keep, so a link would lose what differs.";
 const ACTIONS = { accept: "delete", purge: "delete" };
 let latest = null; // The folder that files were to be moved to last: a refused one is there to be mended.
+const TOUCHING = new Set(["accept", "move", "delete", "purge", "link"]);
 const LOOK_MS = 400, LOOKS = 25;
 let settings = null;
 
@@ -31,6 +32,8 @@ export async function setting(name) {
 // True once the group is settled. ``page``: { restored(group), renewed(group, told) }, once that was taken back.
 export async function act(name, group, page) {
   const body = { action: ACTIONS[name] ?? name, keeper: group.keeper, members: group.chosen, permanent: name === "purge" };
+  // Of a group that has grown since it was shown, nobody has seen what came to it.
+  if (TOUCHING.has(name) && !group.unseen) body.members = group.others.map((member) => member.id);
   if (name === "link") {
     if (!group.linkable) {
       toast("Nothing can be linked here.", { detail: NOT_THE_SAME, bad: true });
@@ -118,7 +121,7 @@ async function takeBack(batch, group, page) {
   }
 }
 
-// Groups are drawn anew after an undo, and this one may get another number.
+// Groups are drawn anew after an undo, and this one may get another number where its files are not the same ones any more.
 async function follow(group, page, least = 2) {
   for (let turn = 0; turn < LOOKS && !group.settled; turn += 1) {
     const image = await get(`/images/${group.kept.image}`).catch(() => null);

@@ -16,8 +16,8 @@ export function question({ title, body, yes, sign, typed = "", pending = false, 
     const complain = (said) => {
       note.replaceChildren(...(said ? [icon("warn"), el("span", {}, said)] : []));
       if (!asked) return;
-      asked.toggleAttribute("aria-invalid", Boolean(said));
-      if (said) asked.setAttribute("aria-describedby", "wrong");
+      asked.setAttribute("aria-invalid", String(Boolean(said)));
+      asked.setAttribute("aria-describedby", said ? "wrong" : "");
     };
     const form = el("form", { method: "dialog", onsubmit: (event) => {
       const said = wrong?.() ?? "";

@@ -228,18 +228,22 @@ CREATE TABLE groups (
   reasons TEXT NOT NULL DEFAULT '[]',
   -- The roots of its files, each between commas, as in ',1,12,'.
   roots TEXT NOT NULL DEFAULT '',
+  -- The ids of its images in order, each between commas, once for each file.
+  roster TEXT NOT NULL DEFAULT '',
   -- 'settled': a person said "keep both".
   state TEXT NOT NULL CHECK (state IN ('open', 'settled')) DEFAULT 'open',
   changed_at_ms INTEGER NOT NULL
 ) STRICT;
--- Under which id a group went whose keeper this file was: it goes under that again where it is drawn anew, as after an undo.
+-- Under which id a group went whose keeper this file was: it goes under that again where the same images come together anew,
+-- as after an undo; never with others, of which whoever remembers the id knows nothing.
 CREATE TABLE former_groups (
   keeper_holding_id INTEGER PRIMARY KEY,
-  group_id INTEGER NOT NULL
+  group_id INTEGER NOT NULL,
+  roster TEXT NOT NULL
 ) STRICT;
 CREATE TRIGGER groups_gone AFTER DELETE ON groups BEGIN
   DELETE FROM former_groups WHERE keeper_holding_id = old.keeper_holding_id;
-  INSERT INTO former_groups (keeper_holding_id, group_id) VALUES (old.keeper_holding_id, old.id);
+  INSERT INTO former_groups (keeper_holding_id, group_id, roster) VALUES (old.keeper_holding_id, old.id, old.roster);
 END;
 CREATE INDEX groups_by_gain ON groups (state, reclaimable_bytes DESC, id);
 CREATE INDEX groups_by_likeness ON groups (state, phash_distance, id);
