@@ -115,10 +115,12 @@ def test_what_was_catalogued_before_is_looked_for_after_a_rehash(tmp_path: Path)
     assert groups(mill) == []
     mill = Mill(tmp_path / "plain", dedupe=FLAG)
     assert "index --rehash" in mill.once().stderr
+    assert "note: 3 pictures with hashes" in mill.run("index", str(library), check=True).stdout
     rehashed = json.loads(mill.run("index", "--rehash", "--json", check=True).stdout)
     assert rehashed["indexed"] == 3
     (group,) = groups(mill)
     assert {Path(member["path"]).name for member in group["members"]} == {"original.jpg", "cut.jpg", "mirrored.jpg"}
     assert "index --rehash" not in mill.once().stderr
+    assert "note: " not in mill.run("index", str(library), check=True).stdout
     again = json.loads(mill.run("index", "--rehash", "--json", check=True).stdout)
     assert again["files"] == 0

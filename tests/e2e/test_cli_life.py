@@ -158,6 +158,13 @@ def test_the_command_line_finds_a_daemon_on_a_unix_socket_and_with_a_token(tmp_p
         mill.wait_for(lambda: (tmp_path / "state/daemon.json").exists())
         told = json.loads(mill.run("status", "--json").stdout)
         assert told["state"] in {"starting", "running"}
+        (tmp_path / "token").write_text("another-token-of-some-length\n")
+        refused = mill.run("status")
+        assert refused.returncode == 4
+        assert (
+            f"hint: it has changed since the daemon read it: systemctl reload dropmill, or kill -HUP {mill.process.pid}"
+            in refused.stderr
+        )
         assert mill.stop() == 0
     finally:
         if mill.process is not None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import httpx
 import pytest
 
 import pictures
@@ -100,9 +101,16 @@ def test_with_a_daemon_only_what_lies_below_library_roots_is_catalogued(tmp_path
     assert mill.run("reload").returncode == 0
     (tmp_path / "door").symlink_to(lib)
     (lib / "way-out").symlink_to(mill.inbox)
-    for outside in (tmp_path, tmp_path / "door", lib / "way-out", Path("/etc")):
+    # Where a link of one's own leads is looked up by the command; the daemon follows none from outside.
+    door = httpx.post(f"{mill.address}/api/v1/index", json={"folders": [str(tmp_path / "door")]})
+    assert (door.status_code, door.json()["reason"]) == (403, "outside-library-roots")
+    for outside in (tmp_path, lib / "way-out", Path("/etc")):
         assert "outside library_roots" in mill.run("index", str(outside)).stderr, outside
-    told = index(mill, lib)
+    for ours, what in ((mill.inbox, "the inbox"), (mill.output, "the output"), (mill.state, "dropmill's own state")):
+        hint = " ".join(mill.run("index", str(ours)).stderr.split())
+        assert f"name another folder: it is {what}" in hint and "library_roots = [" not in hint, ours
+    told = index(mill, tmp_path / "door", "--workers", "0")
+    assert told["folders"] == [str(lib)]
     assert (told["indexed"], told["refused"], told["state"]) == (8, 1, "done")
     assert told["reasons"] == {"truncated": 1}
     mill.wait_for(lambda: len(json.loads(mill.run("duplicates", "--json").stdout)) == 2)
@@ -232,6 +240,8 @@ def test_what_is_forgotten_is_new_when_it_comes_again(tmp_path: Path) -> None:
     assert (mill.root / "done/a.jpg").read_bytes() == data
     assert mill.outputs() == ["a-t.jpg"]
     assert mill.run("forget", sha256).returncode == 1
+    told = [entry["text"] for entry in json.loads(mill.run("why", "1", "--json").stdout)["story"]]
+    assert "published; what is known of its renditions was forgotten with the picture" in told
     mill.drop("a.jpg", data)
     mill.wait_for(lambda: mill.jobs()[0]["outcome"] == "published")
     mill.wait_for(lambda: mill.jobs()[0]["outputs"] != [])

@@ -151,8 +151,8 @@ class Late:
         self.read = catalog.read
         self.written, self.answer = anyio.Event(), anyio.Event()
 
-    async def write(self, action: Callable[[Session], T]) -> T:
-        answer = await self.catalog.write(action)
+    async def write(self, action: Callable[[Session], T], *, patient: bool = False) -> T:
+        answer = await self.catalog.write(action, patient=patient)
         if not self.written.is_set():
             self.written.set()
             await self.answer.wait()

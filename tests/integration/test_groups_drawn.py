@@ -12,7 +12,7 @@ from dropmill.errors import Unavailable
 from dropmill.model.errand import Compare, Compared, Errand, ErrandResult, Inspect, Inspected
 from dropmill.model.keeping import KeeperRules
 from dropmill.model.outcome import Reason
-from dropmill.model.resemblance import Evidence, Relation
+from dropmill.model.resemblance import Border, Evidence, Relation
 from dropmill.model.work import Superseded, WorkerLost
 from dropmill.store import drawing, judgements, preferences
 
@@ -118,6 +118,50 @@ async def test_an_id_is_never_given_to_other_pictures(library: Library) -> None:
     await library.settle()
     after = await library.groups()
     assert len(after) == 1 and not before.keys() & after.keys()
+
+
+async def test_a_file_that_a_batch_has_moved_is_in_no_group_until_that_is_taken_back(library: Library) -> None:
+    await library.put("a.jpg", A)
+    image, other = await library.put("doubtful/b.jpg", A ^ bits(1, 2))
+    await library.do("INSERT INTO batches (id, action, state, created_at_ms) VALUES (1, 'move', 'done', 1)")
+    await library.do(
+        "INSERT INTO deeds (batch_id, group_id, action, holding_id, image_id, sha256, root_id, rel, size_bytes, keeper_root_id,"
+        " keeper_rel, keeper_sha256, target_root_id, target_name, state)"
+        " SELECT 1, 1, 'move', 0, ?, '', root_id, x'62', 1000, root_id, x'61', '', root_id, rel, 'done'"
+        " FROM holdings WHERE id = ?",
+        image,
+        other,
+    )
+    await library.settle()
+    assert not await library.groups()
+    # A further copy is told beside the one that was kept.
+    await library.put("c.jpg", A ^ bits(3))
+    await library.settle()
+    assert [sorted(paths) for paths in (await library.groups()).values()] == [["a.jpg", "c.jpg"]]
+    # Somebody has moved it on: nobody has decided about it there.
+    await library.do("UPDATE holdings SET rel = CAST('b.jpg' AS BLOB) WHERE id = ?", other)
+    await library.settle()
+    assert [sorted(paths) for paths in (await library.groups()).values()] == [["a.jpg", "b.jpg", "c.jpg"]]
+
+
+async def test_a_bordered_copy_is_not_suggested_over_its_original(library: Library) -> None:
+    """Which of the two came first into the catalog, and is the keeper until pixels are compared, says nothing."""
+    for number, phash in enumerate((A, ~A & (1 << 64) - 1)):
+        sizes = {"plain": (1200, 900), "bordered": (1320, 1020)}
+        names = sorted(sizes, reverse=bool(number))
+        for name in names:
+            await library.put(f"{name}{number}.jpg", phash, size=sizes[name])
+
+        def answer(errand: Errand, names: list[str] = names) -> ErrandResult:
+            told = Border(names[0] == "bordered", 1200 * 900 / (1320 * 1020)).told
+            return Compared(Relation.BORDERED, told) if isinstance(errand, Compare) else library.measured(errand)
+
+        library.answer = answer
+        await library.settle()
+    keepers = sorted(paths[0] for paths in (await library.groups()).values())
+    assert keepers == ["plain0.jpg", "plain1.jpg"]
+    for (told,) in await library.ask("SELECT reasons FROM groups"):
+        assert "It has no border: of another one with 1320x1020 pixels 80% are the picture." in str(told)
 
 
 async def test_a_change_is_later_than_all_before_however_the_clock_is_set(library: Library) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from dropmill.control import offline
 from dropmill.control.desk import Desk
-from dropmill.errors import Conflict
+from dropmill.errors import Conflict, Forbidden, NotFound
 from dropmill.observe.clock import SystemClock
 from dropmill.settings import Settings
 from dropmill.store.catalog import Catalog, catalog_path
@@ -59,6 +60,16 @@ class Shelf:
             told = ("exact", "identical", 0) if image == 1 else ("near", "resized", 2)
             execute("INSERT INTO members VALUES (9, ?, ?, ?, ?, ?, 0, 0)", (number, image, *told))
         execute("DELETE FROM regroup")
+
+    def rename(self, holding: int, name: str) -> None:
+        """As if the file of a holding had been catalogued under another name."""
+        (self.lib / list(FILES)[holding - 1]).rename(self.lib / name)
+        catalog = Catalog(catalog_path(self.settings.state_dir))
+        change = "UPDATE holdings SET rel = ? WHERE id = ?"
+        anyio.run(
+            catalog.write, lambda session: session.connection.execute(change, (os.fsencode(name), holding)) and None
+        )
+        catalog.close()
 
     def tree(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in self.lib.iterdir() if path.is_file()}
@@ -151,6 +162,67 @@ def test_what_was_thrown_away_is_told_whole(shelf: Shelf) -> None:
     assert verdict == "catalogued in place" and f"taken back (batch {batch})" in story
 
 
+def test_a_file_whose_name_is_shown_escaped_is_told_with_its_batch(shelf: Shelf) -> None:
+    shelf.rename(2, "a\nb.jpg")
+    batch = shelf.do(lambda desk: desk.resolve(9, "delete", members=[2]))["batch"]
+    for spelling in ("a\nb.jpg", r"a\nb.jpg"):  # As it is on disk, and as it was copied from a table.
+        assert shelf.why(spelling)[0] == f"in the trash (batch {batch})"
+
+
+def test_what_somebody_took_out_of_the_trash_is_not_offered_back(shelf: Shelf) -> None:
+    batch = shelf.do(lambda desk: desk.resolve(9, "delete", members=[2]))["batch"]
+    shutil.rmtree(shelf.lib / ".dropmill-trash" / str(batch))
+    verdict, story = shelf.why("copy of a.jpg")
+    assert verdict == f"deleted: somebody took it out of the trash (batch {batch})"
+    assert "cannot be taken back" in story and "dropmill undo" not in story
+    # Where the disk itself is away, nothing is known of its trash.
+    shelf.lib.rename(shelf.lib.with_name("elsewhere"))
+    shelf.lib.mkdir()
+    assert shelf.why("copy of a.jpg")[0] == f"in the trash (batch {batch})"
+
+
+def test_w26_a_file_whose_disk_is_away_is_not_said_to_be_forgotten_next(shelf: Shelf) -> None:
+    (shelf.lib / "small.jpg").unlink()
+    assert f"the next dropmill index {shelf.lib} forgets it" in shelf.why("small.jpg")[1]
+    shelf.lib.rename(shelf.lib.with_name("elsewhere"))
+    shelf.lib.mkdir()
+    story = shelf.why("small.jpg")[1]
+    assert "its disk is not mounted: nothing is forgotten" in story and "forgets it" not in story
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        (".hidden.jpg", "its name begins with a dot"),
+        ("x.jpg.part", "its name matches *.part"),
+        ("@eaDir/t.jpg", "it is in a folder whose name matches @eadir"),
+        ("Thumbs.db", "its name matches thumbs.db"),
+        ("link/x.jpg", "link is a symbolic link"),
+    ],
+)
+def test_what_index_passes_over_is_told_by_its_rule(shelf: Shelf, name: str, rule: str) -> None:
+    path = shelf.lib / name
+    if name.startswith("link"):
+        path.parent.symlink_to(shelf.lib.parent)
+        path = path.parent / "x.jpg"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"x")
+    verdict, story = shelf.why(name)
+    assert verdict == "passed over"
+    assert rule in story and "to take it in" not in story
+
+
+def test_files_of_a_library_are_found_by_name_and_by_the_start_of_a_digest(shelf: Shelf) -> None:
+    told = shelf.do(lambda desk: desk.why(b"small.jpg"))
+    assert (told["target"], told["verdict"]) == (f"{shelf.lib}/small.jpg", "catalogued in place")
+    digest = hashlib.sha256(b"2" * 100).hexdigest()
+    told = shelf.do(lambda desk: desk.why(digest[:8]))
+    assert (told["target"], told["verdict"]) == (digest, "catalogued in place")
+    assert f"held by {shelf.lib}/small.jpg" in [entry["text"] for entry in told["story"]]
+    with pytest.raises(NotFound):
+        shelf.do(lambda desk: desk.why(b"nosuch.jpg"))
+
+
 def test_links_and_what_is_gone_for_good_are_told(shelf: Shelf) -> None:
     batch = shelf.do(lambda desk: desk.resolve(9, "link", members=[2]))["batch"]
     linked = f"catalogued in place; replaced by a hard link to {shelf.lib}/a.jpg (batch {batch})"
@@ -172,6 +244,42 @@ def test_what_was_moved_is_told_at_both_places(shelf: Shelf) -> None:
     verdict, story = shelf.why("away/copy of a.jpg")
     assert verdict == "catalogued in place; moved here by a person"
     assert f"dropmill undo {batch}" in story
+
+
+def test_what_was_moved_is_decided_and_stays_where_it_is(shelf: Shelf) -> None:
+    away = str(shelf.lib / "away")
+    shelf.do(lambda desk: desk.resolve(9, "move", members=[2], folder=away))
+    shelf.rename(3, "away/small.jpg")
+    # One lies there already, by somebody's own hand; a copy would get beside it.
+    batch = shelf.do(lambda desk: desk.resolve_many([9], None, "move", away, False))["batch"]
+    items = {Path(item["path"]).name: item for item in shelf.do(lambda desk: desk.batch(batch))["items"]}
+    assert {name: item["state"] for name, item in items.items()} == {
+        "small.jpg": "skipped",
+        "copy of small.jpg": "done",
+    }
+    assert items["small.jpg"]["detail"] == "it lies in that folder already"
+    assert sorted(os.listdir(away)) == ["copy of a.jpg", "copy of small.jpg", "small.jpg"]
+
+
+def test_nothing_is_moved_beside_the_one_that_is_kept(shelf: Shelf) -> None:
+    (shelf.lib / "away").mkdir()
+    shelf.rename(1, "away/a.jpg")
+    with pytest.raises(Conflict, match="the one that is kept lies in that folder itself"):
+        shelf.do(lambda desk: desk.resolve(9, "move", folder=str(shelf.lib / "away")))
+    assert os.listdir(shelf.lib / "away") == ["a.jpg"] and shelf.do(lambda desk: desk.batches()) == []
+
+
+@pytest.mark.parametrize("folder", ["/etc", "/nonexistent/x", None, "lib/.dropmill-trash/9"])
+def test_a_dry_run_of_a_move_looks_at_the_folder_as_the_move_does(shelf: Shelf, folder: str | None) -> None:
+    wanted = str(shelf.lib.parent / folder) if folder else None
+    refused = []
+    for dry_run in (True, False):
+        with pytest.raises((Forbidden, Conflict)) as refusal:
+            shelf.do(lambda desk, dry_run=dry_run: desk.resolve_many([9], None, "move", wanted, dry_run))
+        refused.append((refusal.value.reason, str(refusal.value), refusal.value.hint))
+    assert refused[0] == refused[1]
+    assert shelf.do(lambda desk: desk.resolve_many([9], None, "move", str(shelf.lib / "away"), True))["members"] == 3
+    assert not (shelf.lib / "away").exists()
 
 
 def test_what_is_forgotten_is_nobody_elses(shelf: Shelf) -> None:

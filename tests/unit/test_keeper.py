@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from dropmill.model.keeping import Criterion, KeeperRules
-from dropmill.model.resemblance import Evidence, evidence_from_json, evidence_to_json
+from dropmill.model.resemblance import Border, Evidence, border_from, evidence_from_json, evidence_to_json
 from dropmill.settings.keeper import Keeper
 from dropmill.similarity.keeper import Candidate, rank, reasons
 
@@ -55,6 +55,25 @@ def test_the_better_one_is_kept_and_the_reason_told(why: str) -> None:
     told = reasons(ORIGINAL, [ORIGINAL, other], KeeperRules())
     assert len(told) == 1
     assert why in told[0]
+
+
+def test_only_what_lies_within_a_border_counts() -> None:
+    framed = replace(EVIDENCE, width=4800, height=3600, effective_width=4800, effective_height=3600)
+    bordered = like(2, framed, width=4800, height=3600, size_bytes=9_000_000, within=4000 * 3000 / (4800 * 3600))
+    assert rank([bordered, ORIGINAL], KeeperRules()) == [ORIGINAL, bordered]
+    assert reasons(ORIGINAL, [bordered, ORIGINAL], KeeperRules()) == [
+        "It has no border: of another one with 4800x3600 pixels 69% are the picture."
+    ]
+    # What is truly larger is kept with its border.
+    small = like(3, replace(EVIDENCE, effective_width=2000, effective_height=1500), width=2000, height=1500)
+    assert rank([small, bordered], KeeperRules())[0] is bordered
+    assert "about 4000x3000 pixels of it, against 2000x1500" in reasons(bordered, [small], KeeperRules())[0]
+
+
+def test_a_border_is_told_and_read_again() -> None:
+    for border in (Border(True, 0.735), Border(False, 0.5)):
+        assert border_from(border.told) == border
+    assert border_from("the second shows 84% of the other") is None and border_from("") is None
 
 
 def test_equal_files_are_told_apart_by_their_names() -> None:

@@ -169,7 +169,8 @@ def _rehash_summary(told: Json) -> str:
         words.append(f"{told['ignored']} elsewhere")
     if told["refused"]:
         words.append(f"{told['refused']} could not be read")
-    lines = [f"{counted(told['files'], 'picture')} of an earlier version looked at{_how_far(told)}: {', '.join(words)}"]
+    which = counted(told["files"], "picture")
+    lines = [f"{which} with older hashes, or without those of parts, looked at{_how_far(told)}: {', '.join(words)}"]
     return "\n".join([*lines, *(f"note: {note}" for note in told["notes"])])
 
 
@@ -249,11 +250,12 @@ class _Shown:
 def _through_daemon(settings: Settings, folders: list[bytes], workers: int | None, rehash: bool) -> Json:
     import anyio
 
-    from dropmill.cli.reach import ask, runs
+    from dropmill.cli.reach import ask, below_roots, runs
     from dropmill.observe.clock import SystemClock
 
     clock = SystemClock()
-    scan_id = ask(settings, "index", folders, workers, rehash)["id"]
+    named = [below_roots(settings, folder) for folder in folders]
+    scan_id = ask(settings, "index", named, workers, rehash)["id"]
     shown = _Shown(clock.monotonic)
     heard_at = clock.monotonic()
     try:
@@ -297,6 +299,7 @@ async def _carry_out(settings: Settings, folders: list[bytes], workers: int | No
     from dropmill.cli.reach import heif_installed
     from dropmill.control.indexing import describe
     from dropmill.files.lease import ignore_sigio
+    from dropmill.model.resemblance import Tier
     from dropmill.observe.clock import SystemClock
     from dropmill.store import scans
 
@@ -331,9 +334,18 @@ async def _carry_out(settings: Settings, folders: list[bytes], workers: int | No
             if done["state"] == "done":
                 shown.say("comparing what is catalogued")
                 await bench.compare()
+                if bench.indexer.older:
+                    done["notes"].append(_older(bench.indexer.older, parts=Tier.LOOSE in settings.tiers))
             group.cancel_scope.cancel()
         shown.end()
         return done
+
+
+def _older(pictures: int, *, parts: bool) -> str:
+    from dropmill.control.describe import counted
+
+    which = ", or none of parts, which loose goes by" if parts else ""
+    return f"{counted(pictures, 'picture')} with hashes of an earlier version{which}: dropmill index --rehash"
 
 
 def _unheard(_fact: object) -> None:

@@ -21,6 +21,7 @@ from dropmill.errors import (
     StateError,
     Unavailable,
 )
+from dropmill.files.library import within
 from dropmill.files.roots import directory_holder, state_held_by, state_holder
 from dropmill.settings import Settings
 
@@ -222,7 +223,34 @@ def _by_http(settings: Settings, holder: str, method: str, arguments: Sequence[A
         ) from error
     if answer.is_success:
         return answer.json()
+    if answer.status_code == 401:
+        raise _not_its_token(settings, beacon)
     raise _error_of(answer)
+
+
+def _not_its_token(settings: Settings, beacon: Beacon) -> NotReachable:
+    """What the API says to programs would lead nowhere: the command has sent what the configuration names."""
+    file = settings.http.token_file
+    known = f"takes another token than {file} has" if file else "needs a token, and the configuration names none"
+    return NotReachable(
+        f"the daemon with pid {beacon.pid} {known}",
+        hint="it has changed since the daemon read it: systemctl reload dropmill, or kill -HUP "
+        f"{beacon.pid}, has it read again",
+        reason="unauthorised",
+    )
+
+
+def below_roots(settings: Settings, folder: bytes) -> bytes:
+    """The name by which ``library_roots`` allow a folder, where links of one's own lead there; else as it was given. A daemon looks
+    at nothing outside of them, not even at a link."""
+    roots = [os.path.normpath(os.fsencode(root)) for root in settings.library_roots]
+    if any(within(folder, root) for root in roots):
+        return folder
+    real = os.path.realpath(folder)
+    for root in roots:
+        if within(real, os.path.realpath(root)):
+            return os.path.normpath(os.path.join(root, os.path.relpath(real, os.path.realpath(root))))
+    return folder
 
 
 def _client(settings: Settings, address: str) -> Any:

@@ -126,16 +126,18 @@ def resolve(
         _refuse_of_all(keeper, member, permanent)
     else:
         _refuse_of_one(filters, keeper or member, permanent, as_of, by_suggestion)
+    from dropmill.cli.reach import below_roots
+
     _hear_leases()
     settings = common.known_settings(config).settings
-    to = None if folder is None else common.absolute(folder)
+    to = None if folder is None else below_roots(settings, common.absolute(folder))
     if group is None or by_suggestion:
         groups = None if group is None else [group]
         sure = yes or group is not None
         told = _many(settings, groups, filters, action, to, as_of, dry_run=dry_run, yes=sure, as_json=as_json)
     else:
         told = _one(settings, group, action, keeper, member, to, permanent=permanent, yes=yes)
-    _tell(told, as_json, dry_run=dry_run)
+    _tell(told, as_json, _what(settings, action, to, filters) if dry_run else "", dry_run=dry_run)
 
 
 def _refuse_nonsense(action: Action, permanent: bool, folder: str | None) -> None:
@@ -245,7 +247,9 @@ def _many(
         return plan
     if plan["members"] and not yes:
         if not as_json:
-            sys.stdout.write(_overview(plan))
+            from dropmill.cli import done
+
+            sys.stdout.write(done.overview(plan, _what(settings, action, to, filters)))
         _confirm(
             f"{action.value.capitalize()} {plan['members']} files of {plan['groups']} groups?",
             "look at it with --dry-run, then give --yes",
@@ -257,6 +261,28 @@ def _many(
     if batch["state"] == "undone" and batch["detail"]:
         raise Conflict(f"batch {batch['id']} came to nothing: {batch['detail']}", hint="ask for it again")
     return {**batch, "skipped_groups": told["skipped"]}
+
+
+def _what(settings: Settings, action: Action, to: bytes | None, filters: Json) -> str:
+    """What would become of the files, and of which, in half a sentence."""
+    from dropmill.cli.configuring import changed_at_runtime
+    from dropmill.model.file import shown
+
+    told = {
+        Action.DELETE: "delete: to the trash",
+        Action.LINK: "link: each becomes a hard link to the one that stays",
+        Action.KEEP: "keep: all stay",
+        Action.DISMISS: "dismiss: they are no duplicates",
+    }
+    if action in told:
+        what = told[action]
+    elif to is not None:
+        what = f"move: to {shown(to)}"
+    else:
+        change = changed_at_runtime(settings)[0].get("review.default_move")
+        default = settings.review.default_move if change is None else change.value
+        what = f"move: to {default}"
+    return what + (f"; below {shown(common.absolute(filters['folder']))}" if "folder" in filters else "")
 
 
 def _confirm(question: str, hint: str) -> None:
@@ -287,49 +313,17 @@ def _wait(clock: Any) -> None:
     anyio.run(clock.sleep, POLL_SECONDS)
 
 
-def _tell(told: Json, as_json: bool, *, dry_run: bool) -> None:
+def _tell(told: Json, as_json: bool, what: str, *, dry_run: bool) -> None:
+    from dropmill.cli import done
+
     if as_json:
         common.print_json(told)
     elif dry_run:
-        sys.stdout.write(_overview(told))
+        sys.stdout.write(done.overview(told, what))
         return
     else:
-        sys.stdout.write(_sentence(told) + "\n")
+        sys.stdout.write(done.sentence(told) + "\n")
     _left([item for item in told.get("items", []) if item["state"] == "skipped"], as_json)
-
-
-def _sentence(batch: Json) -> str:
-    from dropmill.control.describe import counted
-
-    files = counted(batch["done"], "file")
-    what = {
-        "delete": f"{files} deleted for good" if batch["permanent"] else f"{files} moved to the trash",
-        "move": f"{files} moved",
-        "link": f"{files} replaced by a hard link",
-        "keep": "all are kept",
-        "dismiss": "these are no duplicates",
-    }[batch["action"]]
-    back = f"; to take that back: dropmill undo {batch['id']}" if batch["undoable"] else ""
-    return f"batch {batch['id']}: {what}{back}"
-
-
-def _overview(plan: Json) -> str:
-    from dropmill.control.describe import counted
-
-    lines = [f"{counted(plan['groups'], 'group')}, {counted(plan['members'], 'file')}, {plan['bytes']:,} bytes"]
-    lines += [
-        f"  {tier}: {counted(of['groups'], 'group')}, {counted(of['members'], 'file')}, {of['bytes']:,} bytes"
-        for tier, of in plan["by_tier"].items()
-    ]
-    lines += [f"  for example {one['path']}, of which {one['keeper']} stays" for one in plan["examples"]]
-    lines += [
-        f"  {counted(one['members'], 'file')} would be left: {one['detail']}; {one['hint']}" for one in plan["left"]
-    ]
-    if plan["skipped"]:
-        lines.append(f"  without {counted(plan['skipped'], 'group')} that changed since then")
-    if plan["members"]:
-        lines.append(f"  to do just this, whatever changes meanwhile: --as-of {plan['as_of']}")
-    return "\n".join(lines) + "\n"
 
 
 def _left(items: Sequence[Json], as_json: bool) -> None:
@@ -362,6 +356,8 @@ def undo(batch: BatchArgument, config: ConfigOption = None, as_json: JsonOption 
     elif told["state"] == "undone":
         what = counted(told["undone"], "file") if told["files"] else "what it said is forgotten"
         sys.stdout.write(f"batch {batch} is taken back: {what}\n")
+    elif not told["undone"]:
+        sys.stdout.write(f"no file of batch {batch} could be taken back\n")
     else:
         sys.stdout.write(f"batch {batch} is taken back in part: {counted(told['undone'], 'file')}\n")
     _left(told["refused"], as_json)

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from dropmill.control import describe, elsewhere, places
 from dropmill.control.house import House
-from dropmill.control.places import Place
-from dropmill.model.file import Signature, shown
+from dropmill.control.places import Place, Seen
+from dropmill.model.file import shown
 from dropmill.model.outcome import EXPLANATIONS, Reason, explained_as_ignored
 from dropmill.store import groups, scans
 from dropmill.store.connection import Row, Session
@@ -31,13 +31,13 @@ async def in_library(house: House, path: bytes, place: Place) -> Json | None:
     if holding is not None and holding["job_id"] is None:
         told["verdict"] = IN_PLACE
         told["story"] += await _of_image(house, holding)
-        told["story"] += _since(holding, seen.signature, seen.kind, place.root.path)
+        told["story"] += await _since(house, holding, seen, place)
         return told
     if refusal is not None:
         why = _explained(refusal)
         told["verdict"] = f"{'no picture' if refusal['ignored'] else 'cannot be catalogued'}: {refusal['reason']}"
         told["story"].append(elsewhere.line(why, describe.iso(refusal["seen_at_ms"])))
-        told["story"] += _since(refusal, seen.signature, seen.kind, place.root.path)
+        told["story"] += await _since(house, refusal, seen, place)
         return told
     return None
 
@@ -67,14 +67,26 @@ async def _of_image(house: House, holding: Row) -> list[Json]:
     return told + [elsewhere.line(f"the same bytes are in {other}") for other in others]
 
 
+async def _is_away(house: House, place: Place) -> bool:
+    """Whether a library's disk seems not to be mounted, so that no scan forgets what lay on it."""
+    root_id = place.root.id or 0
+    mounts = await house.catalog.read(lambda session: scans.mounts(session, root_id))
+    return await house.blocking("*", places.away, place.root.path, place.rel, mounts)
+
+
 def _picture(image: Row) -> str:
     size = f"{image['width']}x{image['height']} pixels"
     return f"{image['format']}, {size}, SHA-256 {image['sha256']}, image {image['id']}"
 
 
-def _since(row: Row, signature: Signature | None, kind: str, folder: bytes) -> list[Json]:
-    again = f"dropmill index {shown(folder)}"
-    if kind == "nothing":
+async def _since(house: House, row: Row, seen: Seen, place: Place) -> list[Json]:
+    again, signature = f"dropmill index {shown(place.root.path)}", seen.signature
+    if seen.kind == "nothing" and await _is_away(house, place):
+        text = (
+            "nothing has this path now, and its folder is empty, as where its disk is not mounted: nothing is forgotten"
+        )
+        return [elsewhere.line(text)]
+    if seen.kind == "nothing":
         return [elsewhere.line(f"nothing has this path now; the next {again} forgets it")]
     if signature is not None and scans.as_known(signature) != (row["ino"], row["size_bytes"], row["mtime_ns"]):
         return [elsewhere.line(f"it has changed since; the next {again} reads it again")]

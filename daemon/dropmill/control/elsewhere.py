@@ -263,7 +263,8 @@ async def unknown(house: House, path: bytes, found: Sequence[Place]) -> Json:
     if path.startswith(os.fsencode(os.path.abspath(house.settings.state_dir)) + b"/"):
         return {**told, **_told("part of dropmill's state", "the catalog and what belongs to it; leave it alone")}
     if found and found[0].root.kind in {"library", "move"}:
-        return {**told, **_uncatalogued(found[0].root, seen)}
+        link = await house.blocking("*", places.link_on_the_way, found[0].root.path, found[0].rel)
+        return {**told, **_uncatalogued(found[0], seen, link)}
     if found:
         kind = found[0].root.kind
         text = (
@@ -293,9 +294,22 @@ async def unknown(house: House, path: bytes, found: Sequence[Place]) -> Json:
     return {**told, **_told("not in an inbox", text)}
 
 
-def _uncatalogued(root: Known, seen: Seen) -> Json:
-    """A path in a library that the catalog has nothing of. What was forgotten leaves no trace, so that may be why."""
-    folder = shown(root.path)
+def _uncatalogued(place: Place, seen: Seen, link: bytes | None) -> Json:
+    """A path in a library that the catalog has nothing of. What was forgotten leaves no trace, so that may be why.
+
+    ``link``: a folder on the way that is a symbolic link.
+    """
+    folder = shown(place.root.path)
+    rule = places.junk_rule(place.rel, ())
+    if rule and seen.kind != "nothing":
+        because = f"{'' if rule.startswith('it ') else 'its '}{rule}"
+        return _told(
+            "passed over", f"it lies in {folder}, but dropmill index passes it over: {because}; it stays as it is"
+        )
+    if link is not None and seen.kind != "nothing":
+        return _told(
+            "passed over", f"{shown(link)} is a symbolic link, and dropmill index follows none; it stays as it is"
+        )
     text = f"it lies in {folder}, but the catalog has nothing of it: no run of dropmill index has met it, or it was forgotten"
     if seen.kind == "nothing":
         return _told("never seen", f"nothing has this path now; {text}")

@@ -13,8 +13,10 @@ from dropmill.control.moving_to import to_allow
 from dropmill.errors import Conflict, Forbidden, NotFound
 from dropmill.files import library
 from dropmill.maintenance.counting import Counts
+from dropmill.maintenance.indexing import claims_of
 from dropmill.model.file import shown
 from dropmill.model.outcome import EXPLANATIONS, Reason, with_detail
+from dropmill.settings import Settings
 from dropmill.store import scans
 from dropmill.store.connection import Row, Session
 
@@ -49,11 +51,12 @@ async def _allowed(house: House, folder: bytes) -> None:
     if b"\0" in folder or not folder.startswith(b"/"):
         raise NotFound(f"{shown(folder)} is no absolute path", hint="give the whole path, from /")
     roots = [os.fsencode(root) for root in house.settings.library_roots]
-    hint = to_allow(house.settings, folder)
-    refusal = Forbidden(f"{shown(folder)} is outside library_roots", hint=hint, reason="outside-library-roots")
+    plain = os.path.normpath(folder)
     # Nothing is looked at that nobody allowed to be looked at.
-    if not any(library.within(os.path.normpath(folder), root) for root in roots):
-        raise refusal
+    if not any(library.within(plain, root) for root in roots):
+        ours = _ours(house.settings, plain)
+        hint = f"name another folder: it is {ours}" if ours else to_allow(house.settings, folder)
+        raise Forbidden(f"{shown(folder)} is outside library_roots", hint=hint, reason="outside-library-roots")
     try:
         real, allowed = await house.blocking("*", _resolved, folder, roots)
     except OSError as error:
@@ -61,6 +64,12 @@ async def _allowed(house: House, folder: bytes) -> None:
     if not allowed:
         hint = f"it leads to {shown(real)}; name that one, and allow it"
         raise Forbidden(f"{shown(folder)} is outside library_roots", hint=hint, reason="outside-library-roots")
+
+
+def _ours(settings: Settings, folder: bytes) -> str:
+    """Why no scan would catalogue a folder even if it were allowed, as a clause, by its name alone; or nothing."""
+    around = [claim for claim in claims_of(settings, ()) if library.within(folder, claim.path)]
+    return max(around, key=lambda claim: len(claim.path)).why if around else ""
 
 
 def _resolved(folder: bytes, roots: Sequence[bytes]) -> tuple[bytes, bool]:

@@ -14,6 +14,7 @@ from dropmill.files import library
 from dropmill.files.access import closing
 from dropmill.files.durable import make_dirs
 from dropmill.files.standing import bare_place
+from dropmill.files.trash import TRASH
 from dropmill.model.file import shown
 from dropmill.settings import Settings
 from dropmill.store import batches, preferences
@@ -25,7 +26,13 @@ _THEN: Final = ", then, where a daemon runs: dropmill reload"
 
 
 async def destination(house: House, folder: str | bytes | None) -> batches.Destination:
-    """Where a batch moves files: ``folder``, which is made where it is missing, or the default one.
+    """Where a batch moves files: ``folder``, which is made where it is missing, or the default one. Raises as ``named``."""
+    real = await named(house, folder, make=True)
+    return await house.catalog.write(lambda session: batches.destination(session, real))
+
+
+async def named(house: House, folder: str | bytes | None, *, make: bool = False) -> bytes:
+    """That folder, or the default one, as ``checked``.
 
     Raises ``Conflict`` where none is named, ``Forbidden`` for one that nothing may be moved to, ``NotFound`` for one that
     cannot be had.
@@ -39,12 +46,11 @@ async def destination(house: House, folder: str | bytes | None) -> batches.Desti
             hint="name one below library_roots, or set default_move in [review]",
             reason="no-folder",
         )
-    real = await checked(house, wanted, make=True)
-    return await house.catalog.write(lambda session: batches.destination(session, real))
+    return await checked(house, wanted, make=make)
 
 
 async def checked(house: House, folder: bytes, *, make: bool = False) -> bytes:
-    """The folder without links on the way, if files may be moved there. Raises as ``destination``."""
+    """The folder without links on the way, if files may be moved there. Raises as ``named``."""
     if b"\0" in folder or not folder.startswith(b"/"):
         raise NotFound(f"{shown(folder)} is no absolute path", hint="give the whole path, from /")
     bases = _bases(house.settings)
@@ -108,9 +114,11 @@ def _resolve(
     for word, path in forbidden:
         if library.within(real, os.path.realpath(path)):
             return word, path
+    if TRASH in (parts := real.split(b"/")):
+        return "trash", b"/".join(parts[: parts.index(TRASH) + 1])
+    if (place := bare_place(real)) is not None:
+        raise OSError(errno.ENODEV, f"no disk is mounted at {shown(place)}")
     if make:
-        if (place := bare_place(real)) is not None:
-            raise OSError(errno.ENODEV, f"no disk is mounted at {shown(place)}")
         home = max(homes, key=len)
         if not os.path.isdir(home):
             with closing(make_dirs(os.path.dirname(home), os.path.basename(home))):

@@ -13,7 +13,9 @@ from typing import Any, Final, Literal
 from dropmill.control import describe
 from dropmill.control.house import House
 from dropmill.errors import Conflict
+from dropmill.files import library
 from dropmill.files.access import kind_of
+from dropmill.files.standing import holds_nothing
 from dropmill.model.file import Signature, shown
 from dropmill.model.names import JUNK_DIRECTORIES, JUNK_FILES
 from dropmill.settings import Inbox
@@ -133,6 +135,17 @@ def look(path: bytes) -> Seen:
         return Seen("unknown", trouble=error.strerror or str(error))
     signature = Signature.of(found) if stat_module.S_ISREG(found.st_mode) else None
     return Seen(kind_of(found.st_mode), signature)
+
+
+def away(root: bytes, rel: bytes, mounts: Sequence[bytes]) -> bool:
+    """Whether the disk that a path below ``root`` lay on seems not to be mounted. Blocking.
+
+    As where nothing is in the folder itself, or in one of those below it that ``mounts`` names.
+    """
+    try:
+        return holds_nothing(root) or library.away_below(root, rel, mounts)
+    except OSError:
+        return True
 
 
 def link_on_the_way(root: bytes, rel: bytes) -> bytes | None:

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from dropmill.control import groups, undo
 from dropmill.control.house import House
-from dropmill.control.moving_to import destination
+from dropmill.control.moving_to import destination, named
 from dropmill.errors import Conflict, Forbidden, NotFound
 from dropmill.maintenance.batches import Wish
 from dropmill.model.batch import NOT_THE_SAME, Action, BatchState, NoSuchMember, Plan, plan
 from dropmill.model.file import shown
 from dropmill.model.resemblance import Tier
-from dropmill.store import batches
+from dropmill.store import batches, overviews
 from dropmill.store import groups as group_rows
 from dropmill.store.connection import Row, Session
 
@@ -43,10 +43,11 @@ async def resolve(
     wanted = _action(action)
     if permanent:
         _refuse_permanent(house, wanted)
+    _refuse_folder(wanted, folder)
     to = await destination(house, folder) if wanted is Action.MOVE else None
 
     def write(session: Session) -> tuple[int, Plan]:
-        planned = _planned(session, group_id, wanted, keeper, members)
+        planned = _planned(session, group_id, wanted, keeper, members, to)
         now_ms = house.clock.now_ms()
         batch_id = batches.open_batch(session, wanted, BatchState.DOING, permanent=permanent, groups=1, now_ms=now_ms)
         batches.put_plan(session, batch_id, planned, to, now_ms)
@@ -90,8 +91,22 @@ def _refuse_permanent(house: House, action: Action) -> None:
         )
 
 
+def _refuse_folder(action: Action, folder: str | bytes | None) -> None:
+    """An empty one is none, as of a form that was not filled in."""
+    if folder and action is not Action.MOVE:
+        raise Conflict(
+            f"a folder to move to is named, and {action.value} moves nothing there",
+            hint="leave out folder, or choose the action move",
+        )
+
+
 def _planned(
-    session: Session, group_id: int, action: Action, keeper: int | None, members: Sequence[int] | None
+    session: Session,
+    group_id: int,
+    action: Action,
+    keeper: int | None,
+    members: Sequence[int] | None,
+    to: batches.Destination | None,
 ) -> Plan:
     """Raises ``NotFound``, and ``Conflict`` where nothing would come of it."""
     group = batches.group(session, group_id) if 0 < group_id < 1 << 63 else None
@@ -103,7 +118,11 @@ def _planned(
         raise NotFound(
             f"group {group_id} has no member {error.args[0]}", hint="look at it again: dropmill duplicates"
         ) from None
-    if not (planned.victims or planned.refused or planned.judgements):
+    planned = batches.leaving(session, planned, to)
+    if planned.refused and not (planned.victims or planned.judgements):
+        first = planned.refused[0]
+        raise Conflict(f"nothing comes of that for group {group_id}: {first.detail}", hint=first.hint)
+    if not (planned.victims or planned.judgements):
         raise Conflict(f"of group {group_id} no file is chosen", hint="name members other than the keeper")
     return planned
 
@@ -119,6 +138,9 @@ async def resolve_many(
 ) -> Json:
     """As ``Desk.resolve_many``."""
     acting = _action(action)
+    _refuse_folder(acting, folder)
+    if acting is Action.MOVE:
+        await named(house, folder)
     chosen = await house.catalog.read(lambda session: _chosen(house, session, group_ids, wanted, as_of_ms))
     tier = Tier(wanted["tier"]) if wanted and wanted.get("tier") else None
     told = {
@@ -194,13 +216,13 @@ async def overview(house: House, group_ids: Sequence[int], action: Action, tier:
         largest: list[Row] = []
         for start in range(0, len(group_ids), _PAGE):
             lot = group_ids[start : start + _PAGE]
-            for row in batches.overview(session, lot, tier, same_bytes=same_bytes):
+            for row in overviews.overview(session, lot, tier, same_bytes=same_bytes):
                 of = by_tier.setdefault(row["tier"], {"groups": 0, "members": 0, "bytes": 0})
                 for name in of:
                     of[name] += row[name]
                 for name in left:
                     left[name] += row[f"left_{name}"]
-            largest += batches.largest(session, lot, tier, _EXAMPLES, same_bytes=same_bytes)
+            largest += overviews.largest(session, lot, tier, _EXAMPLES, same_bytes=same_bytes)
             largest = sorted(largest, key=lambda row: (-row["bytes"], row["id"]))[:_EXAMPLES]
         by_tier = {tier: of for tier, of in by_tier.items() if of["groups"]}
         whole = {name: sum(of[name] for of in by_tier.values()) for name in ("groups", "members", "bytes")}

@@ -167,6 +167,8 @@ def because(row: Row) -> str:
 def _outcome(life: Life) -> str:
     row = life.job.row
     match row["outcome"]:
+        case "published" if was_forgotten(row):
+            return "published; what is known of its renditions was forgotten with the picture"
         case "published":
             resembles = likeness.sentence(likeness.of_row(row))
             found = f"; {resembles}" if resembles else ""

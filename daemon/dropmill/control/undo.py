@@ -9,6 +9,7 @@ from dropmill.control.house import House
 from dropmill.errors import Conflict, NotFound, Unavailable
 from dropmill.files.trash import Place
 from dropmill.maintenance.batches import Batches, Wish
+from dropmill.maintenance.group import Grouper
 from dropmill.model.batch import BatchState, DeedState
 from dropmill.model.file import shown
 from dropmill.store import batches
@@ -20,6 +21,8 @@ MOST: Final = 200
 ITEMS: Final = 1000
 """Files that are told of one batch."""
 PATIENCE_SECONDS: Final = 20.0
+LATER: Final = 20
+"""Deeds at one place that are looked through for the one that took a file on."""
 
 
 async def undo(house: House, batch_id: int) -> Json:
@@ -42,12 +45,37 @@ async def undo(house: House, batch_id: int) -> Json:
     await house.catalog.write(lambda session: batches.turn(session, batch_id, BatchState.UNDOING, wanted, None))
     await settle(house, batch_id, PATIENCE_SECONDS)
     told = await one(house, batch_id)
-    refused = [
-        {name: item[name] for name in ("member", "path", "detail", "hint")}
-        for item in told["items"]
-        if item["state"] in {DeedState.DONE, DeedState.PURGED} and told["state"] == BatchState.DONE
-    ]
+    refused = []
+    if told["state"] == BatchState.DONE:
+        for deed in await _deeds(house, batch_id):
+            if deed["state"] in {DeedState.DONE, DeedState.PURGED}:
+                item = _item(deed) | await _moved_on(house, deed)
+                refused.append({name: item[name] for name in ("member", "path", "detail", "hint")})
     return {**told, "refused": refused}
+
+
+async def _moved_on(house: House, deed: Row) -> Json:
+    """What is told instead of a refusal where a later batch took the file from the place where this one had put it."""
+    kept = _kept(deed)
+    if kept is None:
+        return {}
+    rows = await house.catalog.read(lambda session: batches.deeds_at(session, kept.path, None, LATER))
+    for row in rows:
+        later = row["batch_id"]
+        if (
+            later > deed["batch_id"]
+            and row["state"] == DeedState.DONE
+            and (row["root_path"], row["rel"]) == (kept.root, kept.rel)
+        ):
+            return {
+                "detail": f"batch {later} has dealt with it since",
+                "hint": f"take that back first: dropmill undo {later}",
+            }
+    return {}
+
+
+async def _deeds(house: House, batch_id: int) -> list[Row]:
+    return await house.catalog.read(lambda session: batches.deeds_told(session, batch_id, ITEMS))
 
 
 async def page(house: House, limit: int, before: int | None) -> list[Json]:
@@ -59,8 +87,7 @@ async def page(house: House, limit: int, before: int | None) -> list[Json]:
 async def one(house: House, batch_id: int) -> Json:
     """With its files. Raises ``NotFound``."""
     row = await _row(house, batch_id)
-    deeds = await house.catalog.read(lambda session: batches.deeds_told(session, batch_id, ITEMS))
-    return {**await _told(house, row), "items": [_item(deed) for deed in deeds]}
+    return {**await _told(house, row), "items": [_item(deed) for deed in await _deeds(house, batch_id)]}
 
 
 async def _row(house: House, batch_id: int) -> Row:
@@ -93,11 +120,7 @@ async def _told(house: House, row: Row) -> Json:
 
 
 def _item(deed: Row) -> Json:
-    file = Place(deed["root_path"], deed["rel"])
-    kept = None
-    if deed["state"] == DeedState.DONE:
-        moved = deed["target_root_path"] is not None
-        kept = Place(deed["target_root_path"], deed["target_name"]) if moved else Place(file.root, deed["aside_name"])
+    file, kept = Place(deed["root_path"], deed["rel"]), _kept(deed)
     return {
         "member": deed["holding_id"],
         "group": deed["group_id"],
@@ -109,6 +132,15 @@ def _item(deed: Row) -> Json:
         "hint": deed["hint"],
         "purged_at": iso(deed["purge_at_ms"]) if deed["state"] == DeedState.DONE else None,
     }
+
+
+def _kept(deed: Row) -> Place | None:
+    """Where the batch has put the file; None where it has put it nowhere."""
+    if deed["state"] != DeedState.DONE:
+        return None
+    if deed["target_root_path"] is not None:
+        return Place(deed["target_root_path"], deed["target_name"])
+    return Place(deed["root_path"], deed["aside_name"])
 
 
 async def begin(house: House, wish: Wish) -> int:
@@ -139,6 +171,8 @@ async def settle(house: House, batch_id: int, seconds: float) -> None:
 async def _carry_out(house: House, alone: Batches, batch_id: int) -> None:
     """Raises ``Unavailable`` where the batch is held up: nobody would go on with it while somebody waits."""
     await alone.carry_out()
+    rules = house.settings.dedupe.thresholds, house.settings.keeper.rules
+    await Grouper(house.catalog, rules, house.settings.tiers, house.clock).catch_up(PATIENCE_SECONDS)
     told = await _told(house, await _row(house, batch_id))
     if told["state"] in {BatchState.DOING, BatchState.UNDOING}:
         why = alone.trouble(batch_id) or "a file of it can neither be dealt with nor be put back now"

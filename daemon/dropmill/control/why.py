@@ -33,15 +33,17 @@ MOST_VERSIONS: Final = 20
 
 async def why(house: House, target: str | bytes) -> Json:
     """Raises ``NotFound`` for an id, digest or name that is not known; a whole path always has a story."""
-    told = await _why(house, os.fsdecode(target) if isinstance(target, bytes) else target)
+    text = os.fsdecode(target) if isinstance(target, bytes) else target
+    told = await _why(house, text)
     of = [told["target"], *(job["source"] for job in told["jobs"][:1])]
-    deeds = await decided.deeds(house, dict.fromkeys(of))
-    became = decided.verdict(deeds, told["target"], told["now"].get("there", ""))
+    deeds = await decided.deeds(house, dict.fromkeys(of), os.path.normpath(os.fsencode(text)))
+    lost = await decided.lost(house, deeds)
+    became = decided.verdict(deeds, told["target"], told["now"].get("there", ""), lost)
     if became and (told["jobs"] or told["verdict"] == catalogued.IN_PLACE):
         told["verdict"] += f"; {became}"
     elif became:  # Then nothing but the deeds tells anything of it.
         told |= {"verdict": became, "story": []}
-    told["story"] += decided.entries(deeds)
+    told["story"] += decided.entries(deeds, lost)
     told["story"] = sorted(told["story"], key=lambda entry: entry["at"] or _LAST)
     return told
 
@@ -108,7 +110,7 @@ async def _path_named(house: House, name: bytes) -> bytes:
             listed = ", ".join(shown(path) for path in found[:3]) + (", …" if found[3:] else "")
             raise Conflict(f"several files are called {shown(name)}: {listed}", hint="give the whole path")
     raise NotFound(
-        f"{shown(name)} is no job id, no SHA-256 and no name of a file that had a job",
+        f"{shown(name)} is no job id, no SHA-256 and no name of a file that had a job or is in a library",
         hint="give the whole path, from /",
     )
 

@@ -12,7 +12,7 @@ from dropmill.imaging import differ, register
 from dropmill.imaging.register import Fit
 from dropmill.imaging.upright import turned
 from dropmill.model.errand import EXAMINED_SIDE, Compared, Known
-from dropmill.model.resemblance import Relation
+from dropmill.model.resemblance import Border, Relation
 
 _SQUARE_SIDE: Final = 48
 # How much of what an upright pair has apart a turned one may have, so that pictures that are their own mirror images,
@@ -64,7 +64,8 @@ def relation_of(one: Known, other: Known, shown_one: Image.Image, shown_other: I
     if lacks or has_more:
         left, top, right, bottom = margins if lacks else (-margin for margin in margins)
         if differ.ends_in_border(shown_one if lacks else upright, (left, top, right, bottom)):
-            told = f"the {'first' if lacks else 'second'} has a border"
+            share = (box[2] - box[0]) * (box[3] - box[1])
+            told = Border(lacks, share if lacks else 1 / share).told
             return Compared(Relation.BORDERED, told, box, likeness=fit.likeness)
         first, last = register.corners(fit if lacks else register.inverse(fit))
         part, which = (last[0] - first[0]) * (last[1] - first[1]), "second" if lacks else "first"
@@ -122,6 +123,7 @@ def _bordered(shown_one: Image.Image, shown_other: Image.Image) -> Compared | No
         left, top, right, bottom = inner
         width, height = framed.size
         box = (left / width, top / height, right / width, bottom / height)
+        share = (right - left) * (bottom - top) / (width * height)
         if which == "second":
             box = (
                 -left / (right - left),
@@ -132,7 +134,7 @@ def _bordered(shown_one: Image.Image, shown_other: Image.Image) -> Compared | No
         rounded = tuple(round(edge, 4) for edge in box)
         return Compared(
             Relation.BORDERED,
-            f"the {which} has a border",
+            Border(which == "first", share).told,
             (rounded[0], rounded[1], rounded[2], rounded[3]),
             likeness=fit.likeness,
         )

@@ -8,13 +8,13 @@ from typing import Final
 
 import anyio
 
+from dropmill.maintenance.deeds import Books
 from dropmill.model.keeping import KeeperRules
 from dropmill.model.resemblance import Thresholds, Tier
 from dropmill.ports import Clock
 from dropmill.similarity.drawing import Rules, draw
 from dropmill.similarity.keeping import Keeping
 from dropmill.store import drawing, preferences
-from dropmill.store.catalog import Catalog
 from dropmill.store.connection import Session
 from dropmill.store.drawing import Component, Drawn
 
@@ -29,7 +29,7 @@ MOST_IMAGES: Final = 500
 class Grouper:
     """``configured``: thresholds and keeper rules before what was chosen at runtime. ``tiers``: what is looked for."""
 
-    catalog: Catalog
+    catalog: Books
     configured: tuple[Thresholds, KeeperRules]
     tiers: frozenset[Tier]
     clock: Clock
@@ -41,18 +41,40 @@ class Grouper:
             rules, keeper_rules, wished = await self._begin()
             if not wished:
                 return await self._go_on()
-            await self.catalog.write(lambda session: drawing.drop_lonely(session, LONELY_LOT), patient=True)
-            seeds, seen, drawn = await self.catalog.read(lambda session: _draw(session, rules, keeper_rules))
-            if seeds:
-                now_ms = self.clock.now_ms()
-                await self.catalog.write(
-                    lambda session: drawing.apply(session, seen, seeds, drawn, now_ms), patient=True
-                )
+            await self._draw_lot(rules, keeper_rules)
             return True
+
+    async def catch_up(self, seconds: float) -> None:
+        """Draw what has been wished for, for about so long: after a batch where no daemon runs. Where the rules are others
+        by now, all the rest is left for the next daemon or run of ``index``."""
+        until = self.clock.monotonic() + seconds
+        async with self._one:
+            while self.clock.monotonic() < until:
+                rules, keeper_rules, before, wished = await self._rules()
+                if before is None or not wished:
+                    return
+                await self._draw_lot(rules, keeper_rules)
+
+    async def _draw_lot(self, rules: Rules, keeper_rules: KeeperRules) -> None:
+        await self.catalog.write(lambda session: drawing.drop_lonely(session, LONELY_LOT), patient=True)
+        seeds, seen, drawn = await self.catalog.read(lambda session: _draw(session, rules, keeper_rules))
+        if seeds:
+            now_ms = self.clock.now_ms()
+            await self.catalog.write(lambda session: drawing.apply(session, seen, seeds, drawn, now_ms), patient=True)
 
     async def _begin(self) -> tuple[Rules, KeeperRules, bool]:
         """The rules in force, and whether anything is to be drawn. Where they are others than those by which the groups
         were drawn, all are drawn anew."""
+        rules, keeper_rules, before, wished = await self._rules()
+        digest = _digest(rules, keeper_rules)
+        if before is None or before.rules != digest:
+            await self.catalog.write(
+                lambda session: drawing.begin_drawing(session, digest, rules.thresholds.min_texture)
+            )
+        return rules, keeper_rules, wished
+
+    async def _rules(self) -> tuple[Rules, KeeperRules, drawing.Drawing | None, bool]:
+        """Those in force, those by which the groups were drawn, and whether anything is to be drawn."""
         chosen, before, wished = await self.catalog.read(
             lambda session: (
                 preferences.all_of(session),
@@ -63,12 +85,7 @@ class Grouper:
         thresholds, keeper_rules = self.configured
         rules = Rules(preferences.thresholds_under(chosen, thresholds), self.tiers)
         keeper_rules = preferences.keeper_rules(chosen, keeper_rules)
-        digest = _digest(rules, keeper_rules)
-        if before is None or before.rules != digest:
-            await self.catalog.write(
-                lambda session: drawing.begin_drawing(session, digest, rules.thresholds.min_texture)
-            )
-        return rules, keeper_rules, wished
+        return rules, keeper_rules, before, wished
 
     async def _go_on(self) -> bool:
         """While all are drawn anew, wish for the next ones."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -44,6 +45,25 @@ class Relation(StrEnum):
     BURST = "burst"
     """Another picture of the same scene: a burst, or an alternate take."""
     UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Border:
+    """Around one of two pictures, the first or the second. ``share``: of its pixels, what lies within the border (0 to 1)."""
+
+    first: bool
+    share: float
+
+    @property
+    def told(self) -> str:
+        """As the detail of a pair, which ``border_from`` reads."""
+        return f"the {'first' if self.first else 'second'} has a border, and {self.share:.1%} of it lie within"
+
+
+def border_from(detail: str) -> Border | None:
+    """None where the detail of a pair tells of no border."""
+    found = re.fullmatch(r"the (first|second) has a border, and ([0-9.]+)% of it lie within", detail)
+    return Border(found[1] == "first", min(float(found[2]) / 100, 1.0)) if found else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ _MOST_SENTENCES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file. ``evidence`` is None as long as its pixels were not measured. ``kind`` is that of its root."""
+    """A file. ``evidence`` is None as long as its pixels were not measured. ``kind`` is that of its root. ``within``: which
+    share of its pixels another picture shows that it is a bordered copy of; 1 for all."""
 
     id: int
     path: bytes
@@ -33,6 +34,7 @@ class Candidate:
     size_bytes: int
     mtime_ns: int
     evidence: Evidence | None = None
+    within: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +125,17 @@ def _detail(candidate: Candidate, _rules: KeeperRules) -> float:
     width, height = (
         (evidence.effective_width, evidence.effective_height) if evidence else (candidate.width, candidate.height)
     )
-    return math.log2(max(width * height, 1)) / 2
+    return math.log2(max(width * height, 1)) / 2 - _border(candidate)
 
 
 def _pixels(candidate: Candidate, _rules: KeeperRules) -> float:
-    return math.log2(max(candidate.width * candidate.height, 1)) / 2
+    return math.log2(max(candidate.width * candidate.height, 1)) / 2 - _border(candidate)
+
+
+def _border(candidate: Candidate) -> float:
+    """What a border takes of both sides, in doublings; with what it may be mismeasured by, so that of two that show the same
+    the one without is kept."""
+    return _BORDER_TOLERANCE - math.log2(candidate.within) / 2 if 0 < candidate.within < 1 else 0.0
 
 
 def _genuine(candidate: Candidate, rules: KeeperRules) -> float:
@@ -178,7 +186,12 @@ def _effective(candidate: Candidate) -> str:
     evidence = candidate.evidence
     if evidence is None:
         return _dimensions(candidate)
-    return f"{evidence.effective_width}x{evidence.effective_height}"
+    return _inside(candidate, evidence.effective_width, evidence.effective_height)
+
+
+def _inside(candidate: Candidate, width: int, height: int) -> str:
+    side = math.sqrt(candidate.within)
+    return f"{round(width * side)}x{round(height * side)}"
 
 
 def _dimensions(candidate: Candidate) -> str:
@@ -200,8 +213,13 @@ def _tell_genuine(keeper: Candidate, others: Sequence[Candidate]) -> str:
 
 
 def _tell_pixels(keeper: Candidate, others: Sequence[Candidate]) -> str:
-    largest = _best(others, lambda one: one.width * one.height)
-    return f"It has more pixels: {_dimensions(keeper)}, against {_dimensions(largest)}."
+    largest = _best(others, lambda one: _pixels(one, KeeperRules()))
+    if largest.within < 1 <= keeper.within:
+        return (
+            f"It has no border: of another one with {_dimensions(largest)} pixels {largest.within:.0%} are the picture."
+        )
+    mine, its = (_inside(one, one.width, one.height) for one in (keeper, largest))
+    return f"It has more pixels: {mine}, against {its}."
 
 
 def _quality(candidate: Candidate) -> float:
@@ -241,11 +259,12 @@ def _tell_place(keeper: Candidate, others: Sequence[Candidate]) -> str:
     return f"It lies in {where.get(keeper.kind, 'a folder for duplicates')}, not in {kinds}."
 
 
-# The share of both sides, in doublings, by which measured detail may be off; an enlargement that is told from softness; and
-# a crop of a pixel or two.
+# The share of both sides, in doublings, by which measured detail may be off; an enlargement that is told from softness; a
+# crop of a pixel or two; and the border of a preview of 512 pixels (imaging/compare.py).
 _DETAIL_TOLERANCE: Final = math.log2(1.13)
 _GENUINE_TOLERANCE: Final = math.log2(1.27)
 _PIXELS_TOLERANCE: Final = math.log2(1.004)
+_BORDER_TOLERANCE: Final = math.log2(1.02)
 _MEASURES: Final = {
     Criterion.FOLDER: _Measure(_folder, 0.0, lambda *_: "It lies in a preferred folder."),
     Criterion.DETAIL: _Measure(_detail, _DETAIL_TOLERANCE, _tell_detail),

@@ -39,4 +39,5 @@ def candidate(seen: Component, holding: Row) -> Candidate:
         holding["size_bytes"],
         holding["mtime_ns"],
         seen.evidence(holding["image_id"]),
+        seen.borders.get(holding["image_id"], 1.0),
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Final
 
-from dropmill.model.batch import Action, BatchState, DeedState, Group, Member, Plan
+from dropmill.model.batch import Action, BatchState, DeedState, Group, Member, Plan, Refusal
 from dropmill.model.file import Signature
 from dropmill.model.fingerprint import from_int64, to_int64
 from dropmill.store import boot, judgements
@@ -19,6 +19,8 @@ _LAST: Final = (1 << 63) - 1
 _ALL: Final = 1_000_000_000
 # Folders that hold originals and are not watched.
 _HOME_KINDS: Final = frozenset({"library", "move", "archive", "duplicates"})
+_THERE: Final = ("it lies in that folder already", "to move it nevertheless, name another folder")
+_KEEPER_THERE: Final = ("the one that is kept lies in that folder itself", "name another folder, or another keeper")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ def put_plan(
     session: Session, batch_id: int, plan: Plan, to: Destination | None, now_ms: int, *, whole: bool = True
 ) -> None:
     """Write down what is to be done about one group, or about a part of it; nothing is touched yet. What is only judged is
-    judged now."""
+    judged now. What ``leaving`` refuses is left."""
+    plan = leaving(session, plan, to)
     for judgement in plan.judgements:
         judgements.put(session, judgement.kind, judgement.a, judgement.b, batch_id=batch_id, now_ms=now_ms)
     refused = {refusal.member.id: refusal for refusal in plan.refused}
@@ -103,6 +106,25 @@ def put_plan(
         session.run("group_settle", id=plan.group_id, now_ms=now_ms)
     elif plan.action is Action.DISMISS and plan.others:
         session.run("group_remove", id=plan.group_id)
+
+
+def leaving(session: Session, plan: Plan, to: Destination | None) -> Plan:
+    """Refused is what lies in the folder that files are moved to, and what would get beside its keeper there."""
+    if to is None:
+        return plan
+    roots = {row["id"]: row["path"].rstrip(b"/") + b"/" for row in session.all("roots_all")}
+    folder = roots[to.root_id] + to.folder
+
+    def lies_there(member: Member) -> bool:
+        return _holds(folder, roots[member.root_id] + member.rel)
+
+    there = [member for member in plan.victims if lies_there(member)]
+    left = [Refusal(member, *_THERE) for member in there]
+    if lies_there(plan.keeper):
+        left += [Refusal(member, *_KEEPER_THERE) for member in plan.victims if member not in there]
+    gone = {refusal.member.id for refusal in left}
+    victims = [member for member in plan.victims if member.id not in gone]
+    return replace(plan, victims=victims, refused=[*plan.refused, *left])
 
 
 def destination(session: Session, folder: bytes) -> Destination:
@@ -366,18 +388,6 @@ def purge_later(session: Session, deed_id: int, at_ms: int, detail: str) -> None
     session.run("deed_purge_later", id=deed_id, purge_at_ms=at_ms, detail=detail)
 
 
-def overview(session: Session, group_ids: Sequence[int], tier: str | None, *, same_bytes: bool) -> list[Row]:
-    """By ``tier``: in how many ``groups`` an action comes to anything, how many ``members`` it is for, and their ``bytes``;
-    how many it leaves (``left_members``), and in how many groups all of them (``left_groups``). ``tier``: only of what is that alike."""
-    return session.all("batch_overview", ids=json.dumps(list(group_ids)), tier=tier, same_bytes=int(same_bytes))
-
-
 def unsigned(value: int) -> int:
     """An inode as the file system tells it."""
     return from_int64(value)
-
-
-def largest(session: Session, group_ids: Sequence[int], tier: str | None, limit: int, *, same_bytes: bool) -> list[Row]:
-    """``id``, ``members`` and ``bytes`` of those in which an action comes to most. ``tier``: as of ``overview``."""
-    ids = json.dumps(list(group_ids))
-    return session.all("groups_largest", ids=ids, tier=tier, limit=limit, same_bytes=int(same_bytes))

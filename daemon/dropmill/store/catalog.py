@@ -106,7 +106,7 @@ class ReadOnlyCatalog:
         """Blocking, for callers without an event loop."""
         return snapshot(self._session, action)
 
-    async def write(self, action: Callable[[Session], T]) -> T:
+    async def write(self, action: Callable[[Session], T], *, patient: bool = False) -> T:
         raise Conflict("the catalog was opened for reading only", hint="this is a defect: please report it")
 
     def close(self) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from dropmill.model.resemblance import EVIDENCE_VERSION, Evidence, evidence_from_json
+from dropmill.model.resemblance import EVIDENCE_VERSION, Evidence, Relation, border_from, evidence_from_json
 from dropmill.store import judgements, pairs
 from dropmill.store.connection import Row, Session
 from dropmill.store.judgements import Judgement
@@ -26,6 +26,8 @@ class Component:
     members: Sequence[Row]
     upto: int
     """The newest wish that this has seen."""
+    borders: Mapping[int, float] = field(default_factory=dict)
+    """Of images that are another one within a border the share of their pixels within it."""
 
     def evidence(self, image_id: int) -> Evidence | None:
         row = self.images[image_id]
@@ -104,13 +106,34 @@ def component(session: Session, seeds: Iterable[int], most: int) -> Component:
     ids = _ids(known)
     return Component(
         {row["id"]: row for row in session.all("images_to_draw", ids=ids)},
-        session.all("holdings_of_images", ids=ids),
+        holdings_of(session, known),
         [pair for pair in met.values() if pair.a in known and pair.b in known],
         judgements.of_images(session, known),
         groups,
         members,
         upto,
+        borders_of(session, _bordered(met.values())),
     )
+
+
+def holdings_of(session: Session, image_ids: Iterable[int]) -> Sequence[Row]:
+    """The files of which groups are drawn; not those that a batch has moved to where they are."""
+    return session.all("holdings_to_draw", ids=_ids(image_ids))
+
+
+def borders_of(session: Session, image_ids: Collection[int]) -> dict[int, float]:
+    """As ``Component.borders``, by pairs among these images."""
+    found: dict[int, float] = {}
+    for row in session.all("borders_among", ids=_ids(image_ids)) if image_ids else ():
+        border = border_from(row["detail"])
+        if border is not None:
+            image_id = row["a"] if border.first else row["b"]
+            found[image_id] = min(border.share, found.get(image_id, 1.0))
+    return found
+
+
+def _bordered(met: Iterable[Pair]) -> set[int]:
+    return {image_id for pair in met if pair.relation == Relation.BORDERED for image_id in (pair.a, pair.b)}
 
 
 def apply(session: Session, seen: Component, seeds: Collection[int], drawn: Iterable[Drawn], now_ms: int) -> int:

@@ -79,9 +79,10 @@ def to_prove(session: Session, limit: int) -> list[tuple[Side, Side]]:
 
 
 def to_compare(session: Session, limit: int) -> list[tuple[Side, Side]]:
-    """Keepers, each with a member of its group of which it is not known yet how it came from it."""
+    """A keeper and a member of its group of which it is not known yet how one came from the other, in the order of a pair."""
     rows = session.all("members_to_compare", limit=limit)
-    found = dict.fromkeys((row["keeper_image_id"], row["image_id"]) for row in rows)
+    pairs_met = ((row["keeper_image_id"], row["image_id"]) for row in rows)
+    found = dict.fromkeys((min(pair), max(pair)) for pair in pairs_met)
     return _sides(session, list(found))
 
 

@@ -158,7 +158,10 @@ def _names_of(inbox: str) -> set[str]:
 
 
 def paths_named(session: Session, name: bytes, limit: int) -> list[bytes]:
-    """Whole paths, or URLs, whose last component is ``name``, each once: of the jobs' sources, or else of renditions."""
+    """Whole paths, or URLs, whose last component is ``name``, each once.
+
+    Those of the jobs' sources and of what libraries hold, or else of renditions.
+    """
     rows = session.all("paths_named", name=name, tail=b"/" + name, limit=limit)
     rows = rows or session.all("outputs_named", name=name, tail=b"/" + name, limit=limit)
     found = (row["rel"] if is_url(row["rel"]) else row["root_path"] + b"/" + row["rel"] for row in rows)
@@ -166,7 +169,7 @@ def paths_named(session: Session, name: bytes, limit: int) -> list[bytes]:
 
 
 def sha256_beginning(session: Session, prefix: str, limit: int) -> list[str]:
-    """Digests of jobs that begin with ``prefix`` (lower-case hexadecimal), each once."""
+    """Digests of jobs and images that begin with ``prefix`` (lower-case hexadecimal), each once."""
     # No digest goes on with a letter after "f", so everything that begins with the prefix lies before this one.
     rows = session.all("sha256_beginning", first=prefix, beyond=prefix + "g", limit=limit)
     return [row["sha256"] for row in rows]

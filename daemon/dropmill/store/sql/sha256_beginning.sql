@@ -1,1 +1,2 @@
-SELECT DISTINCT sha256 FROM jobs WHERE sha256 >= :first AND sha256 < :beyond ORDER BY sha256 LIMIT :limit;
+SELECT sha256 FROM jobs WHERE sha256 >= :first AND sha256 < :beyond
+UNION SELECT sha256 FROM images WHERE sha256 >= :first AND sha256 < :beyond ORDER BY sha256 LIMIT :limit;

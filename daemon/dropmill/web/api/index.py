@@ -26,7 +26,7 @@ from dropmill.web.api.common import (
 )
 from dropmill.web.api.shapes_library import Begun, Forgotten, RefusedPage, Scan
 
-Workers = Annotated[int, Field(ge=1, le=1024), NUMBER]
+Workers = Annotated[int, Field(ge=0, le=1024), NUMBER]
 
 
 class Indexing(Body):
@@ -44,7 +44,9 @@ class Indexing(Body):
     folders_b64: list[Base64] = Field(
         default_factory=list, max_length=100, description="The same as URL-safe base64 of their bytes."
     )
-    workers: Workers | None = Field(default=None, description="Files that are read at a time, at most.")
+    workers: Workers | None = Field(
+        default=None, description="Files that are read at a time, at most; 0: as configured."
+    )
     rehash: Flag = Field(default=False, description="Measure anew what an older recipe has measured.")
 
 
