@@ -168,10 +168,11 @@ async def test_u16_each_result_is_told_once_also_across_sigkill(rig: Rig, deaths
     assert [item["line"] for item in rig.told()] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("kept", [0, 1, 40, -1])
+@pytest.mark.parametrize(("kept", "zeros"), [(0, 0), (1, 0), (40, 0), (-1, 0), (0, 9), (4, 100), (40, 9)])
 async def test_u16_a_line_that_was_torn_by_a_kill_is_cut_off_and_written_again(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch, kept: int
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, kept: int, zeros: int
 ) -> None:
+    """``zeros``: of a size that a power failure let stand while the data behind it were lost."""
     await taken(rig, 3)
     await rig.end(1)
     await rig.tell()
@@ -181,7 +182,7 @@ async def test_u16_a_line_that_was_torn_by_a_kill_is_cut_off_and_written_again(
 
     def torn(fd: int, data: bytes) -> None:
         first = data.index(b"\n") + 1
-        os.write(fd, data[: first + kept if kept >= 0 else -1])
+        os.write(fd, data[: first + kept if kept >= 0 else -1] + b"\0" * zeros)
         raise Killed
 
     with monkeypatch.context() as patched:

@@ -255,6 +255,8 @@ def _sync_name(dir_fd: int, size_bytes: int) -> None:
 
 
 def _is_torn(text: bytes) -> bool:
-    """Whether this is the beginning of one line of ours."""
-    ours = text.startswith(RESULT_OPENING) or RESULT_OPENING.startswith(text)
+    """Whether this is the beginning of one line of ours, with the zeros behind it that a power failure leaves in a file whose
+    size was written and whose data were not."""
+    begun = text.rstrip(b"\0")
+    ours = begun.startswith(RESULT_OPENING) or RESULT_OPENING.startswith(begun)
     return ours and len(text) < _LONGEST_RESULT_BYTES and b"\n" not in text
