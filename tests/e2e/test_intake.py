@@ -101,7 +101,8 @@ def test_w16_new_modes_of_a_file_that_never_became_a_picture_are_no_reason_to_po
     mill.wait_for(lambda: outcomes(mill) == ["truncated"])
     (mill.inbox / "broken.jpg").chmod(0o640)
     mill.wait_for(lambda: outcomes(mill) == ["truncated"] * 2)
-    assert sorted(job["found_by"] for job in mill.jobs()) == ["event", "reconcile"]
+    # The first one may be met by a scan, too, where that comes before its event.
+    assert max(mill.jobs(), key=lambda job: job["id"])["found_by"] == "reconcile"
     more_scans(mill, 12)
     assert mill.get("/api/v1/status").json()["inboxes"][0]["watch"] == "events"
     assert "the watcher missed it" not in mill.log.read_text()
