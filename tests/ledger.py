@@ -73,7 +73,7 @@ _ended: dict[str, dict[str, str]] = {}
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """A test has passed if all of its phases have."""
-    if not rows_of(report.nodeid.rpartition("::")[2]):
+    if not rows_of(report.nodeid.partition("[")[0].rpartition("::")[2]):
         return
     before = _ended.get(report.nodeid, {"outcome": "passed"})["outcome"]
     if before == "passed":

@@ -237,14 +237,14 @@ def test_w18_names_of_every_kind_are_processed_and_shown_escaped(tmp_path: Path)
 
 def test_w20_an_inode_that_is_used_again_is_another_file(tmp_path: Path) -> None:
     mill = Mill(tmp_path, renditions=ONE)
-    first = mill.drop("first.jpg", photo(140))
-    assert mill.once().returncode == 0
-    inode = first.stat().st_ino
-    first.unlink()
-    for attempt in range(200):
-        second = mill.drop(f"second{attempt}.jpg", photo(141))
+    for attempt in range(20):
+        first = mill.drop(f"first{attempt}.jpg", photo(140 + attempt))
+        assert mill.once().returncode == 0
+        inode = first.stat().st_ino
+        first.unlink()
+        second = mill.drop(f"second{attempt}.jpg", photo(170 + attempt))
         if second.stat().st_ino == inode:
-            break
+            break  # Else somebody else was quicker.
         second.unlink()
     else:
         pytest.skip("this file system does not use the inode again")
