@@ -43,12 +43,12 @@ def suggest(session: Session, image_id: int, neighbours: Iterable[Neighbour], th
     Left out is what is a pair already, flat, or not borne out by the finer hash of the part: it is of 133 of 134 crops that
     only a window met, and of no two drawn pages or screens.
     """
-    near = {one.image_id: one for one in neighbours if one.how == WINDOW and one.image_id != image_id}
+    near = {one.image_id for one in neighbours if one.how == WINDOW} - {image_id}
     if not near:
         return
     for pair in pairs.of_images(session, [image_id]):
         if _settled(pair, thresholds):
-            near.pop(pair.other(image_id), None)
+            near.discard(pair.other(image_id))
     rows = {row["id"]: row for row in pairs.looks(session, [image_id, *near])}
     own = rows.pop(image_id, None)
     if own is None:
@@ -61,16 +61,7 @@ def suggest(session: Session, image_id: int, neighbours: Iterable[Neighbour], th
         )
         texture = min(own["texture"], row["texture"])
         if texture >= thresholds.min_texture and bears_out(away, texture):
-            found = near[other]
-            a, b = sorted((image_id, other))
-            session.run(
-                "candidate_put",
-                a=a,
-                b=b,
-                phash_distance=found.phash_distance,
-                dhash_distance=found.dhash_distance,
-                phash256_distance=away,
-            )
+            session.run("candidate_put", a=min(image_id, other), b=max(image_id, other))
 
 
 def to_confirm(session: Session, limit: int) -> list[tuple[int, int]]:
@@ -84,8 +75,8 @@ def confirm(session: Session, a: int, b: int, relation: Relation, detail: str) -
     The distances of the pair are those of the whole pictures, which other thresholds may find near enough one day.
     """
     a, b = sorted((a, b))
-    one, other = (next(iter(pairs.looks(session, [number])), None) for number in (a, b))
-    if one is not None and other is not None and session.one("candidate_get", a=a, b=b) is not None:
+    if session.one("candidate_get", a=a, b=b) is not None:
+        one, other = pairs.looks(session, [a, b])
         pairs.put(session, [Pair(a, b, WINDOW, *pairs.apart(one, other), relation.value)])
         pairs.relate(session, a, b, relation.value, detail)
         refuse(session, a, b)
