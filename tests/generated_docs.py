@@ -13,6 +13,7 @@ from typing import Any
 
 from dropmill.model.job import TERMINAL, TRANSITIONS
 from dropmill.model.outcome import EXPLANATIONS, Explanation, Reason, explained, explained_as_ignored
+from dropmill.observe.catalogue import METRICS
 from dropmill.settings import PRESETS, schema
 from dropmill.settings.environment import SHORTHANDS
 
@@ -108,6 +109,13 @@ def shorthands() -> str:
     return _table(("variable", "setting"), [(f"`{name}`", f"`inboxes[0].{key}`") for name, key in SHORTHANDS.items()])
 
 
+def metrics() -> str:
+    rows = [
+        (f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels) or "–", one.help) for one in METRICS
+    ]
+    return _table(("name", "type", "labels", "meaning"), rows)
+
+
 def settings() -> str:
     """Every setting by section, from the JSON Schema that editors get."""
     whole = schema()
@@ -189,6 +197,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "presets": presets,
     "shorthands": shorthands,
     "settings": settings,
+    "metrics": metrics,
 }
 
 

@@ -114,7 +114,7 @@ class FakeDesk:
             "bytes_per_second": 0,
             "waiting": 0,
             "queue": {"scheduled": 0, "available": 0, "executing": 0},
-            "resting": {"hosts": 0, "urls": 0},
+            "resting": {"hosts": 0, "urls": 0, "failing": 0},
             "resting_hosts": [],
             "progress": [],
         }
@@ -165,6 +165,8 @@ class FakeDesk:
                 "to_group": 0,
             },
             "scans": [],
+            "folders": [],
+            "min_free_bytes": 64 << 20,
             "index": {"state": "ready", "images": 0, "memory_bytes": 0, "pid": 13, "trouble": ""},
             "owed": {"publications": 0, "retirements": 0, "disposals": 0, "notices": 0, "tried_in_vain": 0},
             "workers": {"size": 4, "busy": 1, "pids": [11, 12], "started_total": 2, "lost_total": 0, "trouble": ""},

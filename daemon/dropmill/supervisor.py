@@ -141,7 +141,7 @@ class Supervisor:
         parts = self.parts
         inbox = parts.inboxes[job.inbox]
         started = parts.clock.monotonic()
-        with parts.flight.stage("process"):
+        with parts.flight.stage("process", job.id):
             try:
                 root, rel = await parts.locate(job, inbox)
                 reply = await parts.processor.process(job, inbox, root, rel)
@@ -205,7 +205,7 @@ class Supervisor:
         """Commit once; False asks for another try. The result is staged and durable meanwhile (S12)."""
         parts = self.parts
         try:
-            with parts.flight.stage("commit"):
+            with parts.flight.stage("commit", job.id):
                 await parts.committer.conclude(job, inbox, reply, started)
         except Exception as error:  # noqa: BLE001  # Whatever it was, one job's commit must not end the daemon.
             parts.emit(StateTrouble("commit", f"job {job.id}: {error}"))

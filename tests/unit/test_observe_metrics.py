@@ -10,13 +10,14 @@ from pathlib import Path
 
 import anyio
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 from prometheus_client.parser import text_string_to_metric_families
 
 from dropmill.model.job import FoundBy
 from dropmill.model.outcome import Outcome, Reason
 from dropmill.observe import facts
 from dropmill.observe.catalogue import METRICS
-from dropmill.observe.metrics import Gauges, Metrics
+from dropmill.observe.metrics import OPENMETRICS, PLAIN, Gauges, Metrics, wanted_type
 
 SECRET = "secret-name"
 
@@ -44,10 +45,13 @@ TOLD: list[facts.Fact] = [
     facts.StateTrouble("commit", SECRET),
     facts.CataloguingEnded(1, "done", 5, 4, 3, 2, 1, 0.5, SECRET),
     facts.StageTimed("process", 0.2),
+    facts.StageTimed("commit", 0.01, 7),
+    facts.Claimed(8, "camera", SECRET.encode(), 1, 42.0),
+    facts.Claimed(8, "camera", SECRET.encode(), 2, 99.0),
 ]
 
 
-def exposed(gauges: Gauges | None = None, told: list[facts.Fact] = TOLD) -> str:
+def exposed(gauges: Gauges | None = None, told: list[facts.Fact] = TOLD, content_type: str = PLAIN) -> str:
     metrics = Metrics("1.2.3", 1.7e9)
     for fact in told:
         metrics(fact)
@@ -60,11 +64,15 @@ def exposed(gauges: Gauges | None = None, told: list[facts.Fact] = TOLD) -> str:
             settling={"camera": 1},
             paused={"camera": False},
             watch_modes={"camera": "events"},
+            degraded={"camera": False, "list": True},
+            folders_up={("output", "camera"): True, ("state", ""): False},
+            disk_free_bytes={("output", "camera"): 5},
+            disk_size_bytes={("output", "camera"): 10},
             workers={"busy": 1, "idle": 1, "limit": 4},
             owed={"publications": 2},
         )
 
-    return anyio.run(metrics.render, now).decode()
+    return anyio.run(metrics.render, now, content_type).decode()
 
 
 def value(text: str, name: str, **labels: str) -> float:
@@ -93,6 +101,80 @@ def test_facts_add_up() -> None:
     assert value(text, "dropmill_workers", state="limit") == 4
     assert value(text, "dropmill_build_info", version="1.2.3") == 1
     assert value(text, "dropmill_ready") == 1
+    assert value(text, "dropmill_source_size_bytes_bucket", inbox="camera", le="4096.0") == 2
+    assert value(text, "dropmill_rendition_size_bytes_sum", inbox="camera") == 40
+    assert value(text, "dropmill_inbox_degraded", inbox="list") == 1
+    assert value(text, "dropmill_folder_up", folder="state", inbox="") == 0
+    assert value(text, "dropmill_disk_free_bytes", folder="output", inbox="camera") == 5
+
+
+def test_only_the_first_attempt_tells_how_long_a_job_waited() -> None:
+    text = exposed()
+    assert value(text, "dropmill_queue_wait_seconds_count", inbox="camera") == 1
+    assert value(text, "dropmill_queue_wait_seconds_sum", inbox="camera") == 42
+
+
+def test_counters_that_rates_are_taken_of_begin_at_zero() -> None:
+    text = exposed(told=[])
+    assert value(text, "dropmill_files_found_total", inbox="camera", found_by="reconcile") == 0
+    assert value(text, "dropmill_jobs_discarded_total", inbox="camera", reason="truncated") == 0
+    assert value(text, "dropmill_jobs_discarded_total", inbox="list", reason="http-404") == 0
+    assert value(text, "dropmill_host_rests_total", cause="failing") == 0
+    assert 'inbox="camera",reason="http-404"' not in text
+
+
+def test_the_first_zero_takes_nothing_back() -> None:
+    metrics = Metrics("0", 0.0)
+
+    async def now() -> Gauges:
+        return Gauges(degraded={"camera": False})
+
+    metrics(facts.Completed(1, "camera", b"a", Outcome.PUBLISHED, 0.2, 100, b"a"))
+    for _ in range(2):
+        text = anyio.run(metrics.render, now).decode()
+        assert value(text, "dropmill_jobs_total", inbox="camera", outcome="published") == 1
+
+
+def test_exemplars_name_the_job_in_openmetrics_alone() -> None:
+    assert "job_id" not in exposed()
+    text = exposed(content_type=OPENMETRICS)
+    assert text.endswith("# EOF\n") and SECRET not in text
+    exemplars = {
+        (sample.name, sample.exemplar.labels["job_id"])
+        for family in open_families(text)
+        for sample in family.samples
+        if sample.exemplar
+    }
+    assert {
+        ("dropmill_job_seconds_bucket", "1"),
+        ("dropmill_stage_seconds_bucket", "7"),
+        ("dropmill_queue_wait_seconds_bucket", "8"),
+        ("dropmill_source_size_bytes_bucket", "2"),
+        ("dropmill_jobs_total", "1"),
+        ("dropmill_jobs_discarded_total", "3"),
+        ("dropmill_job_retries_total", "4"),
+        ("dropmill_workers_lost_total", "6"),
+    } <= exemplars
+
+
+# What Prometheus 2.42 and 3.0 send, browsers, curl, and those who want nothing of it or write nonsense.
+ACCEPTED = {
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1": OPENMETRICS,
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.2": OPENMETRICS,
+    "text/plain;version=0.0.4;q=0.9, application/openmetrics-text;q=0.3": PLAIN,
+    "text/html,application/xhtml+xml,*/*;q=0.8": PLAIN,
+    "*/*": PLAIN,
+    "": PLAIN,
+    "application/openmetrics-text;q=0": PLAIN,
+    "Application/OpenMetrics-Text": OPENMETRICS,
+    "application/openmetrics-text;version=9;q=nonsense": PLAIN,
+}
+
+
+@pytest.mark.parametrize("accept", ACCEPTED)
+def test_the_format_is_what_was_asked_for(accept: str) -> None:
+    assert wanted_type(accept) == ACCEPTED[accept]
 
 
 def test_an_inbox_that_came_back_is_up() -> None:
@@ -106,6 +188,7 @@ def test_s13_names_and_errors_never_become_labels() -> None:
 
 def test_every_metric_is_exposed_under_its_name_and_type() -> None:
     text = exposed()
+    assert "_created" not in text
     for metric in METRICS:
         assert f"# TYPE {metric.name} {metric.kind}\n" in text
         assert f"# HELP {metric.name} {metric.help}\n" in text

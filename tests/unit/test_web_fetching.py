@@ -102,7 +102,7 @@ def test_a_picture_of_a_url_is_named_without_its_query() -> None:
 
 def test_s13_gauges_name_inboxes_and_never_a_host() -> None:
     host = {"origin": "https://secret.test:443", "until": "2026-01-01T00:00:00Z", "detail": "x", "waiting": 1}
-    made = desk(running=2, resting={"hosts": 1, "urls": 1}, resting_hosts=[host], progress=[download(1)])
+    made = desk(running=2, resting={"hosts": 1, "urls": 1, "failing": 1}, resting_hosts=[host], progress=[download(1)])
     made.dropfiles[0] |= {"behind_bytes": 10, "queue": {"scheduled": 0, "available": 4, "executing": 0}}
     made.inboxes[0]["urls"] = {
         "queue": {"scheduled": 0, "available": 9, "executing": 0},
@@ -110,7 +110,7 @@ def test_s13_gauges_name_inboxes_and_never_a_host() -> None:
         "discarded": 0,
     }
     gauges = gauges_of(anyio.run(made.status))
-    assert gauges.downloads_running == 2 and gauges.hosts_resting == 1
+    assert gauges.downloads_running == 2 and gauges.hosts_resting == gauges.hosts_failing == 1
     assert gauges.dropfile_behind_bytes == {"list": 10}
     assert gauges.queue[("list", "available")] == 4 and gauges.queue[("camera.urls", "available")] == 9
     assert "secret" not in repr(gauges) and "example" not in repr(gauges)

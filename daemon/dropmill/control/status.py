@@ -62,6 +62,8 @@ async def status(house: House) -> Json:
         "duplicates": alike,
         "scans": await indexing.under_way(house),
         "catalog": _catalog(house),
+        "folders": _folders(live),
+        "min_free_bytes": house.settings.min_free_mb << 20,
         "health": await health.health(house),
     }
 
@@ -130,6 +132,22 @@ def _last_scan(live: Live, inbox: str) -> Json | None:
         "new": scan.new,
         "seconds": round(scan.seconds, 3),
     }
+
+
+def _folders(live: Live | None) -> list[Json]:
+    """Those that files are put into, and what is free on their disks; ``inbox`` is empty for the state directory."""
+    return [
+        {
+            "folder": folder.word,
+            "inbox": folder.inbox,
+            "ok": folder.trouble is None,
+            "free_bytes": folder.room.free_bytes if folder.room.counted else None,
+            "size_bytes": folder.room.size_bytes if folder.room.counted else None,
+            "free_inodes": folder.room.free_inodes if folder.room.counted else None,
+        }
+        for folder in (live.surroundings.folders if live is not None else ())
+        if folder.word != "inbox"
+    ]
 
 
 def _catalog(house: House) -> Json:

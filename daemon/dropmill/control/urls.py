@@ -93,7 +93,11 @@ def downloads(house: House, fetching: Urls, now_ms: int) -> Json:
         "bytes_per_second": round(sum(one["bytes_per_second"] for one in under_way)),
         "waiting": max(0, to_fetch - len(under_way)),
         "queue": {state: fetching.all(state) for state in _WAITING},
-        "resting": {"hosts": fetching.resting_hosts, "urls": fetching.resting_urls},
+        "resting": {
+            "hosts": fetching.resting_hosts,
+            "urls": fetching.resting_urls,
+            "failing": fetching.failing_hosts,
+        },
         "resting_hosts": [
             {
                 "origin": row["origin"],

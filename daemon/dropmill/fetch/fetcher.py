@@ -261,7 +261,7 @@ class Fetcher:
         self._emit(FetchStarted(job.id, job.inbox, active.path, job.attempts))
         result: FetchResult | None = None
         try:
-            with active.scope, self._flight.stage("fetch"):
+            with active.scope, self._flight.stage("fetch", job.id):
                 result = await self._download(active)
         finally:
             queued.running -= 1

@@ -26,6 +26,7 @@ class Room:
     trouble: str = ""
     remedy: str = ""
     """Where there is a better one for this trouble than for any."""
+    size_bytes: int = 0
 
 
 def room_of(path: bytes) -> Room:
@@ -39,7 +40,9 @@ def room_of(path: bytes) -> Room:
         trouble = "its disk is mounted read-only"
     elif not os.access(path, os.W_OK | os.X_OK):
         trouble = "it is not writable"
-    return Room(disk.f_bavail * disk.f_frsize, disk.f_favail if disk.f_files else None, disk.f_blocks > 0, trouble)
+    free_bytes, size_bytes = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+    inodes = disk.f_favail if disk.f_files else None
+    return Room(free_bytes, inodes, disk.f_blocks > 0, trouble, size_bytes=size_bytes)
 
 
 def room_of_output(path: bytes, identity: str) -> Room:

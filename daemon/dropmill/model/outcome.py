@@ -87,6 +87,18 @@ class Reason(StrEnum):
     CODEC_MISSING = "codec-missing"
 
 
+def _from(first: Reason, last: Reason) -> tuple[Reason, ...]:
+    every = list(Reason)
+    return tuple(every[every.index(first) : every.index(last) + 1])
+
+
+DISCARDING: Final = _from(Reason.EMPTY, Reason.UNREADABLE)
+"""What a job of a file is discarded for, as a rule."""
+DISCARDING_URLS: Final = (*DISCARDING, *_from(Reason.BAD_URL, Reason.HTTP_ERROR))
+LOSING_WORKERS: Final = (Reason.TIMEOUT, Reason.WORKER_CRASHED, Reason.MEMORY_LIMIT)
+"""How a worker ends during a job."""
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """What a reason means to a user, in one line each."""

@@ -26,12 +26,17 @@ class Metric:
 _STAGE_SECONDS: Final = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
 _QUERY_SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0)
 _JOB_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0)
+# From "at once" to a backlog of a day.
+_WAIT_SECONDS: Final = (0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
+# From an icon, 4 KiB, to a scan of 1 GiB, each four times the one before.
+_SIZE_BYTES: Final = tuple(float(4**exponent) for exponent in range(6, 16))
 
 METRICS: Final[tuple[Metric, ...]] = (
     # What comes in.
     Metric("dropmill_files_found_total", "counter", ("inbox", "found_by"), "Settled files that became jobs."),
     Metric("dropmill_files_ignored_total", "counter", ("inbox", "reason"), "Files that are not ours, left in place."),
     Metric("dropmill_source_bytes_total", "counter", ("inbox",), "Size of the originals that were decided."),
+    Metric("dropmill_source_size_bytes", "histogram", ("inbox",), "Size of one such original.", _SIZE_BYTES),
     Metric("dropmill_scans_total", "counter", ("inbox", "found_by"), "Scans of a whole inbox, by what asked for them."),
     Metric("dropmill_scan_seconds", "histogram", ("inbox",), "How long one scan of an inbox took.", _STAGE_SECONDS),
     Metric("dropmill_scan_errors_total", "counter", ("inbox",), "Folders that a scan could not read."),
@@ -39,6 +44,12 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("dropmill_inbox_up", "gauge", ("inbox",), "1 if the inbox's folder is there."),
     Metric("dropmill_inbox_paused", "gauge", ("inbox",), "1 if no jobs of the inbox are started, by a person's wish."),
     Metric("dropmill_inbox_watch_mode", "gauge", ("inbox", "mode"), "1 for the way in which the inbox is watched."),
+    Metric(
+        "dropmill_inbox_degraded",
+        "gauge",
+        ("inbox",),
+        "1 if an inbox or drop-file is not watched or read as it should be; /healthz says why.",
+    ),
     Metric("dropmill_settling_files", "gauge", ("inbox",), "Files that were seen and are not known to be complete."),
     # What people had done to duplicates.
     Metric(
@@ -57,6 +68,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("dropmill_downloads_running", "gauge", (), "Downloads that are under way."),
     Metric("dropmill_downloads_waiting", "gauge", ("state",), "URLs that are to be downloaded, at once or later."),
     Metric("dropmill_hosts_resting", "gauge", (), "Hosts that are left alone for a while although URLs wait for them."),
+    Metric("dropmill_hosts_failing", "gauge", (), "Those of them that failed too often: their circuit is open."),
     Metric("dropmill_dropfile_behind_bytes", "gauge", ("inbox",), "What of a drop-file is not read yet."),
     Metric("dropmill_host_rests_total", "counter", ("cause",), "Times that a host was left alone for a while."),
     Metric(
@@ -72,6 +84,13 @@ METRICS: Final[tuple[Metric, ...]] = (
     # The queue.
     Metric("dropmill_queue_jobs", "gauge", ("inbox", "state"), "Jobs that are not finished."),
     Metric("dropmill_queue_oldest_seconds", "gauge", (), "Age of the oldest job that could be started; 0 for none."),
+    Metric(
+        "dropmill_queue_wait_seconds",
+        "histogram",
+        ("inbox",),
+        "From a job's arrival in the queue to its first attempt, a download before that included.",
+        _WAIT_SECONDS,
+    ),
     # What becomes of jobs.
     Metric(
         "dropmill_duplicates_total",
@@ -90,12 +109,26 @@ METRICS: Final[tuple[Metric, ...]] = (
     # What goes out.
     Metric("dropmill_renditions_total", "counter", ("inbox",), "Renditions that became visible."),
     Metric("dropmill_rendition_bytes_total", "counter", ("inbox",), "Size of the renditions that became visible."),
+    Metric("dropmill_rendition_size_bytes", "histogram", ("inbox",), "Size of one such rendition.", _SIZE_BYTES),
     Metric(
         "dropmill_originals_moved_total", "counter", ("inbox", "disposition"), "Originals archived, set apart, deleted."
     ),
     Metric("dropmill_publications_failed_total", "counter", (), "Renditions that could not be moved into place."),
     Metric("dropmill_owed", "gauge", ("kind",), "What decided jobs still owe to the file system."),
     Metric("dropmill_owed_postponed_total", "counter", ("kind",), "What was owed, tried in vain and put off."),
+    # Folders that files are put into.
+    Metric(
+        "dropmill_folder_up",
+        "gauge",
+        ("folder", "inbox"),
+        "1 if the folder answers, takes files and has room; without inbox: of the state directory.",
+    ),
+    Metric("dropmill_disk_free_bytes", "gauge", ("folder", "inbox"), "What is free on the folder's disk."),
+    Metric("dropmill_disk_size_bytes", "gauge", ("folder", "inbox"), "Size of that disk."),
+    Metric("dropmill_disk_free_inodes", "gauge", ("folder", "inbox"), "How many more files it can hold, if it counts."),
+    Metric(
+        "dropmill_disk_reserve_bytes", "gauge", (), "What is to stay free: with less, nothing is begun (min_free_mb)."
+    ),
     # The index of similar images.
     Metric(
         "dropmill_index_images", "gauge", (), "Images that the index of similar images knows; 0 while it is not there."

@@ -373,8 +373,11 @@ class Stuck(Fact):
 
 @dataclass(frozen=True, slots=True)
 class StageTimed(Fact):
+    """``job_id``: where the passage was one job's."""
+
     stage: str
     seconds: float
+    job_id: int | None = None
 
 
 Emit = Callable[[Fact], None]

@@ -37,7 +37,7 @@ class Flight:
         self._write()
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str, job_id: int | None = None) -> Iterator[None]:
         started = self._clock.monotonic()
         self._counts[name] += 1
         self._write()
@@ -46,7 +46,7 @@ class Flight:
         finally:
             self._counts[name] -= 1
             self._write()
-            self._emit(StageTimed(name, self._clock.monotonic() - started))
+            self._emit(StageTimed(name, self._clock.monotonic() - started, job_id))
 
     def _write(self) -> None:
         _FORMAT.pack_into(self._map, 0, _MAGIC, *self._counts.values())

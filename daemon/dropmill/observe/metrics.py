@@ -6,15 +6,30 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+    openmetrics,
+)
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from dropmill.model.job import FoundBy
+from dropmill.model.outcome import DISCARDING, DISCARDING_URLS, LOSING_WORKERS, Outcome
+from dropmill.model.publication import Disposition
 from dropmill.observe import facts
 from dropmill.observe.catalogue import METRICS, Metric
 from dropmill.observe.facts import Fact
 from dropmill.observe.facts_batches import DEED_RESULTS
+from dropmill.observe.flight import STAGES
 
-CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+PLAIN: Final = CONTENT_TYPE_PLAIN_0_0_4
+# Version 1.0 of https://openmetrics.io, the only text format that carries exemplars.
+OPENMETRICS: Final = openmetrics.exposition.CONTENT_TYPE_LATEST
 WATCH_MODES: Final = ("starting", "events", "poll")
 _OWED_KINDS: Final = frozenset({"publication", "disposal", "receipt"})
 _STATE_STAGES: Final = frozenset(
@@ -49,12 +64,21 @@ class Gauges:
     settling: Mapping[str, int] = field(default_factory=dict)
     paused: Mapping[str, bool] = field(default_factory=dict)
     watch_modes: Mapping[str, str] = field(default_factory=dict)
+    degraded: Mapping[str, bool] = field(default_factory=dict)
+    """Of inboxes and drop-files."""
+    folders_up: Mapping[tuple[str, str], bool] = field(default_factory=dict)
+    """By what the folder is for, and inbox; so are those that follow, where the file system counts its room."""
+    disk_free_bytes: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    disk_size_bytes: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    disk_free_inodes: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    disk_reserve_bytes: int = 0
     workers: Mapping[str, int] = field(default_factory=dict)
     owed: Mapping[str, int] = field(default_factory=dict)
     downloads_running: int = 0
     downloads_waiting: Mapping[str, int] = field(default_factory=dict)
     """URLs that are not fetched yet, by state."""
     hosts_resting: int = 0
+    hosts_failing: int = 0
     dropfile_behind_bytes: Mapping[str, int] = field(default_factory=dict)
     groups: Mapping[str, int] = field(default_factory=dict)
     """Of pictures that resemble each other, by tier."""
@@ -80,9 +104,14 @@ class Metrics:
         self._on: dict[type[Fact], Callable[[Any], None]] = {
             facts.Enqueued: lambda fact: self._count("files_found", inbox=fact.inbox, found_by=fact.found_by.value),
             facts.FileIgnored: lambda fact: self._count("files_ignored", inbox=fact.inbox, reason=fact.reason.value),
+            facts.Claimed: self._claimed,
             facts.Completed: self._completed,
-            facts.Discarded: lambda fact: self._count("jobs_discarded", inbox=fact.inbox, reason=fact.reason.value),
-            facts.Rescheduled: lambda fact: self._count("job_retries", inbox=fact.inbox, reason=fact.reason.value),
+            facts.Discarded: lambda fact: self._count(
+                "jobs_discarded", job_id=fact.job_id, inbox=fact.inbox, reason=fact.reason.value
+            ),
+            facts.Rescheduled: lambda fact: self._count(
+                "job_retries", job_id=fact.job_id, inbox=fact.inbox, reason=fact.reason.value
+            ),
             facts.Interrupted: self._interrupted,
             facts.LinesTaken: self._lines_taken,
             facts.ResultsTold: lambda fact: self._count("results", fact.lines, inbox=fact.dropfile),
@@ -95,7 +124,7 @@ class Metrics:
             facts.DeedEnded: lambda fact: self._count(
                 "deeds", action=_known(fact.action, _FILE_ACTIONS), result=_known(fact.result, DEED_RESULTS)
             ),
-            facts.WorkerDied: lambda fact: self._count("workers_lost", reason=fact.reason.value),
+            facts.WorkerDied: lambda fact: self._count("workers_lost", job_id=fact.job_id, reason=fact.reason.value),
             facts.RenditionVisible: self._rendition_visible,
             facts.OriginalDisposed: lambda fact: self._count(
                 "originals_moved", inbox=fact.inbox, disposition=fact.disposition
@@ -113,10 +142,16 @@ class Metrics:
             facts.Started: lambda _fact: self._gone.clear(),
             facts.Reloaded: lambda _fact: self._count("reloads", outcome="applied"),
             facts.ReloadRefused: lambda _fact: self._count("reloads", outcome="refused"),
-            facts.StageTimed: lambda fact: self._observe("stage_seconds", fact.seconds, stage=fact.stage),
+            facts.StageTimed: lambda fact: self._observe(
+                "stage_seconds", fact.seconds, job_id=fact.job_id, stage=fact.stage
+            ),
         }
+        # When a series began is told by its first zero; as series of their own these would double what is stored.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # The library gives this one no types.
         self._metrics["dropmill_build_info"].labels(version=version).set(1)
         self._metrics["dropmill_start_time_seconds"].set(started_at_seconds)
+        for stage in STAGES:
+            self._child("dropmill_stage_seconds", {"stage": stage})
         ProcessCollector(registry=self.registry)
 
     def __call__(self, fact: Fact) -> None:
@@ -124,19 +159,23 @@ class Metrics:
         if count is not None:
             count(fact)
 
-    async def render(self, gauges: Callable[[], Awaitable[Gauges]]) -> bytes:
-        """The exposition, in Prometheus' text format, as things stand now."""
-        self._fill(await gauges())
+    async def render(self, gauges: Callable[[], Awaitable[Gauges]], content_type: str = PLAIN) -> bytes:
+        """The exposition as things stand now; as ``OPENMETRICS`` with exemplars, which name a job."""
+        now = await gauges()
+        self._begin_at_zero(now)
+        self._fill(now)
         lost = self._lost_lines()
         self._metrics["dropmill_log_lines_lost_total"].inc(lost - self._lost_told)
         self._lost_told = lost
-        return generate_latest(self.registry)
+        return (openmetrics.exposition.generate_latest if content_type == OPENMETRICS else generate_latest)(
+            self.registry
+        )
 
-    def _count(self, name: str, amount: float = 1, **labels: str) -> None:
-        self._child(f"dropmill_{name}_total", labels).inc(amount)
+    def _count(self, name: str, amount: float = 1, job_id: int | None = None, **labels: str) -> None:
+        self._child(f"dropmill_{name}_total", labels).inc(amount, _exemplar(job_id))
 
-    def _observe(self, name: str, seconds: float, **labels: str) -> None:
-        self._child(f"dropmill_{name}", labels).observe(seconds)
+    def _observe(self, name: str, value: float, job_id: int | None = None, **labels: str) -> None:
+        self._child(f"dropmill_{name}", labels).observe(value, _exemplar(job_id))
 
     def _child(self, name: str, labels: dict[str, str]) -> Any:
         """What ``labels()`` gives is looked up there under a lock and by text, which costs more than to count."""
@@ -147,10 +186,15 @@ class Metrics:
             child = self._children[key] = metric.labels(**labels) if labels else metric
         return child
 
+    def _claimed(self, fact: facts.Claimed) -> None:
+        if fact.attempt == 1:
+            self._observe("queue_wait_seconds", fact.waited_seconds, job_id=fact.job_id, inbox=fact.inbox)
+
     def _completed(self, fact: facts.Completed) -> None:
-        self._count("jobs", inbox=fact.inbox, outcome=fact.outcome.value)
+        self._count("jobs", job_id=fact.job_id, inbox=fact.inbox, outcome=fact.outcome.value)
         self._count("source_bytes", fact.size_bytes, inbox=fact.inbox)
-        self._observe("job_seconds", fact.seconds, inbox=fact.inbox)
+        self._observe("source_size_bytes", fact.size_bytes, job_id=fact.job_id, inbox=fact.inbox)
+        self._observe("job_seconds", fact.seconds, job_id=fact.job_id, inbox=fact.inbox)
         if fact.tier is not None:
             tier = "exact" if fact.tier in {"bytes", "coded"} else fact.tier
             self._count("duplicates", inbox=fact.inbox, tier=tier, policy=fact.policy.value)
@@ -158,7 +202,7 @@ class Metrics:
     def _interrupted(self, fact: facts.Interrupted) -> None:
         self._count("jobs_interrupted", inbox=fact.inbox)
         if fact.discarded:
-            self._count("jobs_discarded", inbox=fact.inbox, reason="interrupted")
+            self._count("jobs_discarded", job_id=fact.job_id, inbox=fact.inbox, reason="interrupted")
 
     def _lines_taken(self, fact: facts.LinesTaken) -> None:
         known = fact.lines - fact.fresh - fact.refused
@@ -172,13 +216,14 @@ class Metrics:
         self._download(fact, fact.reason.value)
 
     def _download(self, fact: facts.Downloaded | facts.DownloadFailed, outcome: str) -> None:
-        self._count("downloads", inbox=fact.inbox, outcome=outcome)
+        self._count("downloads", job_id=fact.job_id, inbox=fact.inbox, outcome=outcome)
         self._count("download_bytes", fact.received_bytes, inbox=fact.inbox)
-        self._observe("download_seconds", fact.seconds, inbox=fact.inbox)
+        self._observe("download_seconds", fact.seconds, job_id=fact.job_id, inbox=fact.inbox)
 
     def _rendition_visible(self, fact: facts.RenditionVisible) -> None:
         self._count("renditions", inbox=fact.inbox)
         self._count("rendition_bytes", fact.size_bytes, inbox=fact.inbox)
+        self._observe("rendition_size_bytes", fact.size_bytes, job_id=fact.job_id, inbox=fact.inbox)
 
     def _scanned(self, fact: facts.Scanned) -> None:
         self._count("scans", inbox=fact.inbox, found_by=fact.found_by.value)
@@ -188,6 +233,33 @@ class Metrics:
         for outcome in ("indexed", "unchanged", "ignored", "refused", "vanished"):
             self._count("catalogued_files", getattr(fact, outcome), outcome=outcome)
 
+    def _begin_at_zero(self, now: Gauges) -> None:
+        """A counter that is first seen at one, or at a thousand, has never grown for who takes rates of it."""
+        for inbox in now.degraded:
+            for outcome in Outcome:
+                self._count("jobs", 0, inbox=inbox, outcome=outcome.value)
+            for reason in DISCARDING if inbox in now.watch_modes else DISCARDING_URLS:
+                self._count("jobs_discarded", 0, inbox=inbox, reason=reason.value)
+            for disposition in Disposition:
+                self._count("originals_moved", 0, inbox=inbox, disposition=disposition.value)
+            for name in ("source_bytes", "renditions", "rendition_bytes"):
+                self._count(name, 0, inbox=inbox)
+        for inbox in now.watch_modes:
+            self._count("events_lost", 0, inbox=inbox)
+            self._count("scan_errors", 0, inbox=inbox)
+            for found_by in FoundBy:
+                self._count("files_found", 0, inbox=inbox, found_by=found_by.value)
+        for cause in ("asked", "failing"):
+            self._count("host_rests", 0, cause=cause)
+        for result in ("applied", "refused"):
+            self._count("reloads", 0, outcome=result)
+        for kind in _OWED_KINDS:
+            self._count("owed_postponed", 0, kind=kind)
+        for stage in (*_STATE_STAGES, OTHER):
+            self._count("state_errors", 0, stage=stage)
+        for reason in LOSING_WORKERS:
+            self._count("workers_lost", 0, reason=reason.value)
+
     def _fill(self, now: Gauges) -> None:
         """What has left a gauge is not exposed any more."""
         modes = {(name, mode): mode == actual for name, actual in now.watch_modes.items() for mode in WATCH_MODES}
@@ -195,6 +267,8 @@ class Metrics:
         self._metrics["dropmill_queue_oldest_seconds"].set(now.oldest_seconds)
         self._metrics["dropmill_downloads_running"].set(now.downloads_running)
         self._metrics["dropmill_hosts_resting"].set(now.hosts_resting)
+        self._metrics["dropmill_hosts_failing"].set(now.hosts_failing)
+        self._metrics["dropmill_disk_reserve_bytes"].set(now.disk_reserve_bytes)
         self._metrics["dropmill_index_images"].set(now.index_images)
         self._metrics["dropmill_reclaimable_bytes"].set(now.reclaimable_bytes)
         self._metrics["dropmill_uncompared_images"].set(now.uncompared_images)
@@ -207,6 +281,11 @@ class Metrics:
             ("inbox_up", {name: name not in self._gone for name in now.watch_modes}),
             ("inbox_paused", now.paused),
             ("inbox_watch_mode", modes),
+            ("inbox_degraded", now.degraded),
+            ("folder_up", now.folders_up),
+            ("disk_free_bytes", now.disk_free_bytes),
+            ("disk_size_bytes", now.disk_size_bytes),
+            ("disk_free_inodes", now.disk_free_inodes),
             ("workers", now.workers),
             ("owed", now.owed),
             ("groups", now.groups),
@@ -225,6 +304,29 @@ def _make(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Hist
     if metric.kind == "gauge":
         return Gauge(metric.name, metric.help, metric.labels, registry=registry)
     return Histogram(metric.name, metric.help, metric.labels, registry=registry, buckets=metric.buckets)
+
+
+def _exemplar(job_id: int | None) -> dict[str, str] | None:
+    return None if job_id is None else {"job_id": str(job_id)}
+
+
+def wanted_type(accept: str) -> str:
+    """``OPENMETRICS`` or ``PLAIN``: what an Accept header (RFC 9110, 12.5.1) likes better, ``PLAIN`` where it names neither."""
+    liking = {"application/openmetrics-text": 0.0, "text/plain": 0.0}
+    for item in accept.lower().split(","):
+        name, *parameters = (part.strip() for part in item.split(";"))
+        if name in liking:
+            weights = [part.removeprefix("q=") for part in parameters if part.startswith("q=")]
+            liking[name] = max(liking[name], _weight(weights[0]) if weights else 1.0)
+    wanted = liking["application/openmetrics-text"]
+    return OPENMETRICS if wanted > 0 and wanted >= liking["text/plain"] else PLAIN
+
+
+def _weight(text: str) -> float:
+    try:
+        return min(1.0, max(0.0, float(text)))
+    except ValueError:
+        return 0.0
 
 
 def _known(value: str, words: frozenset[str]) -> str:

@@ -93,7 +93,7 @@ class Disposer:
                 await self._clock.sleep(1.0)
 
     async def _dispose(self, disposal: Disposal, inbox: Inbox) -> None:
-        with self._flight.stage("dispose"):
+        with self._flight.stage("dispose", disposal.job_id):
             try:
                 await self._attempt(disposal, inbox)
             except OSError as error:

@@ -44,7 +44,7 @@ class Notifier:
         """Do what is due for some inboxes once over; True if anything was done, so that more may be due."""
         due = await self._catalog.read(lambda session: owed.due_notices(session, inboxes, self._clock.now_ms()))
         for notice in due:
-            with self._flight.stage("notify"):
+            with self._flight.stage("notify", notice.job_id):
                 await self._send(notice)
         return bool(due)
 

@@ -27,6 +27,8 @@ class Urls:
     """``origin, ready_at_ms, detail, waiting`` of hosts for which URLs wait; at most ``MOST_HOSTS``."""
     resting_hosts: int = 0
     resting_urls: int = 0
+    failing_hosts: int = 0
+    """Of those that rest: whose circuit is open."""
 
     def of(self, inbox: str) -> Counter[str]:
         return self.to_fetch.get(inbox, Counter())
@@ -47,4 +49,5 @@ def urls(session: Session, now_ms: int, dropfiles: Iterable[str] = ()) -> Urls:
     rows = session.all("dropfiles_named", names=json.dumps(list(dropfiles)))
     resting = session.all("hosts_resting", now_ms=now_ms, limit=MOST_HOSTS)
     (total,) = session.all("hosts_resting_count", now_ms=now_ms)
-    return Urls(to_fetch, refused, {row["name"]: row for row in rows}, resting, total["hosts"], total["urls"])
+    named = {row["name"]: row for row in rows}
+    return Urls(to_fetch, refused, named, resting, total["hosts"], total["urls"], total["failing"])

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from dropmill.control.desk import Desk
 from dropmill.model.inbox import URLS_SUFFIX
-from dropmill.observe.metrics import CONTENT_TYPE, Gauges, Metrics
+from dropmill.observe.metrics import Gauges, Metrics, wanted_type
 
 Json = dict[str, Any]
 
@@ -30,11 +30,12 @@ def install(app: FastAPI, desk: Desk, metrics: Metrics) -> None:
         told = await desk.health()
         return JSONResponse(told, 503 if told["status"] == "failing" else 200)
 
-    async def exposition(_request: Request) -> Response:
+    async def exposition(request: Request) -> Response:
         async def gauges() -> Gauges:
             return gauges_of(await desk.status())
 
-        return Response(await metrics.render(gauges), media_type=CONTENT_TYPE)
+        content_type = wanted_type(",".join(request.headers.getlist("accept")))
+        return Response(await metrics.render(gauges, content_type), media_type=content_type, headers={"Vary": "Accept"})
 
     for path, endpoint in (
         ("/livez", livez),
@@ -49,6 +50,9 @@ def gauges_of(status: Json) -> Gauges:
     """The numbers of ``Desk.status`` as gauges."""
     inboxes, workers, owed = status["inboxes"], status["workers"], status["owed"]
     dropfiles, downloads = status["dropfiles"], status["downloads"]
+    folders = [((one["folder"], one["inbox"]), one) for one in status["folders"]]
+    paused = {one["name"]: one["paused"] for one in (*inboxes, *dropfiles)}
+    paused |= {inbox["name"] + URLS_SUFFIX: inbox["paused"] for inbox in inboxes if inbox["urls"]}
     queues = [(one["name"], one["queue"]) for one in (*inboxes, *dropfiles)]
     queues += [(inbox["name"] + URLS_SUFFIX, inbox["urls"]["queue"]) for inbox in inboxes if inbox["urls"]]
     return Gauges(
@@ -56,8 +60,14 @@ def gauges_of(status: Json) -> Gauges:
         queue={(name, state): count for name, queue in queues for state, count in queue.items()},
         oldest_seconds=status["queue"]["oldest_available_seconds"] or 0.0,
         settling={inbox["name"]: inbox["settling"] for inbox in inboxes},
-        paused={one["name"]: one["paused"] for one in (*inboxes, *dropfiles)},
+        paused=paused,
         watch_modes={inbox["name"]: inbox["watch"] for inbox in inboxes},
+        degraded={one["name"]: bool(one["trouble"]) for one in (*inboxes, *dropfiles)},
+        folders_up={key: one["ok"] for key, one in folders},
+        disk_free_bytes=_counted(folders, "free_bytes"),
+        disk_size_bytes=_counted(folders, "size_bytes"),
+        disk_free_inodes=_counted(folders, "free_inodes"),
+        disk_reserve_bytes=status["min_free_bytes"],
         workers={
             "busy": workers["busy"],
             "idle": max(0, len(workers["pids"]) - workers["busy"]),
@@ -73,6 +83,11 @@ def gauges_of(status: Json) -> Gauges:
         downloads_running=downloads["running"],
         downloads_waiting={state: downloads["queue"][state] for state in ("available", "scheduled")},
         hosts_resting=downloads["resting"]["hosts"],
+        hosts_failing=downloads["resting"]["failing"],
         dropfile_behind_bytes={one["name"]: one["behind_bytes"] or 0 for one in dropfiles},
         owed={kind: owed[kind] for kind in ("publications", "retirements", "disposals", "notices")},
     )
+
+
+def _counted(folders: list[tuple[tuple[str, str], Json]], number: str) -> dict[tuple[str, str], int]:
+    return {key: one[number] for key, one in folders if one[number] is not None}

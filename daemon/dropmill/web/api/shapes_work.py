@@ -85,6 +85,10 @@ class Status(Told):
     owed: dict[str, int] = Field(description="What is decided and not yet done in the file system.")
     workers: dict[str, Any] = Field(description="The processes that decode and render.")
     catalog: dict[str, int] = Field(description="Size of its files in bytes.")
+    folders: list[dict[str, Any]] = Field(
+        description="Outputs, archives and the like, and the state directory: whether they are well, and what is free there."
+    )
+    min_free_bytes: int = Field(description="What is to stay free there.")
     duplicates: dict[str, Any] = Field(description="Open groups by tier, and what is still to be looked at.")
     scans: list[dict[str, Any]] = Field(
         description="Scans of libraries that are under way, as `/index/{id}` tells them."
