@@ -55,6 +55,7 @@ class Mill:
         renditions = options.pop("renditions", [{"name": "t", "fit": [48, 48]}])
         second = options.pop("second_inbox", None)
         dropfiles = options.pop("dropfiles", [])
+        webhooks = options.pop("webhooks", [])
         top = options.pop("top", {})
         tables = {
             "http": {"bind": "127.0.0.1:0"},
@@ -80,6 +81,8 @@ class Mill:
         for item in dropfiles:
             told = {"name": "list", "path": "urls.txt", "output": "out", "profile": "test", "poll_seconds": 0.05}
             lines += ["[[dropfiles]]", *(f"{key} = {_toml(value)}" for key, value in (told | item).items())]
+        for item in webhooks:
+            lines += ["[[webhooks]]", *(f"{key} = {_toml(value)}" for key, value in item.items())]
         items = ", ".join(
             "{" + ", ".join(f"{k} = {json.dumps(v)}" for k, v in spec.items()) + "}" for spec in renditions
         )

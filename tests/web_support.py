@@ -147,6 +147,7 @@ class FakeDesk:
             "paused": self.paused,
             "inboxes": self.inboxes,
             "dropfiles": self.dropfiles,
+            "webhooks": [],
             "downloads": self.downloads,
             "queue": self.queue
             | {

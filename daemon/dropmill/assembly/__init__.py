@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, ExitStack
 from dropmill.assembly.daemon import Daemon
 from dropmill.assembly.fetching import read_logins
 from dropmill.assembly.ground import Bus, prepare
+from dropmill.assembly.webhooks import make_office
 from dropmill.assembly.wiring import Wiring
 from dropmill.files import roots
 from dropmill.maintenance.state import take_state
@@ -33,6 +34,7 @@ async def assemble(
         if state_lock is None:
             resources.callback(take_state(settings.state_dir).release)
         ground = await prepare(settings, bus, resources, heif=heif)
-        daemon = Wiring(ground, heif=heif, once=once).daemon(serve)
+        office = await make_office(ground)
+        daemon = Wiring(ground, office, heif=heif, once=once).daemon(serve)
         daemon.resources = resources.pop_all()
         return daemon

@@ -14,6 +14,7 @@ from dropmill.assembly.ground import Ground
 from dropmill.assembly.grouping import make_chores
 from dropmill.assembly.libraries import make_indexer
 from dropmill.assembly.likeness import make_index
+from dropmill.assembly.webhooks import Office
 from dropmill.assembly.workers import make_pool
 from dropmill.errors import DropmillError
 from dropmill.files import previews, roots
@@ -65,8 +66,9 @@ FORGET_SECONDS = 5.0
 class Wiring:
     """The parts of one run, made in the order in which they lean on each other; what they ask of each other is a method."""
 
-    def __init__(self, ground: Ground, *, heif: bool, once: bool) -> None:
+    def __init__(self, ground: Ground, office: Office, *, heif: bool, once: bool) -> None:
         self._ground = ground
+        self._office = office
         self._once = once
         self._make_work(ground)
         self._fetcher = make_fetcher(ground, self._not_to_fetch, heif=heif, once=once, wake=self._claimer.wake)
@@ -275,6 +277,7 @@ class Wiring:
                 Pruner(catalog, queue.retention_days, clock, emit).run,
                 self._preview_keeper().run,
                 *self._chores.runs,
+                *self._office.runs,
             ),
             recovery=self._recovery,
             surroundings=self._surroundings,
@@ -374,7 +377,7 @@ class Wiring:
         open_inboxes = inboxes.keys() - await self._engine.closed()
         outputs = {inbox.output.id for inbox in inboxes.values() if inbox.name not in self._surroundings.held}
         done = await self._ground.catalog.read(lambda session: queries.nothing_left(session, open_inboxes, outputs))
-        return done and self._chores.quiet
+        return done and self._chores.quiet and await self._office.finished()
 
 
 def _from_thread(wake: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:

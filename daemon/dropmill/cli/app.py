@@ -22,6 +22,7 @@ from dropmill.cli import (
     running,
     trying,
     versions,
+    webhooks,
 )
 
 _OF_THE_PARSER: Final = "Value error, "
@@ -73,6 +74,7 @@ for module in (
     duplicates,
     reviewing,
     exporting,
+    webhooks,
     backing,
     configuring,
     versions,

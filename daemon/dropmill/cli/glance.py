@@ -120,6 +120,11 @@ def _sums(told: Json) -> Text:
         gain = f"{counted(alike['groups'], 'group')} of duplicates to look at, {size(alike['reclaimable_bytes'])} to give back"
         lines.append("review   " + "; ".join([gain, *left]))
     lines += [f"scan     {', '.join(scan['folders']) or 'all pictures'}: {line(scan)}" for scan in told["scans"]]
+    hooks = told["webhooks"]
+    if hooks:
+        waiting, dead = (sum(one[key] for one in hooks) for key in ("waiting", "dead_letters"))
+        lost = f", {counted(dead, 'dead letter')}" if dead else ""
+        lines.append(f"webhooks {sum(one['delivered'] for one in hooks)} delivered, {waiting} waiting{lost}")
     owing = {name: count for name, count in owed.items() if count}
     if owing:
         lines.append("owed     " + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in owing.items()))

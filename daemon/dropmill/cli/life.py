@@ -29,7 +29,7 @@ from dropmill.observe import log
 from dropmill.observe.clock import SystemClock
 from dropmill.observe.facts import Fact, Ready, Reloaded, Reloading, ReloadRefused
 from dropmill.observe.notify_service import ServiceManager, sender
-from dropmill.settings import Loaded, Settings, TcpAddress, UnixAddress, differences
+from dropmill.settings import Loaded, Settings, TcpAddress, UnixAddress, differences, read_all_secrets
 
 if TYPE_CHECKING:
     from dropmill.cli.progress import Tally
@@ -233,6 +233,7 @@ class Life:
             loaded = await lane.call_within(CHECK_SECONDS, self._load)
             await lane.call_within(CHECK_SECONDS, loaded.settings.http.read_token)
             await lane.call_within(CHECK_SECONDS, read_logins, loaded.settings.downloads)
+            await lane.call_within(CHECK_SECONDS, read_all_secrets, loaded.settings.webhooks)
         finally:
             lane.close()
         if loaded.settings.state_dir != self.loaded.settings.state_dir:

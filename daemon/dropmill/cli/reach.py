@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
 from dropmill.cli import common
 from dropmill.errors import (
@@ -212,7 +213,17 @@ def _by_http(settings: Settings, holder: str, method: str, arguments: Sequence[A
     verb, path, parameters, body = route(method, arguments)
     try:
         with _client(settings, beacon.address) as client:
-            slow = method in {"add", "add_urls", "retry", "retry_all", "reprocess", "resolve", "resolve_many", "undo"}
+            slow = method in {
+                "add",
+                "add_urls",
+                "test_webhook",
+                "retry",
+                "retry_all",
+                "reprocess",
+                "resolve",
+                "resolve_many",
+                "undo",
+            }
             answer = client.request(
                 verb, path, params=parameters, json=body, timeout=SLOW_SECONDS if slow else TIMEOUT_SECONDS
             )
@@ -342,6 +353,10 @@ def route(method: str, arguments: Sequence[Any]) -> tuple[str, str, dict[str, An
             return "POST", f"{api}/batches/{batch_id}/undo", None, None
         case ("set_preferences", changes):
             return "PUT", f"{api}/settings", None, {"preferences": changes}
+        case ("webhooks",):
+            return "GET", f"{api}/webhooks", None, None
+        case (("enable_webhook" | "retry_webhook" | "test_webhook"), name):
+            return "POST", f"{api}/webhooks/{quote(name, safe='')}/{method.removesuffix('_webhook')}", None, None
         case (("status" | "health" | "settings"),):
             return "GET", f"{api}/{method}", None, None
     raise AssertionError(f"no route for {method}")

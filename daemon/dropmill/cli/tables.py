@@ -27,6 +27,7 @@ _STYLES: Final = {
     "starting": "yellow",
     "draining": "yellow",
     "failing": "red",
+    "disabled": "red",
     "discarded": "red",
     "stopped": "red",
 }
@@ -144,6 +145,47 @@ def jobs(told: Sequence[Json]) -> RenderableType:
             Shortened(job["source"]),
         )
     return made
+
+
+def webhooks(told: Sequence[Json]) -> RenderableType:
+    if not told:
+        return Text("no webhooks")
+    made = table(
+        "webhook",
+        "url",
+        "state",
+        "delivered",
+        "waiting",
+        "dead",
+        "next",
+        "detail",
+        right=("delivered", "waiting", "dead"),
+    )
+    for one in told:
+        made.add_row(
+            Text(one["name"]),
+            Shortened(one["url"] or ""),
+            word(one["state"]),
+            str(one["delivered"]),
+            str(one["waiting"]),
+            str(one["dead_letters"]),
+            Text(_moment(one["next_attempt_at"])),
+            Text("; ".join(filter(None, (one["detail"], one["remedy"])))),
+        )
+    letters = [(one["name"], letter) for one in told for letter in one["letters"]]
+    if not letters:
+        return made
+    dead = table("dead letter of", "event", "job", "at", "attempts", "why", right=("job", "attempts"))
+    for name, letter in letters:
+        dead.add_row(
+            Text(name),
+            Text(letter["type"]),
+            str(letter["job"]),
+            Text(_moment(letter["at"])),
+            str(letter["attempts"]),
+            Text(letter["detail"]),
+        )
+    return Group(made, BLANK, dead)
 
 
 _KINDS: Final = {"file": "a file", "directory": "a folder", "symlink": "a symbolic link"}

@@ -26,6 +26,7 @@ from dropmill.control import (
     settings,
     status,
     undo,
+    webhooks,
     why,
 )
 from dropmill.control import keeper as keeper_rules
@@ -193,6 +194,12 @@ class Desk:
         """What a content is, and which files hold it. Raises ``NotFound``."""
         return await images.one(self.house, image_id)
 
+    async def images(self, source: str | bytes, cursor: str | None = None, limit: int = 50) -> Json:
+        """``{images, next}``: the contents that a path holds or held, or that came of a URL, the newest first, each as
+        ``image``; ``next`` is the ``cursor`` of the following page, or None. Raises ``NotFound`` for what is neither, and
+        for a cursor that is none."""
+        return await images.of_source(self.house, source, cursor, limit)
+
     async def image_metadata(self, image_id: int) -> Json:
         """What the picture says of itself, and what was measured on it. Raises ``NotFound``."""
         return await images.metadata(self.house, image_id)
@@ -320,6 +327,26 @@ class Desk:
         """``{file, applied_at, settings: [{key, value, origin, secret, description}], preferences}``; secrets and
         headers are withheld. Raises ``Conflict`` where no daemon runs."""
         return settings.told(self.house) | {"preferences": await self.preferences()}
+
+    # Who is told.
+
+    async def webhooks(self) -> list[Json]:
+        """``{name, url, events, inboxes, configured, state: ok|failing|disabled|not configured, waiting, dead_letters,
+        delivered, …, letters: [{id, type, job, at, attempts, status, reason, detail}]}`` of each; never a secret."""
+        return await webhooks.all_of(self.house)
+
+    async def enable_webhook(self, name: str) -> Json:
+        """Take up one that was disabled; returns it as ``webhooks`` does. Raises ``NotFound``."""
+        return await webhooks.enable(self.house, name)
+
+    async def retry_webhook(self, name: str) -> Json:
+        """Its dead letters are sent again: ``{webhook, retried}``. Raises ``NotFound``."""
+        return await webhooks.retry(self.house, name)
+
+    async def test_webhook(self, name: str) -> Json:
+        """Send a signed test event: ``{webhook, id, delivered, status, reason, detail, seconds}``. Raises ``NotFound``,
+        and ``ConfigurationError`` for a secret that cannot be read."""
+        return await webhooks.trial(self.house, name)
 
     async def history(self) -> Json:
         """``{started_at, step_seconds, minutes}``: the last day of the running daemon."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dropmill.control import trials_urls
+from dropmill.control import trials_urls, webhooks
 from dropmill.control.trials import Found, Severity, device, staging, try_writing, writable
 from dropmill.errors import Conflict, DropmillError
 from dropmill.files import fstype, lease
@@ -50,6 +50,7 @@ def remarks(loaded: Loaded, clock: Clock) -> list[Remark]:
     settings = loaded.settings
     found: list[Found] = [*_state(settings), *_places(settings), *_http(settings), *_group(settings)]
     found += [*trials_urls.dropfiles(settings), *trials_urls.downloads(settings), *_libraries(settings)]
+    found += webhooks.trials(settings)
     found += [*_inotify(settings), *_clock(clock), *_workers()]
     told = [Remark("warning", one.where, one.key, one.message, one.hint) for one in loaded.warnings]
     for severity, key, message, remedy in found:
@@ -69,7 +70,7 @@ def tried(settings: Settings) -> list[tuple[str, str]]:
             if folder:
                 told.append((f"inboxes.{index}.{name}", f"{name} {folder}: {_how(folder)}"))
     told += [("library_roots", f"library root {folder}: listed") for folder in settings.library_roots]
-    told += trials_urls.tried(settings)
+    told += [*trials_urls.tried(settings), *webhooks.tried(settings)]
     if settings.log.file:
         told.append(("log.file", f"log {settings.log.file}: its folder {_how(os.path.dirname(settings.log.file))}"))
     told.append(("http.bind", f"page {settings.http.bind}: can be listened on, or a daemon of this state does"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from dropmill.control import webhooks
 from dropmill.control.describe import counted
 from dropmill.control.house import House, Live
 from dropmill.ports import ALL_INBOXES
@@ -30,6 +31,7 @@ async def health(house: House) -> Json:
         *_watches(house.live),
         *_dropfiles(house.live),
         *await _downloads(house, house.live),
+        *await webhooks.health(house),
         *_folders(house.live),
         *_hashes(house.live),
     ]

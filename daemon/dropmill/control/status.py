@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dropmill import __version__
-from dropmill.control import describe, duplicates, health, indexing, urls
+from dropmill.control import describe, duplicates, health, indexing, urls, webhooks
 from dropmill.control.house import House, Live
 from dropmill.model.file import shown
 from dropmill.ports import ALL_INBOXES, IndexStats
@@ -57,6 +57,7 @@ async def status(house: House) -> Json:
             "notices": debts.notices,
             "tried_in_vain": debts.tried_in_vain,
         },
+        "webhooks": await webhooks.at_a_glance(house),
         "workers": _workers(house),
         "index": _index(house),
         "duplicates": alike,

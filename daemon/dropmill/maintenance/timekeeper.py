@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from dropmill.errors import DropmillError
 from dropmill.model.backoff import OWED_CAP_SECONDS
+from dropmill.model.webhook import LONGEST_REST_SECONDS
 from dropmill.observe.facts import ClockSet, Emit, StateTrouble
 from dropmill.ports import Clock
 from dropmill.store import times
@@ -59,8 +60,9 @@ class Timekeeper:
         jobs_latest_ms = now_ms + int(self.longest_wait_seconds * 1000)
         fetches_latest_ms = now_ms + int(self.longest_fetch_wait_seconds * 1000)
         owed_latest_ms = now_ms + int(OWED_CAP_SECONDS * 1000)
+        told_latest_ms = now_ms + int(LONGEST_REST_SECONDS * 1000)
         await self.catalog.write(
-            lambda session: times.bound(session, jobs_latest_ms, fetches_latest_ms, owed_latest_ms)
+            lambda session: times.bound(session, jobs_latest_ms, fetches_latest_ms, owed_latest_ms, told_latest_ms)
         )
 
     async def look(self) -> None:

@@ -129,6 +129,19 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric(
         "dropmill_disk_reserve_bytes", "gauge", (), "What is to stay free: with less, nothing is begun (min_free_mb)."
     ),
+    # Webhooks.
+    Metric(
+        "dropmill_webhook_attempts_total",
+        "counter",
+        ("webhook", "outcome"),
+        "Attempts to tell a webhook of a picture: delivered, failed, dead (the last of too many), or gone (410).",
+    ),
+    Metric("dropmill_webhook_seconds", "histogram", ("webhook",), "How long those took that arrived.", _STAGE_SECONDS),
+    Metric("dropmill_webhook_waiting", "gauge", ("webhook",), "What it is still to be told."),
+    Metric(
+        "dropmill_webhook_dead_letters", "gauge", ("webhook",), "What it could not be told however often it was tried."
+    ),
+    Metric("dropmill_webhook_enabled", "gauge", ("webhook",), "0 if it said that it is gone for good (410)."),
     # The index of similar images.
     Metric(
         "dropmill_index_images", "gauge", (), "Images that the index of similar images knows; 0 while it is not there."

@@ -39,6 +39,11 @@ from dropmill.observe.facts_urls import LeftResting as LeftResting
 from dropmill.observe.facts_urls import LineRefused as LineRefused
 from dropmill.observe.facts_urls import LinesTaken as LinesTaken
 from dropmill.observe.facts_urls import ResultsTold as ResultsTold
+from dropmill.observe.facts_webhooks import WebhookDelivered as WebhookDelivered
+from dropmill.observe.facts_webhooks import WebhookDisabled as WebhookDisabled
+from dropmill.observe.facts_webhooks import WebhookEnabled as WebhookEnabled
+from dropmill.observe.facts_webhooks import WebhookFailed as WebhookFailed
+from dropmill.observe.facts_webhooks import WebhookRetried as WebhookRetried
 
 
 @dataclass(frozen=True, slots=True)

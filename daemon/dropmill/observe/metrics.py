@@ -47,6 +47,7 @@ _STATE_STAGES: Final = frozenset(
         "comparing",
         "grouping",
         "examining",
+        "webhooks",
     }
 )
 _FILE_ACTIONS: Final = frozenset({"move", "delete", "link"})
@@ -88,6 +89,9 @@ class Gauges:
     index_bytes: int = 0
     catalog_bytes: int = 0
     catalog_wal_bytes: int = 0
+    webhooks_waiting: Mapping[str, int] = field(default_factory=dict)
+    webhooks_dead_letters: Mapping[str, int] = field(default_factory=dict)
+    webhooks_enabled: Mapping[str, bool] = field(default_factory=dict)
 
 
 class Metrics:
@@ -142,6 +146,11 @@ class Metrics:
             facts.Started: lambda _fact: self._gone.clear(),
             facts.Reloaded: lambda _fact: self._count("reloads", outcome="applied"),
             facts.ReloadRefused: lambda _fact: self._count("reloads", outcome="refused"),
+            facts.WebhookDelivered: self._webhook_told,
+            facts.WebhookFailed: lambda fact: self._count(
+                "webhook_attempts", webhook=fact.webhook, outcome="dead" if fact.after_seconds is None else "failed"
+            ),
+            facts.WebhookDisabled: lambda fact: self._count("webhook_attempts", webhook=fact.webhook, outcome="gone"),
             facts.StageTimed: lambda fact: self._observe(
                 "stage_seconds", fact.seconds, job_id=fact.job_id, stage=fact.stage
             ),
@@ -260,6 +269,10 @@ class Metrics:
         for reason in LOSING_WORKERS:
             self._count("workers_lost", 0, reason=reason.value)
 
+    def _webhook_told(self, fact: facts.WebhookDelivered) -> None:
+        self._count("webhook_attempts", webhook=fact.webhook, outcome="delivered")
+        self._observe("webhook_seconds", fact.seconds, webhook=fact.webhook)
+
     def _fill(self, now: Gauges) -> None:
         """What has left a gauge is not exposed any more."""
         modes = {(name, mode): mode == actual for name, actual in now.watch_modes.items() for mode in WATCH_MODES}
@@ -291,6 +304,9 @@ class Metrics:
             ("groups", now.groups),
             ("downloads_waiting", now.downloads_waiting),
             ("dropfile_behind_bytes", now.dropfile_behind_bytes),
+            ("webhook_waiting", now.webhooks_waiting),
+            ("webhook_dead_letters", now.webhooks_dead_letters),
+            ("webhook_enabled", now.webhooks_enabled),
         ):
             gauge = self._metrics[f"dropmill_{name}"]
             gauge.clear()

@@ -13,6 +13,7 @@ from dropmill.observe import facts
 from dropmill.observe import wording_batches as _batches  # noqa: F401  # As below.
 from dropmill.observe import wording_libraries as _libraries  # noqa: F401  # As below.
 from dropmill.observe import wording_urls as _urls  # noqa: F401  # For the words that it puts into the table.
+from dropmill.observe import wording_webhooks as _webhooks  # noqa: F401  # As above.
 from dropmill.observe.facts import Fact
 from dropmill.observe.words import WORDS, Fields, Level, Line, reason_fields
 from dropmill.observe.words import words as _words

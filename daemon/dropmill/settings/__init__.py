@@ -23,6 +23,7 @@ from dropmill.settings.sections import (
 from dropmill.settings.template import Template
 from dropmill.settings.top import Settings
 from dropmill.settings.url_inboxes import UrlInbox
+from dropmill.settings.webhooks import Webhook, read_all_secrets
 
 __all__ = [
     "COMPANIONS",
@@ -48,6 +49,7 @@ __all__ = [
     "Template",
     "UnixAddress",
     "UrlInbox",
+    "Webhook",
     "Workers",
     "Wrong",
     "differences",
@@ -55,6 +57,7 @@ __all__ = [
     "idle_profiles",
     "load",
     "memory_room_bytes",
+    "read_all_secrets",
     "resolved",
     "schema",
     "show",

@@ -73,6 +73,7 @@ def check(settings: Settings, report: Report, *, profile_names: set[str], need_i
     for index, dropfile in enumerate(settings.dropfiles):
         _profile(("dropfiles", index), dropfile, settings, report, profile_names)
         _policies(("dropfiles", index), dropfile, settings, report)
+    _webhooks(settings, report)
     _text_files(settings, report)
     _places(settings, report)
 
@@ -114,6 +115,23 @@ def _unique_names(settings: Settings, report: Report) -> None:
         if name in beside:
             taken = f"{name!r} is the name of what URLs that are added to inbox {beside[name]!r} go by"
             report.error(key, taken, f"choose another that does not end in {URLS_SUFFIX}")
+
+
+def _webhooks(settings: Settings, report: Report) -> None:
+    first: dict[str, str] = {}
+    known = {inbox.name for inbox in settings.inboxes} | {item.name for item in settings.dropfiles}
+    for index, webhook in enumerate(settings.webhooks):
+        key: Key = ("webhooks", index, "name")
+        if webhook.name in first:
+            report.error(key, f"two webhooks are named {webhook.name!r}", f"the other one is at {first[webhook.name]}")
+        first.setdefault(webhook.name, report.where(key))
+        for name in webhook.inboxes:
+            if name not in known:
+                hint = suggestion(name, known)
+                report.error(("webhooks", index, "inboxes"), f"there is no inbox or drop-file {name!r}", hint)
+        if webhook.retry_cap_seconds < webhook.retry_base_seconds:
+            cap, base = ("webhooks", index, "retry_cap_seconds"), ("webhooks", index, "retry_base_seconds")
+            report.error(cap, "is less than retry_base_seconds", "the cap is the longest wait", base)
 
 
 def _folders_named(key: Key, inbox: Inbox, report: Report) -> None:

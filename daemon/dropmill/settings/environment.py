@@ -159,6 +159,8 @@ def _json_hint(key: Key) -> str:
         return """write it as '[{"name": "camera", "path": "/srv/inbox", "output": "/srv/outbox"}]'"""
     if key == ("dropfiles",):
         return """write it as '[{"name": "list", "path": "/srv/urls.txt", "output": "/srv/outbox"}]'"""
+    if key == ("webhooks",):
+        return """write it as '[{"name": "app", "url": "https://app.example/hook", "secret_file": "/etc/dropmill/hook"}]'"""
     return """lists and tables are written as JSON, such as '["one", "two"]'"""
 
 

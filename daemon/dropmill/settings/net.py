@@ -107,8 +107,8 @@ class Net(Section):
     @property
     def policy(self) -> Policy:
         return Policy(
-            allow_networks=_networks(self.allow_networks),
-            deny_networks=_networks(self.deny_networks),
+            allow_networks=networks(self.allow_networks),
+            deny_networks=networks(self.deny_networks),
             allow_hosts=self.allow_hosts,
             deny_hosts=self.deny_hosts,
             ports=tuple(_range(text) for text in self.ports),
@@ -123,5 +123,6 @@ class Net(Section):
         }
 
 
-def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+def networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+    """Of texts that have been checked."""
     return tuple(ipaddress.ip_network(text) for text in texts)

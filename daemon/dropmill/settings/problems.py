@@ -22,6 +22,7 @@ from dropmill.settings.review import Review
 from dropmill.settings.sections import Http, Log, Output, Queue, Workers
 from dropmill.settings.sources import Data, dotted
 from dropmill.settings.top import Settings
+from dropmill.settings.webhooks import Webhook
 
 SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "http": Http,
@@ -60,6 +61,8 @@ def model_at(key: Key) -> type[BaseModel] | None:
             return Inbox
         case ("dropfiles", int()):
             return Dropfile
+        case ("webhooks", int()):
+            return Webhook
         case ("profiles", str()):
             return Profile
         case ("profiles", str(), "renditions", int()):
@@ -148,7 +151,7 @@ def _unknown(key: Key) -> tuple[Key, str, str]:
     if last in _NOT_HERE and (last == "symlinks") == (len(key) > 1):
         return key, *_NOT_HERE[last]
     model = model_at(key[:-1])
-    lists: dict[str, type[BaseModel]] = {"[[inboxes]]": Inbox, "[[dropfiles]]": Dropfile}
+    lists: dict[str, type[BaseModel]] = {"[[inboxes]]": Inbox, "[[dropfiles]]": Dropfile, "[[webhooks]]": Webhook}
     homes = lists | {f"[{name}]": one for name, one in SECTIONS.items()}
     belongs = [name for name, one in homes.items() if last in one.model_fields]
     if model in {Downloads, Net, TierPolicies} and belongs:
@@ -211,6 +214,16 @@ def _stand_in(key: Key) -> Any:
             return f"unnamed-{tables}-{index}"
         case ("inboxes" | "dropfiles" as tables, int() as index, "path" | "output" as field):
             return f"/nonexistent/{tables}/{index}/{field}"
+        case ("webhooks", int()):
+            return {field: _stand_in((*key, field)) for field in ("name", "url", "secret_file")}
+        case ("webhooks", int() as index, "name"):
+            return f"unnamed-webhooks-{index}"
+        case ("webhooks", int(), "url"):
+            return "https://nowhere.invalid/"
+        case ("webhooks", int(), "secret_file"):
+            return "/nonexistent/webhooks/secret"
+        case ("webhooks", int(), "secret_variable"):
+            return "UNNAMED"
         case ("profiles", str()):
             return copy.deepcopy(PROFILES["web"])
         case ("profiles", str(), "renditions"):

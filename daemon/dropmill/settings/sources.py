@@ -18,10 +18,11 @@ from dropmill.settings.locate import Key, Lines, json_lines, toml_lines
 from dropmill.settings.review import Review
 from dropmill.settings.sections import Http, IsPath, Log, Section
 from dropmill.settings.top import Settings
+from dropmill.settings.webhooks import Webhook
 
 Data = dict[str, Any]
 # Lists of tables, [[…]] in TOML.
-TABLES: Final[dict[str, type[Section]]] = {"inboxes": Inbox, "dropfiles": Dropfile}
+TABLES: Final[dict[str, type[Section]]] = {"inboxes": Inbox, "dropfiles": Dropfile, "webhooks": Webhook}
 SECTIONS_WITH_PATHS: Final[dict[str, type[Section]]] = {"http": Http, "log": Log, "keeper": Keeper, "review": Review}
 EXTENSIONS = (".toml", ".yaml", ".yml", ".json")
 # Far beyond what anybody writes. More would only be a mistake, or meant to exhaust whoever reads it.

@@ -23,6 +23,7 @@ from dropmill.settings.profiles import Profile
 from dropmill.settings.review import Review
 from dropmill.settings.sections import Http, IsPath, Log, Number, Output, PathText, Queue, Whole, Workers
 from dropmill.settings.url_inboxes import UrlInbox, url_inboxes
+from dropmill.settings.webhooks import Webhook
 
 # Given instead of values, these two say "merge those layers, highest first, and tell me the result".
 LAYERS = "_layers_"
@@ -108,6 +109,9 @@ class Settings(BaseSettings):
     queue: Queue = Field(default_factory=Queue, description="How often and how long jobs are tried.")
     downloads: Downloads = Field(default_factory=Downloads, description="How URLs are fetched.")
     net: Net = Field(default_factory=Net, description="Which hosts, ports and networks downloads may reach.")
+    webhooks: tuple[Webhook, ...] = Field(
+        default=(), description="The applications that are told what became of pictures."
+    )
 
     @classmethod
     def settings_customise_sources(

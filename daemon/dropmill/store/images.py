@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from dropmill.model.fingerprint import Content, Looks, from_int64, to_int64
@@ -39,6 +40,20 @@ def looks_of(session: Session, image_id: int) -> Looks:
     phash, dhash, ahash = (from_int64(row[name]) for name in ("phash", "dhash", "ahash"))
     parts = windows.of_images(session, [image_id]).get(image_id)
     return Looks(phash, dhash, ahash, row["phash256"], row["texture"], row["fingerprint_version"], parts)
+
+
+def at_paths(session: Session, places: Sequence[tuple[int, bytes]], before: int, limit: int) -> list[int]:
+    """Ids below ``before`` of what is, or was, at any of these (root, path), the newest first."""
+    found: set[int] = set()
+    for root_id, rel in places:
+        rows = session.all("images_at_path", root_id=root_id, rel=rel, before=before, limit=limit)
+        found |= {row["image_id"] for row in rows}
+    return sorted(found, reverse=True)[:limit]
+
+
+def of_url(session: Session, canonical: str, before: int, limit: int) -> list[int]:
+    """The same of what came of a URL."""
+    return [row["image_id"] for row in session.all("images_of_url", canonical=canonical, before=before, limit=limit)]
 
 
 def _described(picture: Picture, size_bytes: int) -> dict[str, Any]:

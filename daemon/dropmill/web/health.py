@@ -55,6 +55,7 @@ def gauges_of(status: Json) -> Gauges:
     paused |= {inbox["name"] + URLS_SUFFIX: inbox["paused"] for inbox in inboxes if inbox["urls"]}
     queues = [(one["name"], one["queue"]) for one in (*inboxes, *dropfiles)]
     queues += [(inbox["name"] + URLS_SUFFIX, inbox["urls"]["queue"]) for inbox in inboxes if inbox["urls"]]
+    webhooks = [one for one in status["webhooks"] if one["configured"]]
     return Gauges(
         ready=bool(status["health"]["ready"]),
         queue={(name, state): count for name, queue in queues for state, count in queue.items()},
@@ -85,6 +86,9 @@ def gauges_of(status: Json) -> Gauges:
         hosts_resting=downloads["resting"]["hosts"],
         hosts_failing=downloads["resting"]["failing"],
         dropfile_behind_bytes={one["name"]: one["behind_bytes"] or 0 for one in dropfiles},
+        webhooks_waiting={one["name"]: one["waiting"] for one in webhooks},
+        webhooks_dead_letters={one["name"]: one["dead_letters"] for one in webhooks},
+        webhooks_enabled={one["name"]: one["disabled_at"] is None for one in webhooks},
         owed={kind: owed[kind] for kind in ("publications", "retirements", "disposals", "notices")},
     )
 

@@ -6,6 +6,7 @@ SELECT j.id, j.finished_at_ms, NOT (
   OR EXISTS (SELECT 1 FROM disposals AS d WHERE d.job_id = j.id AND d.state = 'owed')
   OR EXISTS (SELECT 1 FROM notices AS n WHERE n.job_id = j.id AND n.state = 'owed')
   OR EXISTS (SELECT 1 FROM lines AS l WHERE l.job_id = j.id AND l.told = 0)
+  OR EXISTS (SELECT 1 FROM webhook_events AS e WHERE e.job_id = j.id AND e.body IS NULL)
 ) AS idle
 FROM jobs AS j
 WHERE j.state IN ('completed', 'discarded', 'cancelled') AND j.finished_at_ms < :before_ms

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from dropmill.control.desk import Desk
-from dropmill.web.api import groups, images, index, settings, work
+from dropmill.web.api import groups, images, index, settings, webhooks, work
 from dropmill.web.api.common import PROBLEMS
 from dropmill.web.events import Events
 from dropmill.web.pictures import Pictures
@@ -19,5 +19,6 @@ def router(desk: Desk, pictures: Pictures, previews: Previews, events: Events) -
     index.install(api, desk)
     images.install(api, desk, previews)
     settings.install(api, desk)
+    webhooks.install(api, desk)
     events.install(api)
     return api

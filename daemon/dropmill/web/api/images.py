@@ -9,8 +9,8 @@ from fastapi import APIRouter, Header, Query
 from starlette.responses import Response
 
 from dropmill.control.desk import Desk
-from dropmill.web.api.common import Id, Json
-from dropmill.web.api.shapes_library import Image, Metadata
+from dropmill.web.api.common import Base64, Id, Invalid, Json, Text, at_once, target_of
+from dropmill.web.api.shapes_library import Image, ImagePage, Metadata
 from dropmill.web.previews import Previews
 
 
@@ -22,6 +22,17 @@ class Side(IntEnum):
 
 
 def install(api: APIRouter, desk: Desk, previews: Previews) -> None:
+    @api.get("/images", summary="What a path or URL holds or held, newest first", response_model=ImagePage)
+    async def images(
+        source: Annotated[Text | None, Query(description="The whole path of a file, or a URL.")] = None,
+        source_b64: Annotated[Base64 | None, Query(description="The same as URL-safe base64 of its bytes.")] = None,
+        cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    ) -> Response:
+        if source is None and source_b64 is None:
+            raise Invalid("no source is named", hint="give source or source_b64")
+        return at_once(await desk.images(target_of(source, source_b64), cursor, limit))
+
     @api.get("/images/{image_id:id}", summary="A content, and the files that hold it", response_model=Image)
     async def image(image_id: Id) -> Json:
         return await desk.image(image_id)

@@ -92,6 +92,11 @@ class Image(Told):
     groups: list[int] = Field(description="Ids of those in which it is.")
 
 
+class ImagePage(Told):
+    images: list[Image] = Field(description="The newest first; none where nothing is known of that source.")
+    next: str | None = Field(description="`cursor` of the following page; null on the last one.")
+
+
 class Metadata(Told):
     """What the picture says of itself, and what was measured on its pixels."""
 

@@ -83,6 +83,7 @@ class Status(Told):
     downloads: dict[str, Any] = Field(description="What is being fetched, what waits, and which hosts rest.")
     queue: dict[str, Any] = Field(description="Jobs by state, completed ones by outcome.")
     owed: dict[str, int] = Field(description="What is decided and not yet done in the file system.")
+    webhooks: list[dict[str, Any]] = Field(description="As `/webhooks`, without the dead letters themselves.")
     workers: dict[str, Any] = Field(description="The processes that decode and render.")
     catalog: dict[str, int] = Field(description="Size of its files in bytes.")
     folders: list[dict[str, Any]] = Field(

@@ -1,0 +1,184 @@
+"""The rounds of a webhook: what is owed to it is sent, in a task of its own, so that one that hangs keeps nobody waiting."""
+
+from __future__ import annotations
+
+import random
+from typing import Final, Protocol
+
+import anyio
+
+from dropmill.fetch.bulletin import body_of
+from dropmill.model.webhook import Posted, Rules, after_failure
+from dropmill.observe import facts
+from dropmill.observe.facts import Emit, Fact, StateTrouble
+from dropmill.ports import Clock
+from dropmill.store import webhooks
+from dropmill.store.catalog import Catalog
+from dropmill.store.connection import Session
+
+AT_ONCE: Final = 4
+"""Requests to one webhook."""
+# Whatever brought something about without a fact that was heard, and pauses that end, are seen within this time.
+LOOK_SECONDS: Final = 1.0
+# Under load what comes about is taken in lots.
+PACE_SECONDS: Final = 0.05
+KEPT_MS: Final = 30 * 86_400_000
+"""What nobody came for is kept so long."""
+_FORGET_EVERY_SECONDS: Final = 3600.0
+
+
+class Posts(Protocol):
+    async def post(self, webhook_id: str, body: bytes) -> Posted: ...
+
+
+class Bulletins:
+    """Writes down what is to be sent, once everything of a job is visible: one task for all webhooks."""
+
+    def __init__(self, catalog: Catalog, clock: Clock, emit: Emit, postmen: list[Postman]) -> None:
+        self._catalog = catalog
+        self._clock = clock
+        self._emit = emit
+        self._postmen = postmen
+        self._wake = anyio.Event()
+
+    def heard(self, fact: Fact) -> None:
+        """What decides a job, or makes something of it visible, may have brought about what is to be told."""
+        if isinstance(fact, facts.Completed | facts.Discarded | facts.RenditionVisible):
+            self._wake.set()
+
+    async def run(self) -> None:
+        """For ever."""
+        forget_at = self._clock.monotonic()
+        while True:
+            self._wake = anyio.Event()
+            try:
+                while await self._catalog.write(lambda session: webhooks.write(session, body_of)):
+                    for postman in self._postmen:
+                        postman.wake()
+                if self._clock.monotonic() >= forget_at:
+                    forget_at = self._clock.monotonic() + _FORGET_EVERY_SECONDS
+                    await self._forget()
+            except Exception as error:  # noqa: BLE001  # Nobody else would write anything down.
+                self._emit(StateTrouble("webhooks", f"{type(error).__name__}: {error}"))
+                await self._clock.sleep(1.0)
+            await _pause(self._clock, self._wake)
+
+    async def _forget(self) -> None:
+        before_ms = self._clock.now_ms() - KEPT_MS
+        while await self._catalog.write(lambda session: webhooks.forget(session, before_ms)) == webhooks.FORGET_LOT:
+            await self._clock.sleep(PACE_SECONDS)
+
+
+class Postman:
+    def __init__(
+        self, name: str, posts: Posts, rules: Rules, catalog: Catalog, clock: Clock, chance: random.Random, emit: Emit
+    ) -> None:
+        self.name = name
+        self._posts = posts
+        self._rules = rules
+        self._catalog = catalog
+        self._clock = clock
+        self._chance = chance
+        self._emit = emit
+        self._wake = anyio.Event()
+        self._failures = 0
+        self._held = False
+        """Whether it is to be left in peace, as an answer of this round says."""
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def finished(self) -> bool:
+        """Whether nothing is left that could be sent now and was never tried. What fails is left for another run."""
+
+        def look(session: Session) -> bool:
+            now_ms, state = self._clock.now_ms(), webhooks.state(session, self.name)
+            return state.disabled or state.ready_at_ms > now_ms or not webhooks.fresh(session, self.name, now_ms)
+
+        return await self._catalog.read(look)
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            self._wake = anyio.Event()
+            try:
+                while await self._round():
+                    pass
+            except Exception as error:  # noqa: BLE001  # What is owed stays owed, and nobody else would send it.
+                self._emit(StateTrouble("webhooks", f"webhook {self.name}: {type(error).__name__}: {error}"))
+                await self._clock.sleep(1.0)
+            await _pause(self._clock, self._wake)
+
+    async def _round(self) -> bool:
+        """Send a lot of what is due; True if there was any. One that fails is given one at a time."""
+        state, due = await self._catalog.read(
+            lambda session: (
+                webhooks.state(session, self.name),
+                webhooks.due(session, self.name, self._clock.now_ms()),
+            )
+        )
+        if state.disabled or state.ready_at_ms > self._clock.now_ms() or not due:
+            return False
+        self._failures, self._held = state.failures, False
+        limiter = anyio.CapacityLimiter(AT_ONCE)
+        async with anyio.create_task_group() as group:
+            for delivery in due[:1] if state.failures else due:
+                group.start_soon(self._deliver, delivery, limiter)
+        return True
+
+    async def _deliver(self, delivery: webhooks.Delivery, limiter: anyio.CapacityLimiter) -> None:
+        async with limiter:
+            if self._held:
+                return
+            posted = await self._posts.post(delivery.webhook_id, delivery.body)
+            now_ms = self._clock.now_ms()
+            if posted.reason is None:
+                self._failures = 0
+                await self._catalog.write(lambda session: webhooks.delivered(session, self.name, delivery, now_ms))
+                self._emit(
+                    facts.WebhookDelivered(
+                        self.name, delivery.type, delivery.job_id, delivery.attempts + 1, posted.seconds
+                    )
+                )
+            elif posted.gone:
+                self._held = True
+                if await self._catalog.write(lambda session: webhooks.disable(session, self.name, posted, now_ms)):
+                    self._emit(facts.WebhookDisabled(self.name, posted.detail))
+            else:
+                await self._failed(delivery, posted, now_ms)
+
+    async def _failed(self, delivery: webhooks.Delivery, posted: Posted, now_ms: int) -> None:
+        then = after_failure(posted, delivery.attempts + 1, self._failures, self._rules, self._chance)
+        self._failures = then.failures
+        self._held = self._held or then.rest_seconds > 0
+        next_at_ms = None if then.after_seconds is None else now_ms + int(then.after_seconds * 1000)
+        await self._catalog.write(
+            lambda session: webhooks.failed(
+                session,
+                self.name,
+                delivery,
+                posted,
+                failures=then.failures,
+                ready_at_ms=now_ms + int(then.rest_seconds * 1000) if then.rest_seconds else 0,
+                next_at_ms=next_at_ms,
+                now_ms=now_ms,
+            )
+        )
+        reason = posted.reason.value if posted.reason is not None else ""
+        self._emit(
+            facts.WebhookFailed(
+                self.name,
+                delivery.type,
+                delivery.job_id,
+                delivery.attempts + 1,
+                reason,
+                posted.detail,
+                then.after_seconds,
+            )
+        )
+
+
+async def _pause(clock: Clock, wake: anyio.Event) -> None:
+    with anyio.move_on_after(LOOK_SECONDS):
+        await wake.wait()
+        await clock.sleep(PACE_SECONDS)

@@ -1,0 +1,1 @@
+UPDATE webhook_events SET body = :body WHERE id = :id AND body IS NULL;

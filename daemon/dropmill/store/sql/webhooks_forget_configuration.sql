@@ -1,0 +1,1 @@
+UPDATE webhooks SET configured = 0 WHERE configured = 1;
