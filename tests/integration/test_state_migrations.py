@@ -32,7 +32,7 @@ def dump(path: Path, tables: dict[str, str]) -> dict[str, list[object]]:
     """The rows of some tables, of the columns that are named."""
     with contextlib.closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
         return {
-            table: connection.execute(f"SELECT {columns} FROM {table} ORDER BY 1, 2").fetchall()
+            table: connection.execute(f"SELECT {columns} FROM {table} ORDER BY {columns}").fetchall()
             for table, columns in tables.items()
         }  # Names of our own tables.
 

@@ -19,9 +19,22 @@ from dropmill.store.connection import Session, connect
 from old_catalogs import NOW_MS, old_catalog
 
 URLS = ("hosts", "downloads", "lines")
+TOLD = ("webhook_events", "deliveries")
 # Tables that grow with every picture, or with every URL.
 ALIKE = ("holdings", "pairs", "evidence", "groups", "members", "judgements")
-LARGE = ("jobs", "sources", "versions", "images", "publications", "disposals", "notices", "attempts", *URLS, *ALIKE)
+LARGE = (
+    "jobs",
+    "sources",
+    "versions",
+    "images",
+    "publications",
+    "disposals",
+    "notices",
+    "attempts",
+    *URLS,
+    *ALIKE,
+    *TOLD,
+)
 # What may visit a whole table. Searching for a name in the middle of paths is a person's question, asked seldom; the
 # newest ids of a page are read from the end of the table and stop at the limit.
 MAY_SCAN = {

@@ -192,6 +192,7 @@ def test_one_that_is_gone_is_told_everywhere_and_taken_up_by_command_and_by_relo
         mill.stop()
 
 
+@pytest.mark.long
 def test_check_tells_of_secrets_and_of_addresses_that_are_not_reached(tmp_path: Path) -> None:
     hooks = [
         {"name": "private", "url": "http://10.1.2.3/", "secret_file": "secret"},

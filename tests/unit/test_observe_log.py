@@ -63,6 +63,7 @@ def example(kind: type[facts.Fact]) -> facts.Fact:
         "dict[str, int]": {"process": 2},
         "tuple[str, ...]": ("log.level", "inboxes.1"),
         "int | None": 7,
+        "float | None": 1.25,
         "bytes | None": b"b.jpg",
         "Kind | None": "near",
         "Policy": Policy.FLAG,

@@ -48,6 +48,10 @@ TOLD: list[facts.Fact] = [
     facts.StageTimed("commit", 0.01, 7),
     facts.Claimed(8, "camera", SECRET.encode(), 1, 42.0),
     facts.Claimed(8, "camera", SECRET.encode(), 2, 99.0),
+    facts.WebhookDelivered("app", "image.published", 1, 1, 0.02),
+    facts.WebhookFailed("app", "image.published", 2, 1, "http-500", SECRET, 5.0),
+    facts.WebhookFailed("app", "image.published", 2, 20, "http-500", SECRET, None),
+    facts.WebhookDisabled("app", SECRET),
 ]
 
 
@@ -175,6 +179,8 @@ ACCEPTED = {
 @pytest.mark.parametrize("accept", ACCEPTED)
 def test_the_format_is_what_was_asked_for(accept: str) -> None:
     assert wanted_type(accept) == ACCEPTED[accept]
+    for outcome in ("delivered", "failed", "dead", "gone"):
+        assert value(text, "dropmill_webhook_attempts_total", webhook="app", outcome=outcome) == 1
 
 
 def test_an_inbox_that_came_back_is_up() -> None:

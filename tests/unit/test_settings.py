@@ -21,6 +21,7 @@ from dropmill.settings import (
     Rendition,
     Settings,
     SettingsError,
+    Webhook,
     load,
     schema,
     show,
@@ -292,6 +293,9 @@ def test_the_example_loads_as_it_is_and_uncommented(tmp_path: Path) -> None:
     (dropfile,) = full.settings.dropfiles  # None is there unless it is asked for.
     assert dropfile == Dropfile(name=dropfile.name, path=dropfile.path, output=dropfile.output)
     assert example.pop("dropfiles") and default.pop("dropfiles") == ()
+    (webhook,) = full.settings.webhooks
+    assert webhook == Webhook(name=webhook.name, url=webhook.url, secret_file=webhook.secret_file)
+    assert example.pop("webhooks") and default.pop("webhooks") == ()
     assert example == default
 
 
@@ -303,6 +307,7 @@ def test_the_example_mentions_every_setting_and_describes_every_preset() -> None
         assert set(model.model_fields) == set(data[name]), name
     assert set(Inbox.model_fields) == set(data["inboxes"][0])
     assert set(Dropfile.model_fields) == set(data["dropfiles"][0])
+    assert set(Webhook.model_fields) == set(data["webhooks"][0])
     assert set(Profile.model_fields) == set(data["profiles"]["web"])
     for field in Rendition.model_fields:
         assert re.search(rf"(?m)^#   {field}\b|\b{field} = ", text), field

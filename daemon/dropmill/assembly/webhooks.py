@@ -59,5 +59,5 @@ def wanted_by(settings: Settings, webhook: Webhook, digest: str) -> webhooks.Wan
     every = {inbox.name for inbox in settings.every_inbox}
     inboxes = {one for name in names for one in (name, name + URLS_SUFFIX) if one in every}
     return webhooks.Wanted(
-        webhook.name, digest, frozenset((inbox, kind.value) for inbox in inboxes for kind in webhook.events)
+        webhook.name, digest, frozenset((inbox, kind) for inbox in inboxes for kind in webhook.events)
     )

@@ -60,7 +60,7 @@ def _one(name: str, webhook: Webhook | None, row: Row, now_ms: int) -> Json:
     return {
         "name": name,
         "url": webhook.url if webhook else None,
-        "events": [kind.value for kind in webhook.events] if webhook else [],
+        "events": list(webhook.events) if webhook else [],
         "inboxes": list(webhook.inboxes) if webhook else [],
         "configured": webhook is not None,
         "state": state if webhook else "not configured",

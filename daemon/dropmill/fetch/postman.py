@@ -6,6 +6,7 @@ import random
 from typing import Final, Protocol
 
 import anyio
+from anyio.abc import TaskGroup
 
 from dropmill.fetch.bulletin import body_of
 from dropmill.model.webhook import Posted, Rules, after_failure
@@ -61,7 +62,9 @@ class Bulletins:
             except Exception as error:  # noqa: BLE001  # Nobody else would write anything down.
                 self._emit(StateTrouble("webhooks", f"{type(error).__name__}: {error}"))
                 await self._clock.sleep(1.0)
-            await _pause(self._clock, self._wake)
+            with anyio.move_on_after(LOOK_SECONDS):
+                await self._wake.wait()
+                await self._clock.sleep(PACE_SECONDS)
 
     async def _forget(self) -> None:
         before_ms = self._clock.now_ms() - KEPT_MS
@@ -81,9 +84,9 @@ class Postman:
         self._chance = chance
         self._emit = emit
         self._wake = anyio.Event()
+        self._in_hand: set[int] = set()
         self._failures = 0
-        self._held = False
-        """Whether it is to be left in peace, as an answer of this round says."""
+        """In a row, while anything is in hand."""
 
     def wake(self) -> None:
         self._wake.set()
@@ -99,58 +102,68 @@ class Postman:
 
     async def run(self) -> None:
         """For ever."""
-        while True:
-            self._wake = anyio.Event()
-            try:
-                while await self._round():
-                    pass
-            except Exception as error:  # noqa: BLE001  # What is owed stays owed, and nobody else would send it.
-                self._emit(StateTrouble("webhooks", f"webhook {self.name}: {type(error).__name__}: {error}"))
-                await self._clock.sleep(1.0)
-            await _pause(self._clock, self._wake)
+        async with anyio.create_task_group() as group:
+            while True:
+                self._wake = anyio.Event()
+                try:
+                    await self._begin(group)
+                except Exception as error:  # noqa: BLE001  # What is owed stays owed, and nobody else would send it.
+                    await self._stumbled(error)
+                with anyio.move_on_after(LOOK_SECONDS):
+                    await self._wake.wait()
 
-    async def _round(self) -> bool:
-        """Send a lot of what is due; True if there was any. One that fails is given one at a time."""
+    async def _begin(self, group: TaskGroup) -> None:
+        """Begin as much of what is due as there is room for. One that fails is asked one thing at a time."""
+        # What ends while the catalog is read may still be owed in what was read.
+        busy = frozenset(self._in_hand)
         state, due = await self._catalog.read(
             lambda session: (
                 webhooks.state(session, self.name),
-                webhooks.due(session, self.name, self._clock.now_ms()),
+                webhooks.due(session, self.name, self._clock.now_ms(), 2 * AT_ONCE),
             )
         )
-        if state.disabled or state.ready_at_ms > self._clock.now_ms() or not due:
-            return False
-        self._failures, self._held = state.failures, False
-        limiter = anyio.CapacityLimiter(AT_ONCE)
-        async with anyio.create_task_group() as group:
-            for delivery in due[:1] if state.failures else due:
-                group.start_soon(self._deliver, delivery, limiter)
-        return True
-
-    async def _deliver(self, delivery: webhooks.Delivery, limiter: anyio.CapacityLimiter) -> None:
-        async with limiter:
-            if self._held:
+        if state.disabled or state.ready_at_ms > self._clock.now_ms():
+            return
+        if not self._in_hand:
+            self._failures = state.failures
+        for delivery in due:
+            if len(self._in_hand) >= (1 if self._failures else AT_ONCE):
                 return
-            posted = await self._posts.post(delivery.webhook_id, delivery.body)
-            now_ms = self._clock.now_ms()
-            if posted.reason is None:
-                self._failures = 0
-                await self._catalog.write(lambda session: webhooks.delivered(session, self.name, delivery, now_ms))
-                self._emit(
-                    facts.WebhookDelivered(
-                        self.name, delivery.type, delivery.job_id, delivery.attempts + 1, posted.seconds
-                    )
-                )
-            elif posted.gone:
-                self._held = True
-                if await self._catalog.write(lambda session: webhooks.disable(session, self.name, posted, now_ms)):
-                    self._emit(facts.WebhookDisabled(self.name, posted.detail))
-            else:
-                await self._failed(delivery, posted, now_ms)
+            if delivery.id not in busy:
+                self._in_hand.add(delivery.id)
+                group.start_soon(self._deliver, delivery)
+
+    async def _deliver(self, delivery: webhooks.Delivery) -> None:
+        try:
+            await self._send(delivery)
+        except Exception as error:  # noqa: BLE001  # As above.
+            await self._stumbled(error)
+        finally:
+            self._in_hand.discard(delivery.id)
+            self._wake.set()
+
+    async def _stumbled(self, error: Exception) -> None:
+        self._emit(StateTrouble("webhooks", f"webhook {self.name}: {type(error).__name__}: {error}"))
+        await self._clock.sleep(1.0)
+
+    async def _send(self, delivery: webhooks.Delivery) -> None:
+        posted = await self._posts.post(delivery.webhook_id, delivery.body)
+        now_ms = self._clock.now_ms()
+        if posted.reason is None:
+            self._failures = 0
+            await self._catalog.write(lambda session: webhooks.delivered(session, self.name, delivery, now_ms))
+            self._emit(
+                facts.WebhookDelivered(self.name, delivery.type, delivery.job_id, delivery.attempts + 1, posted.seconds)
+            )
+        elif posted.gone:
+            if await self._catalog.write(lambda session: webhooks.disable(session, self.name, posted, now_ms)):
+                self._emit(facts.WebhookDisabled(self.name, posted.detail))
+        else:
+            await self._failed(delivery, posted, now_ms)
 
     async def _failed(self, delivery: webhooks.Delivery, posted: Posted, now_ms: int) -> None:
         then = after_failure(posted, delivery.attempts + 1, self._failures, self._rules, self._chance)
         self._failures = then.failures
-        self._held = self._held or then.rest_seconds > 0
         next_at_ms = None if then.after_seconds is None else now_ms + int(then.after_seconds * 1000)
         await self._catalog.write(
             lambda session: webhooks.failed(
@@ -176,9 +189,3 @@ class Postman:
                 then.after_seconds,
             )
         )
-
-
-async def _pause(clock: Clock, wake: anyio.Event) -> None:
-    with anyio.move_on_after(LOOK_SECONDS):
-        await wake.wait()
-        await clock.sleep(PACE_SECONDS)

@@ -7,19 +7,20 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from dropmill.errors import ConfigurationError
 from dropmill.model.netpolicy import Policy
 from dropmill.model.url import UrlRefused, parse_url
-from dropmill.model.webhook import EventType, Rules, read_secret
+from dropmill.model.webhook import Rules, read_secret
 from dropmill.settings.findings import Wrong
 from dropmill.settings.inboxes import safe_name
 from dropmill.settings.net import Net, Networks, networks
 from dropmill.settings.sections import Number, PathText, Section, Whole
 
+EventWord = Literal["image.published", "image.duplicate", "image.discarded"]
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAKE_ONE: Final = 'make one with `echo "whsec_$(openssl rand -base64 32)"`, and give it to the receiver too'
 _MOST_SECRET_FILE_BYTES: Final = 64 << 10
@@ -42,8 +43,8 @@ class Webhook(Section):
         default="",
         description="Variable of the environment that holds it in place of a file; several with blanks between.",
     )
-    events: tuple[EventType, ...] = Field(
-        default=tuple(EventType),
+    events: tuple[EventWord, ...] = Field(
+        default=("image.published", "image.duplicate", "image.discarded"),
         min_length=1,
         description="What it is told of: image.published, image.duplicate, image.discarded.",
     )
