@@ -76,6 +76,8 @@ def trial(name: NameArgument, config: ConfigOption = None, as_json: JsonOption =
         common.print_json(told)
     else:
         common.say_error(f"{name}: {told['detail']} ({told['reason']})")
+        if told["remedy"]:
+            sys.stderr.write(f"hint: {told['remedy']}\n")
     raise typer.Exit(1)
 
 

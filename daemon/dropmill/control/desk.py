@@ -344,7 +344,7 @@ class Desk:
         return await webhooks.retry(self.house, name)
 
     async def test_webhook(self, name: str) -> Json:
-        """Send a signed test event: ``{webhook, id, delivered, status, reason, detail, seconds}``. Raises ``NotFound``,
+        """Send a signed test event: ``{webhook, id, delivered, status, reason, detail, remedy, seconds}``. Raises ``NotFound``,
         and ``ConfigurationError`` for a secret that cannot be read."""
         return await webhooks.trial(self.house, name)
 

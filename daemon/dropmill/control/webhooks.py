@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from dropmill.control.describe import counted, iso
 from dropmill.control.house import House
 from dropmill.control.trials import Found
 from dropmill.errors import ConfigurationError, NotFound
+from dropmill.model.outcome import Reason
 from dropmill.observe.facts import WebhookEnabled, WebhookRetried
 from dropmill.settings import Settings, Webhook
 from dropmill.store import webhooks
 from dropmill.store.connection import Row, Session
 
 Json = dict[str, Any]
+_NAME_ITS_NETWORK: Final = 'if it is meant, name its network in allow_networks of the webhook, as in ["127.0.0.0/8"]'
 
 
 async def all_of(house: House) -> list[Json]:
@@ -73,15 +75,19 @@ def _one(name: str, webhook: Webhook | None, row: Row, now_ms: int) -> Json:
         "dead_letters": row["dead"],
         "delivered": row["delivered"],
         "delivered_at": iso(row["delivered_at_ms"]),
-        "remedy": _remedy(name, state, row["dead"]) if webhook else "put it back into the configuration, or leave it",
+        "remedy": _remedy(name, state, row["reason"], row["dead"])
+        if webhook
+        else "put it back into the configuration, or leave it",
     }
 
 
-def _remedy(name: str, state: str, dead: int) -> str:
+def _remedy(name: str, state: str, reason: str, dead: int) -> str:
     if state == "disabled":
         return f"correct its url, or take it out; if it is back: dropmill webhooks enable {name}"
     if dead:
         return f"once the receiver is well: dropmill webhooks retry {name}"
+    if state == "failing" and reason == Reason.BLOCKED_ADDRESS:
+        return _NAME_ITS_NETWORK
     if state == "failing":
         return f"look at the receiver; dropmill webhooks test {name} tries it; it is tried again by itself"
     return ""
@@ -136,6 +142,7 @@ async def trial(house: House, name: str) -> Json:
         "status": posted.status or None,
         "reason": posted.reason.value if posted.reason is not None else None,
         "detail": posted.detail,
+        "remedy": _NAME_ITS_NETWORK if posted.reason is Reason.BLOCKED_ADDRESS else "",
         "seconds": round(posted.seconds, 3),
     }
 
@@ -191,8 +198,8 @@ def trials(settings: Settings) -> Iterator[Found]:
             yield "error", key, error.public_message, error.hint
         verdict = webhook.policy(settings.net).judge_url(parse_url(webhook.url))
         if not verdict.allowed:
-            remedy = 'if it is meant, name its network in allow_networks of the webhook, as in ["127.0.0.0/8"]'
-            yield "error", f"webhooks.{index}.url", f"{webhook.url} is not reached: {verdict.rule}", remedy
+            what = f"{webhook.url} is not reached: {verdict.rule}"
+            yield "error", f"webhooks.{index}.url", what, _NAME_ITS_NETWORK
 
 
 def tried(settings: Settings) -> list[tuple[str, str]]:

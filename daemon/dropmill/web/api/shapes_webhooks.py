@@ -62,4 +62,5 @@ class Tested(Told):
     status: int | None = Field(description="What was answered; null where nothing was.")
     reason: str | None = Field(description="Stable code of what went wrong.")
     detail: str = Field(description="The same in words.")
+    remedy: str = Field(description="What can be done about it; empty where there is nothing.")
     seconds: float = Field(description="How long it took.")
