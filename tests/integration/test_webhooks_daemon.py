@@ -247,7 +247,7 @@ def test_images_are_found_by_the_path_or_url_that_they_came_from(tmp_path: Path)
         assert page(source="https://example.com/nothing.jpg") == {"images": [], "next": None}
         archived = next(job["original"] for job in mill.jobs() if job["source"] == str(mill.inbox / "b.jpg"))
         assert [image["id"] for image in page(source=archived)["images"]] == [4]
-        for query, status in (({}, 422), ({"source": "a.jpg"}, 404), ({"source": source, "cursor": "x"}, 404)):
-            assert mill.get("/api/v1/images", params=query).status_code in {status, 400}
+        for query in ({}, {"source": "a.jpg"}, {"source": source, "cursor": "x"}):
+            assert mill.get("/api/v1/images", params=query).status_code == 404
     finally:
         mill.stop()

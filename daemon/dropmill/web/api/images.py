@@ -9,7 +9,8 @@ from fastapi import APIRouter, Header, Query
 from starlette.responses import Response
 
 from dropmill.control.desk import Desk
-from dropmill.web.api.common import Base64, Id, Invalid, Json, Text, at_once, target_of
+from dropmill.errors import NotFound
+from dropmill.web.api.common import Base64, Id, Json, Text, at_once, target_of
 from dropmill.web.api.shapes_library import Image, ImagePage, Metadata
 from dropmill.web.previews import Previews
 
@@ -30,7 +31,7 @@ def install(api: APIRouter, desk: Desk, previews: Previews) -> None:
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> Response:
         if source is None and source_b64 is None:
-            raise Invalid("no source is named", hint="give source or source_b64")
+            raise NotFound("no source is named", hint="give source or source_b64")
         return at_once(await desk.images(target_of(source, source_b64), cursor, limit))
 
     @api.get("/images/{image_id:id}", summary="A content, and the files that hold it", response_model=Image)
