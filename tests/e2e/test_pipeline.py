@@ -194,6 +194,8 @@ def test_w13_writes_that_race_with_a_new_directory_are_not_missed(tmp_path: Path
     mill = Mill(tmp_path, renditions=ONE, reconcile_seconds=3600)
     data = [photo(number + 80) for number in range(30)]
     mill.start()
+    # What the scan at start meets would be found even by a daemon that watches nothing.
+    mill.wait_for(lambda: mill.metric("dropmill_scan_seconds_count") == 1)
 
     def write(part: int) -> None:
         for number in range(part, 30, 3):

@@ -72,7 +72,9 @@ class Previews:
         done = self._under_way[name] = anyio.Event()
         try:
             async with self._workers:
-                await self._from_any(sources, side)
+                # Somebody else may have made it while this one was still being told that it is not there.
+                if not await self._used(name):
+                    await self._from_any(sources, side)
         finally:
             del self._under_way[name]
             done.set()
