@@ -124,6 +124,7 @@ class Rig:
             self.inbox,
             catalog,
             self.lane,
+            lambda: None,
             self.pressure,
             self._nothing,
             self.clock,

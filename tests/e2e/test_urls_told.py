@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -132,3 +132,34 @@ def test_a_path_without_a_scheme_is_told_of_it_where_there_is_no_inbox(tmp_path:
     done = mill_of(tmp_path).run_with(config, "add", "localhost:8080/x.jpg")
     assert done.returncode == 1
     assert "https:// goes before it if it is meant as a URL" in done.stderr
+
+
+def test_w41_a_second_daemon_on_the_same_drop_file_reads_nothing_of_it(tmp_path: Path) -> None:
+    with WebServer() as web:
+        web.on("/first.jpg", document(photo(1)))
+        web.on("/second.jpg", document(photo(2)))
+        mill = mill_of(tmp_path)
+        append(mill, web.url("/first.jpg"))
+        mill.start()
+        assert mill.process is not None
+        mill.wait_for(lambda: len(mill.jobs("completed")) == 1)
+        text = mill.config.read_text()
+        assert str(mill.state) in text and 'path = "in"' in text
+        other = tmp_path / "other.toml"
+        (tmp_path / "in2").mkdir()
+        text = text.replace(str(mill.state), str(tmp_path / "state2")).replace('path = "in"', 'path = "in2"')
+        other.write_text(text)
+
+        def jobs_of(config: Path) -> list[dict[str, Any]]:
+            told = mill.run_with(config, "jobs", "--json")
+            assert told.returncode == 0, told
+            return cast("list[dict[str, Any]]", json.loads(told.stdout))
+
+        refused = mill.run_with(other, "run", "--once")
+        assert f"is read by another daemon, pid {mill.process.pid}" in " ".join(refused.stderr.split()), refused
+        assert "give this one a drop-file of its own" in " ".join(refused.stderr.split())
+        assert jobs_of(other) == []
+        assert mill.stop() == 0
+        append(mill, web.url("/second.jpg"))
+        mill.run_with(other, "run", "--once")
+        assert len(jobs_of(other)) == 2, "nobody reads it any more"

@@ -12,6 +12,7 @@ from dropmill.fetch.dropfile import Tail
 from dropmill.fetch.fetcher import Bounds, Fetcher
 from dropmill.fetch.lists import Lists
 from dropmill.fetch.results import Results
+from dropmill.files.holding import ResultsLock
 from dropmill.files.lane import Lane
 from dropmill.model.download import Fetch, FetchResult, stored_name
 from dropmill.model.inbox import URLS_SUFFIX, Inbox
@@ -174,8 +175,10 @@ def make_dropfiles(
         reading, telling = Lane(f"tail-{item.name}"), Lane(f"results-{item.name}")
         for lane in (reading, telling):
             ground.resources.callback(lane.close)
+        lock = ResultsLock(*dropfile.results_place, inbox.mode, inbox.gid)
+        ground.resources.callback(lock.close)
         tails[item.name] = Tail(
-            dropfile, inbox, ground.catalog, reading, pressure, intake, ground.clock, ground.emit, wake
+            dropfile, inbox, ground.catalog, reading, lock.take, pressure, intake, ground.clock, ground.emit, wake
         )
         results[item.name] = Results(dropfile, inbox, ground.catalog, telling, ground.clock, ground.emit)
     return tails, results

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Literal
 
-from dropmill.errors import DropmillError
+from dropmill.errors import AlreadyRunning, DropmillError
 from dropmill.fetch.reach import Reach
 from dropmill.fetch.taking import Taker
 from dropmill.files.access import NotRegularFile
@@ -38,19 +38,22 @@ class Tail:
         inbox: Inbox,
         catalog: Catalog,
         lane: Lane,
+        lock: Callable[[], None],
         pressure: Pressure,
         intake: Callable[[], Awaitable[None]],
         clock: Clock,
         emit: Emit,
         wake: Callable[[], None],
     ) -> None:
-        """``intake`` returns once the queue's disk has room for more; ``wake`` tells that there is something to fetch."""
+        """``lock`` is called in the lane before each look, and raises ``AlreadyRunning`` where another daemon reads the file;
+        ``intake`` returns once the queue's disk has room for more; ``wake`` tells that there is something to fetch."""
         self.dropfile = dropfile
         self.quiet = False
         """Whether all that there is has been read."""
         self.behind_bytes = 0
         self._catalog = catalog
         self._lane = lane
+        self._lock = lock
         self._pressure = pressure
         self._intake = intake
         self._clock = clock
@@ -63,6 +66,8 @@ class Tail:
         self._since = 0.0
         self._tried_bytes = 0
         self._found_by = FoundBy.STARTUP
+        self.turned_at = clock.monotonic()
+        """When it last went for a look at the file."""
 
     @property
     def name(self) -> str:
@@ -95,6 +100,11 @@ class Tail:
         return self._pressure.said
 
     @property
+    def call_under_way(self) -> int:
+        """As ``Lane.turn``: the same one for long is a disk that hangs."""
+        return self._lane.turn
+
+    @property
     def standing(self) -> bool:
         """Whether reading does not go on at present: all is read, the file cannot be read, or too much waits already."""
         return self.quiet or bool(self.trouble or self.waits)
@@ -115,6 +125,7 @@ class Tail:
         position = await self._catalog.read(lambda session: dropfiles.position(session, self.name))
         self._mark = position.mark
         while True:
+            self.turned_at = self._clock.monotonic()
             pause = await self._turn()
             if pause:
                 await self._clock.sleep(pause)
@@ -122,11 +133,12 @@ class Tail:
     async def _turn(self) -> float:
         """One look and what it asks for; returns how long to wait before the next, in seconds."""
         try:
+            await self._reach.ask(self._lock)
             look = await self._reach.ask(self._reading.look, self._mark)
             self._note(look)
             step = judge(self._mark, look, self._tried_bytes, self._still())
             pause = await self._do(step, look)
-        except OSError as error:
+        except (AlreadyRunning, OSError) as error:
             self.quiet = False
             self._reach.begin(_trouble_of(error))
             return max(self.dropfile.poll_seconds, AGAIN_SECONDS)
@@ -197,7 +209,10 @@ class Tail:
         return True
 
 
-def _trouble_of(error: OSError) -> Trouble:
+def _trouble_of(error: AlreadyRunning | OSError) -> Trouble:
+    if isinstance(error, AlreadyRunning):
+        holder = f", pid {error.holder}" if error.holder else ""
+        return Trouble(f"is read by another daemon{holder}", "stop that one, or give this one a drop-file of its own")
     if isinstance(error, NotRegularFile):
         return Trouble(f"is no file but a {error.kind}", "put a text file there, or name another path")
     said = error.strerror or str(error)

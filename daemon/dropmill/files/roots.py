@@ -197,11 +197,11 @@ def lock_directory(path: bytes) -> DirectoryLock:
     Raises ``AlreadyRunning`` where another daemon has it, OSError where it cannot be opened. Network file systems that
     cannot lock a directory give a lock that is not ``enforced``.
     """
-    return _lock_opened(os.open(path, _DIRECTORY), path)
+    return lock_opened(os.open(path, _DIRECTORY), path)
 
 
-def _lock_opened(fd: int, path: bytes) -> DirectoryLock:
-    """The descriptor is closed where the lock cannot be had."""
+def lock_opened(fd: int, path: bytes) -> DirectoryLock:
+    """Lock what a descriptor is open on; it is closed where that cannot be had. Raises as ``lock_directory``."""
     try:
         taken = _flock(fd)
     except OSError as error:
@@ -246,7 +246,7 @@ class InboxLock:
             if self._closed:
                 os.close(fd)
                 raise OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))
-            self._held = (opened.st_dev, opened.st_ino, _lock_opened(fd, self._path))
+            self._held = (opened.st_dev, opened.st_ino, lock_opened(fd, self._path))
 
     def release(self) -> None:
         """Let go, so that a disk that is to be unmounted is not kept busy by us."""
