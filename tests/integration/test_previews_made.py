@@ -107,6 +107,9 @@ async def test_s08_a_flood_of_questions_takes_few_workers_and_no_more_memory(rig
         more, waiting = await asyncio.wait(waiting, timeout=30, return_when=asyncio.FIRST_COMPLETED)
         done |= more
     assert all(isinstance(one.exception(), Unavailable) for one in done)
+    async with asyncio.timeout(30):
+        while rig.running < module.MOST_AT_ONCE:
+            await asyncio.sleep(0)
     rig.gate.set()
     assert len(await asyncio.gather(*waiting)) == module.MOST_WAITING
     assert rig.most_running == module.MOST_AT_ONCE
