@@ -1,31 +1,32 @@
-"""``dropmill check``: configuration and environment, every finding at once, each with what to do about it."""
+"""``dropmill check``: configuration and machine, every finding at once, each with the command that fixes it."""
 
 from __future__ import annotations
 
-import subprocess
+import signal
 import sys
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropmill.cli import common
+from dropmill.cli import common, findings
 from dropmill.cli.common import ConfigOption, JsonOption, guarded
+from dropmill.cli.unit import report_unit
 
 if TYPE_CHECKING:
-    from dropmill.control.environment import Remark
-
-CODECS_SECONDS: Final = 60.0
-# In a process of its own: a library that cannot be loaded, or crashes as it is, must not take the check with it.
-_CODECS: Final = "import json; from dropmill.imaging.codecs import components; print(json.dumps(components()))"
+    from dropmill.control.doctor.finding import Finding
+    from dropmill.settings import Loaded
 
 
 def install(app: typer.Typer) -> None:
     examples = (
         "dropmill check",
+        "dropmill check --all",
         "dropmill check --config new.toml --json",
         "dropmill check --url https://example.com/a.jpg",
+        "dropmill check --unit > /etc/systemd/system/dropmill.service.d/folders.conf",
     )
     app.command(epilog=common.example(*examples))(check)
 
@@ -39,13 +40,20 @@ def check(
             "--url", help="Say instead whether this URL may be fetched, and which rule decides. Nothing is fetched."
         ),
     ] = "",
+    unit: Annotated[
+        bool,
+        typer.Option("--unit", help="Print instead the drop-in for systemd that lets the service reach these folders."),
+    ] = False,
+    everything: Annotated[bool, typer.Option("--all", "-v", help="List what is well too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Try whether everything works; exit code 2 on errors.
+    """Try whether everything works, and say what fixes what does not; exit code 2 on errors.
 
-    Folders, permissions, locks, leases, limits, disk space, codecs.
+    Folders are really written to, with a file that is gone a moment later; nothing is sent anywhere.
     """
-    raise typer.Exit(report_url(url, config, as_json=as_json) if url else report(config, as_json=as_json))
+    if unit:
+        raise typer.Exit(report_unit(config, as_json=as_json))
+    raise typer.Exit(report_url(url, config, as_json=as_json) if url else report(config, everything, as_json=as_json))
 
 
 def report_url(text: str, config: Path | None, *, as_json: bool) -> int:
@@ -81,81 +89,48 @@ def report_url(text: str, config: Path | None, *, as_json: bool) -> int:
     return 2 if reason else 0
 
 
-def report(config: Path | None, *, as_json: bool) -> int:
-    """Print all remarks, and what was tried and found well; 2 if one of them is an error, else 0."""
-    from dropmill.control.describe import counted
-
-    found, tried = _remarks(config)
-    errors = sum(remark.severity == "error" for remark in found)
+def report(config: Path | None, everything: bool = False, *, as_json: bool) -> int:
+    """Print all findings; 2 if one of them is an error, else 0."""
+    found = _found(config)
+    errors = any(one.severity == "error" for one in found)
     if as_json:
-        common.print_json({"ok": not errors, "findings": [asdict(remark) for remark in found], "tried": tried})
+        told = [one.as_json() for one in found]
+        tried = [one.found for one in found if one.severity == "ok"]
+        common.print_json({"ok": not errors, "summary": findings.summary(found), "findings": told, "tried": tried})
     else:
-        for remark in found:
-            stream = sys.stderr if remark.severity == "error" else sys.stdout
-            stream.write(f"{remark.severity}: {common.printable(str(remark))}\n")
-            stream.flush()
-        for line in tried:
-            sys.stdout.write(f"ok: {common.printable(line)}\n")
-        others = len(found) - errors
-        said = f"{counted(errors, 'error')}, {counted(others, 'other remark')}" if found else "all is well"
-        sys.stdout.write(f"{said}\n")
+        findings.tell(found, everything=everything)
     return 2 if errors else 0
 
 
-def _remarks(config: Path | None) -> tuple[list[Remark], list[str]]:
+def _found(config: Path | None) -> list[Finding]:
     import os
 
-    from dropmill.control.environment import Remark, remarks, tried
+    from dropmill.control.doctor.examination import examine, machine_alone, wrong
     from dropmill.files.lease import ignore_sigio
     from dropmill.observe.clock import SystemClock
     from dropmill.settings import Loaded, SettingsError, load
 
     ignore_sigio()
+    # The files of trials are removed on the way out, also where somebody loses patience.
+    signal.signal(signal.SIGTERM, _leave)
+    clock = SystemClock()
     try:
         loaded = load(config, os.environ, {})
     except SettingsError as error:
-        wrong = [Remark("error", one.where, one.key, one.message, one.hint) for one in error.findings]
-        if not isinstance(error.rest, Loaded):
-            return [*wrong, *_codecs()], []
-        # What rests on a broken key holds a stand-in, of which nobody needs to hear.
-        broken = {one.key for one in error.findings}
-        further = remarks(error.rest, SystemClock())
-        return [*wrong, *(one for one in further if not one.key or one.key not in broken), *_codecs()], []
-    found, codecs = remarks(loaded, SystemClock()), _codecs()
-    bad = {remark.key for remark in found if remark.severity != "note"}
-    told = [text for key, text in tried(loaded.settings) if key not in bad]
-    if not any(remark.severity == "error" for remark in codecs):
-        told.append("codecs: the imaging libraries load")
-    return [*found, *codecs], told
+        if isinstance(error.rest, Loaded):
+            return examine(error.rest, clock, os.environ, error.findings, _asking(error.rest))
+        return [*map(wrong, error.findings), *machine_alone(clock, os.environ)]
+    return examine(loaded, clock, os.environ, daemon=_asking(loaded))
 
 
-def _codecs() -> list[Remark]:
-    import json
+def _leave(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
-    from dropmill.control.environment import Remark
 
-    remedy = "install it again: pip install --force-reinstall dropmill; `dropmill version --components` says more"
-    try:
-        ended = subprocess.run(
-            [sys.executable, "-c", _CODECS], capture_output=True, text=True, timeout=CODECS_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return [Remark("error", "", "", "the imaging libraries do not load in a minute", remedy)]
-    if ended.returncode:
-        last = (ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"])[-1]
-        return [Remark("error", "", "", f"the imaging libraries cannot be loaded: {last}", remedy)]
-    missing = [name for name, version in json.loads(ended.stdout).items() if version == "missing"]
-    told = []
-    for name in missing:
-        if name == "libheif":
-            text, what = (
-                "HEIC and HEIF files are left alone: their codec is not installed",
-                "pip install 'dropmill[heif]'",
-            )
-            told.append(Remark("note", "", "", text, what))
-        elif name == "libvips":
-            text = "pictures above workers.memory_limit_mb wait for room in memory: libvips, to stream them, is not installed"
-            told.append(Remark("note", "", "", text, "pip install 'dropmill[vips]'"))
-        else:
-            told.append(Remark("warning", "", "", f"{name} is missing from the imaging libraries", remedy))
-    return told
+def _asking(loaded: Loaded) -> Callable[[], str]:
+    def ask() -> str:
+        from dropmill.cli import reach
+
+        return str(reach.ask(loaded.settings, "status").get("version", ""))
+
+    return ask

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from dropmill.control.describe import counted, iso
+from dropmill.control.doctor.finding import Found
 from dropmill.control.house import House
-from dropmill.control.trials import Found
 from dropmill.errors import ConfigurationError, NotFound
 from dropmill.model.outcome import Reason
-from dropmill.observe.facts import WebhookEnabled, WebhookRetried
+from dropmill.model.webhook import Posted
+from dropmill.observe.facts import WebhookEnabled, WebhookForgot, WebhookRetried
 from dropmill.settings import Settings, Webhook
 from dropmill.store import webhooks
 from dropmill.store.connection import Row, Session
@@ -77,7 +78,7 @@ def _one(name: str, webhook: Webhook | None, row: Row, now_ms: int) -> Json:
         "delivered_at": iso(row["delivered_at_ms"]),
         "remedy": _remedy(name, state, row["reason"], row["dead"])
         if webhook
-        else "put it back into the configuration, or leave it",
+        else f"put it back into the configuration, or let it go: dropmill webhooks forget {name}",
     }
 
 
@@ -85,7 +86,7 @@ def _remedy(name: str, state: str, reason: str, dead: int) -> str:
     if state == "disabled":
         return f"correct its url, or take it out; if it is back: dropmill webhooks enable {name}"
     if dead:
-        return f"once the receiver is well: dropmill webhooks retry {name}"
+        return f"once the receiver is well: dropmill webhooks retry {name}; or let them go: dropmill webhooks forget {name}"
     if state == "failing" and reason == Reason.BLOCKED_ADDRESS:
         return _NAME_ITS_NETWORK
     if state == "failing":
@@ -111,6 +112,7 @@ async def enable(house: House, name: str) -> Json:
     webhook = _configured(house, name)
     if await house.catalog.write(lambda session: webhooks.enable(session, webhook.name)):
         house.emit(WebhookEnabled(name, "a person"))
+    _wake(house, name)
     return await _now(house, name)
 
 
@@ -120,21 +122,42 @@ async def retry(house: House, name: str) -> Json:
     letters = await house.catalog.write(lambda session: webhooks.retry(session, webhook.name, now_ms))
     if letters:
         house.emit(WebhookRetried(name, letters))
+    _wake(house, name)
     return {"webhook": name, "retried": letters}
 
 
+async def forget(house: House, name: str) -> Json:
+    """Dead letters; of one that is configured no more, also what is owed to it."""
+    known = {webhook.name for webhook in house.settings.webhooks}
+    gone = name not in known and any(one["name"] == name for one in await at_a_glance(house))
+    if not gone:
+        _configured(house, name)
+    action = webhooks.forget_all if gone else webhooks.forget_dead
+    letters = await house.catalog.write(lambda session: action(session, name))
+    if letters:
+        house.emit(WebhookForgot(name, letters))
+    return {"webhook": name, "forgotten": letters}
+
+
+def _wake(house: House, name: str) -> None:
+    if house.live is not None:
+        house.live.mail.wake(name)
+
+
 async def trial(house: House, name: str) -> Json:
-    """Sent from where this runs: by the daemon, or by the command where none does. Raises as ``Desk.test_webhook``."""
-    from dropmill.fetch.bulletin import trial_body
-    from dropmill.fetch.posting import open_poster  # Brings the HTTP libraries, which few commands need.
+    """Sent as its events are: by the daemon, with the secrets that are in force; by the command where none runs.
+
+    Raises as ``Desk.test_webhook``.
+    """
+    from dropmill.fetch.bulletin import trial_body  # Brings the HTTP libraries, which few commands need.
 
     webhook = _configured(house, name)
-    poster = open_poster(webhook, house.settings, webhook.read_secrets(os.environ), house.clock)
-    webhook_id = f"msg_{uuid.uuid4().hex}"
-    try:
-        posted = await poster.post(webhook_id, trial_body(name, house.clock.now_ms()).encode())
-    finally:
-        await poster.close()
+    webhook_id, body = f"msg_{uuid.uuid4().hex}", trial_body(name, house.clock.now_ms()).encode()
+    if house.live is not None:
+        posted = await house.live.mail.post(name, webhook_id, body)
+    else:
+        posted = await _post_alone(house, webhook, webhook_id, body)
+    remedy = _NAME_ITS_NETWORK if posted.reason is Reason.BLOCKED_ADDRESS else _another_secret(house, webhook)
     return {
         "webhook": name,
         "id": webhook_id,
@@ -142,9 +165,30 @@ async def trial(house: House, name: str) -> Json:
         "status": posted.status or None,
         "reason": posted.reason.value if posted.reason is not None else None,
         "detail": posted.detail,
-        "remedy": _NAME_ITS_NETWORK if posted.reason is Reason.BLOCKED_ADDRESS else "",
+        "remedy": remedy,
         "seconds": round(posted.seconds, 3),
     }
+
+
+async def _post_alone(house: House, webhook: Webhook, webhook_id: str, body: bytes) -> Posted:
+    from dropmill.fetch.posting import open_poster
+
+    poster = open_poster(webhook, house.settings, webhook.read_secrets(os.environ), house.clock)
+    try:
+        return await poster.post(webhook_id, body)
+    finally:
+        await poster.close()
+
+
+def _another_secret(house: House, webhook: Webhook) -> str:
+    """Where the secrets have changed since the configuration was applied."""
+    if house.live is None:
+        return ""
+    try:
+        same = tuple(house.live.mail.keys(webhook.name)) == webhook.read_secrets(os.environ)
+    except ConfigurationError as error:
+        return f"the earlier secret stays in force: {error.public_message}"
+    return "" if same else "its secret was changed, and the earlier one is still in force; then: dropmill reload"
 
 
 async def _now(house: House, name: str) -> Json:
