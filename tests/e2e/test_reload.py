@@ -20,6 +20,7 @@ from PIL import Image
 import harness
 import pictures
 from harness import PROGRAM, Mill, clean_environment
+from hooks import SECRET, receiving
 
 # Two whole sets of parts follow each other here, with a zygote each: on a machine with more to do than processors, each
 # of these waits has been seen to take a good part of the usual deadline.
@@ -236,6 +237,91 @@ def test_s10_jobs_under_way_are_neither_lost_nor_doubled(tmp_path: Path) -> None
     assert not lines(mill, "interrupted")
 
 
+@pytest.mark.long
+def test_s10_everything_changes_under_load_and_each_picture_is_done_and_told_of_once(tmp_path: Path) -> None:
+    """Inboxes come, go and come back, profile, thresholds, log level, webhooks and token change, a bad file is refused."""
+    (tmp_path / "secret").write_text(SECRET)
+    with receiving() as receiver:
+        told = {"name": "app", "url": receiver.url, "secret_file": "secret", "allow_networks": ["127.0.0.0/8"]}
+        mill = Mill(tmp_path, archive="archive")
+        mill.start()
+        names: list[str] = []
+
+        def drop(inbox: str, count: int) -> None:
+            for _ in range(count):
+                names.append(f"{len(names):03}")
+                mill.drop(f"{names[-1]}.jpg", picture(len(names)), inbox=inbox)
+
+        drop("camera", 20)
+        mill.wait_for(lambda: mill.metric("dropmill_jobs_total") > 0)
+        tiny = [{"name": "tiny", "fit": [20, 20]}]
+        mill.configure(second_inbox={}, renditions=tiny, log={"level": "debug"}, webhooks=[told])
+        hang_up(mill)
+        drop("camera", 20)
+        mill.wait_for(lambda: in_force(mill) == 1, BUSY_SECONDS)
+        # What waits in an inbox that is taken out waits for it to come back.
+        assert mill.run("pause", "second").returncode == 0
+        drop("second", 20)
+        drop("camera", 20)
+        mill.wait_for(lambda: len([job for job in mill.jobs() if job["inbox"] == "second"]) == 20)
+
+        # A bad file: whoever looks is told, and the earlier one goes on.
+        mill.configure(second_inbox=None, dedupe={"near": "ignore"})
+        told_bad = mill.run("reload")
+        assert (told_bad.returncode, "dedupe.near" in told_bad.stderr) == (2, True), told_bad.stderr
+        assert mill.metric("dropmill_config_last_reload_successful") == 0
+        assert "dedupe.near" in str(configuration(mill)["refused"])
+        assert part_of_health(mill)["status"] == "degraded"
+        assert refused(mill) == 1
+        drop("camera", 10)
+
+        mill.configure(dedupe={"near": "skip"})
+        applied_before = mill.metric("dropmill_config_last_reload_success_timestamp_seconds")
+        answer = httpx.post(mill.address + "/api/v1/reload", timeout=30, trust_env=False)
+        assert (answer.status_code, answer.json()["number"]) == (202, 3)
+        mill.wait_for(lambda: in_force(mill) == 2, BUSY_SECONDS)
+        assert mill.metric("dropmill_config_last_reload_successful") == 1
+        assert mill.metric("dropmill_config_last_reload_success_timestamp_seconds") > applied_before
+        assert [inbox["name"] for inbox in mill.get("/api/v1/status").json()["inboxes"]] == ["camera"]
+        assert "is not configured any more" in mill.run("why", str(mill.second / "040.jpg")).stdout
+        drop("camera", 10)
+
+        mill.configure(second_inbox={})
+        assert mill.run("reload").returncode == 0
+        assert mill.run("resume", "second").returncode == 0
+        drop("second", 10)
+        mill.wait_for(lambda: mill.done(len(names)), seconds=180)
+        jobs = mill.jobs()
+        assert sorted(Path(job["source"]).stem for job in jobs) == names
+        assert {(job["state"], job["outcome"]) for job in jobs} == {("completed", "published")}
+        assert [name.partition("-")[0] for name in mill.outputs()] == names
+        assert not lines(mill, "interrupted")
+        # Told of each that was decided once it was configured, under an id of its own, at least once.
+        mill.wait_for(lambda: mill.get("/api/v1/webhooks").json()[0]["waiting"] == 0)
+        by_job = {request.data["job"]: request.id for request in list(receiver.requests)}
+        assert len(set(by_job.values())) == len(by_job)
+        assert len(set(receiver.ids())) == len(by_job)
+        late = {job["id"] for job in jobs if Path(job["source"]).stem >= "040"}
+        assert late <= by_job.keys()
+
+        # A token, and another one: the earlier one holds until the file is read anew.
+        (tmp_path / "token").write_text("a" * 40)
+        mill.config.write_text(mill.config.read_text().replace("[http]", '[http]\ntoken_file = "token"'))
+        assert mill.run("reload").returncode == 0
+
+        def allowed(token: str) -> int:
+            return mill.get("/api/v1/status", headers={"Authorization": f"Bearer {token}"}).status_code
+
+        assert [allowed("c" * 40), allowed("a" * 40)] == [401, 200]
+        (tmp_path / "token").write_text("b" * 40)
+        assert [allowed("a" * 40), allowed("b" * 40)] == [200, 401]
+        hang_up(mill)
+        mill.wait_for(lambda: in_force(mill) == 5, BUSY_SECONDS)
+        assert [allowed("a" * 40), allowed("b" * 40)] == [401, 200]
+        assert mill.run("status").returncode == 0
+        assert mill.stop() == 0
+
+
 def in_use(mill: Mill) -> tuple[int, int, int]:
     """Instances of inotify, descriptors and threads of the daemon."""
     assert mill.process is not None
@@ -392,7 +478,7 @@ def test_s10_the_service_manager_is_told(tmp_path: Path, monkeypatch: pytest.Mon
         told: list[list[str]] = []
         while sum("READY=1" in message for message in told) < 2:
             told.append(manager.recv(4096).decode().splitlines())
-        heads = [message[0] for message in told if not message[0].startswith(("STATUS", "WATCHDOG"))]
+        heads = [message[0] for message in told if not message[0].startswith(("STATUS", "WATCHDOG", "EXTEND"))]
         assert heads == ["READY=1", "RELOADING=1", "READY=1"]
         assert int(next(m for m in told if m[0] == "RELOADING=1")[1].removeprefix("MONOTONIC_USEC=")) > 0
         mill.configure(settle_seconds=-1)

@@ -62,13 +62,14 @@ class Authority:
     def __init__(self, folder: Path) -> None:
         need_programs(openssl="openssl")
         self._folder = folder
-        extension = "basicConstraints=critical,CA:TRUE"
-        self._openssl(f"req -x509 {_KEY} -keyout ca.key -out ca.pem -subj /CN=authority -days 2 -addext {extension}")
+        # Both certificates as RFC 5280 wants them, which Python insists on from 3.13 on.
+        is_authority = "-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign"
+        self._openssl(f"req -x509 {_KEY} -keyout ca.key -out ca.pem -subj /CN=authority -days 2 {is_authority}")
 
     def server(self, name: str) -> ssl.SSLContext:
         """What a server of that name uses."""
         self._openssl(f"req {_KEY} -keyout {name}.key -out {name}.csr -subj /CN={name}")
-        (self._folder / "san").write_text(f"subjectAltName=DNS:{name}\n")
+        (self._folder / "san").write_text(f"subjectAltName=DNS:{name}\nauthorityKeyIdentifier=keyid\n")
         sign = f"x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile san"
         self._openssl(f"{sign} -days 2 -out {name}.pem")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

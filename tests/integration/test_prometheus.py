@@ -10,6 +10,7 @@ import pytest
 
 import pictures
 from harness import Mill
+from hooks import SECRET, Answer, receiving
 from parts import need_programs
 from prometheus_server import PACKAGE, Prometheus, filled, prometheus, queries, variables
 from web import WebServer, document
@@ -47,7 +48,19 @@ class Load:
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Mill, Prometheus, Load]]:
     need_programs(prometheus=PACKAGE)
     folder = tmp_path_factory.mktemp("prometheus")
-    with WebServer() as web:
+    (folder / "secret").write_text(SECRET)
+    # One takes what it is told, another takes nothing.
+    with WebServer() as web, receiving() as well, receiving(lambda number, request: Answer(500)) as broken:
+        hooks = [
+            {
+                "name": name,
+                "url": one.url,
+                "secret_file": "secret",
+                "allow_networks": ["127.0.0.0/8"],
+                "max_attempts": 1,
+            }
+            for name, one in (("well", well), ("broken", broken))
+        ]
         mill = Mill(
             folder,
             archive="archive",
@@ -59,6 +72,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Mill, Prom
             dropfiles=[{}],
             net=NET,
             downloads=DOWNLOADS,
+            webhooks=hooks,
         )
         mill.start()
         try:
@@ -119,7 +133,7 @@ def test_every_rule_is_well_and_every_recorded_series_has_finite_samples(
     assert not all_finite(server, load, recorded)
 
 
-def test_a_host_whose_circuit_is_open_and_broken_pictures_make_alerts_pending(
+def test_open_circuits_broken_pictures_and_dead_letters_make_alerts_pending(
     scene: tuple[Mill, Prometheus, Load],
 ) -> None:
     mill, server, load = scene
@@ -130,7 +144,9 @@ def test_a_host_whose_circuit_is_open_and_broken_pictures_make_alerts_pending(
 
     # A tenth of all, and ten, are discarded; each picture in the list has a neighbour of a host that does not answer.
     until(load, lambda: state("DropmillBreakerOpen") == "pending" and state("DropmillQuarantineRate") == "pending")
+    until(load, lambda: state("DropmillWebhookDeadLetters") == "pending")
     assert mill.metric("dropmill_hosts_failing") == 1
+    assert state("DropmillWebhookDisabled") == state("DropmillReloadRefused") == "inactive"
     assert state("DropmillDown") == state("DropmillFolderDown") == state("DropmillInboxGone") == "inactive"
     assert state("DropmillCatalogTrouble") == state("DropmillReconcileFinds") == "inactive"
 

@@ -13,13 +13,13 @@ from typing import Any
 import apsw
 import pytest
 
-from dropmill.store import queue, times, views
+from dropmill.store import queue, times, views, webhooks
 from dropmill.store.catalog import Catalog
 from dropmill.store.connection import Session, connect
 from old_catalogs import NOW_MS, old_catalog
 
 URLS = ("hosts", "downloads", "lines")
-TOLD = ("webhook_events", "deliveries")
+TOLD = ("webhook_events", "deliveries", "tellings")
 # Tables that grow with every picture, or with every URL.
 ALIKE = ("holdings", "pairs", "evidence", "groups", "members", "judgements")
 LARGE = (
@@ -118,6 +118,13 @@ QUESTIONS: dict[str, Callable[[Session], Any]] = {
     "discarded page": lambda session: views.page(session, "discarded", None, 50, None),
     "page of an inbox": lambda session: views.page(session, None, "camera", 50, 900),
     "told": lambda session: views.told(session, range(1, 50)),
+    "webhooks": lambda session: (
+        webhooks.due(session, "app", NOW_MS),
+        webhooks.next_due_ms(session, "app", NOW_MS),
+        webhooks.fresh(session, "app", NOW_MS),
+        webhooks.any_unwritten(session),
+        webhooks.all_of(session),
+    ),
     "next due": lambda session: session.value("jobs_next_due"),
     "of a digest": lambda session: views.of_sha256(session, "nowhere"),
     "digests beginning with": lambda session: views.sha256_beginning(session, "00", 2),

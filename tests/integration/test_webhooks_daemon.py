@@ -75,6 +75,9 @@ def test_what_becomes_of_each_picture_is_told_once_and_agrees_with_the_api(tmp_p
         assert listed.returncode == 0
         assert "whsec_" not in listed.stdout + mill.run("config", "show").stdout + mill.log.read_text()
         assert "3 delivered, 0 waiting" in mill.run("status").stdout
+        page = " ".join(mill.get("/").text.split())
+        assert receiver.url.partition("//")[2].partition("/")[0] in page.replace("<wbr>", "")
+        assert "<span>0 waiting</span><span>3 told, last at" in page
         tried = mill.run("webhooks", "test", "app")
         assert (tried.returncode, len(receiver.requests)) == (0, 4)
         assert receiver.requests[-1].document["type"] == "webhook.test"
@@ -190,6 +193,63 @@ def test_one_that_is_gone_is_told_everywhere_and_taken_up_by_command_and_by_relo
         assert mill.get("/api/v1/webhooks").json() == []
     finally:
         mill.stop()
+
+
+@pytest.mark.long
+def test_a_person_sees_who_was_told_tries_it_with_the_secret_in_force_and_lets_go(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    with receiving(lambda number, request: Answer(422)) as broken:
+        mill = mill_with(tmp_path, hook(receiver), hook(broken, "broken", max_attempts=1))
+        mill.start()
+        try:
+            mill.drop("a.jpg", pictures.jpeg())
+            mill.wait_for(lambda: told(mill)["delivered"] == 1 and told(mill, "broken")["dead_letters"] == 1)
+            story = " ".join(mill.why("a.jpg").split())
+            assert "webhook app was told: image.published" in story
+            assert "webhook broken could not be told: image.published (tried 1 time: it answered 422)" in story
+            assert mill.get("/api/v1/status").json()["webhooks"][0]["delivered_at"]
+            status = " ".join(mill.run("status").stdout.split())
+            assert "webhooks 1 delivered, 0 waiting, 1 dead letter; told last at 20" in status
+
+            # Both are signed by the secret that was read with the configuration, until that is read anew.
+            (tmp_path / "secret").write_text(f"{OTHER_SECRET}\n")
+            tried = mill.run("webhooks", "test", "app")
+            assert (tried.returncode, "then: dropmill reload" in tried.stderr) == (0, True)
+            mill.drop("b.jpg", pictures.jpeg(pictures.photo(seed=2)))
+            mill.wait_for(lambda: told(mill)["delivered"] == 2)
+            assert all(verified(request, SECRET) for request in receiver.requests)
+            assert mill.run("reload").returncode == 0
+            before = len(receiver.requests)
+            tried = mill.run("webhooks", "test", "app")
+            assert (tried.returncode, tried.stderr) == (0, "")
+            mill.drop("c.jpg", pictures.jpeg(pictures.photo(seed=3)))
+            mill.wait_for(lambda: told(mill)["delivered"] == 3)
+            assert len(receiver.requests) == before + 2
+            assert all(verified(request, OTHER_SECRET) for request in receiver.requests[before:])
+
+            # What cannot be told is let go; of one that was taken out, whatever is owed to it.
+            mill.wait_for(lambda: told(mill, "broken")["dead_letters"] == 3)
+            assert mill.run("webhooks", "forget", "broken").stdout == "3 of broken let go\n"
+            assert told(mill, "broken")["dead_letters"] == 0
+            mill.configure(
+                webhooks=[hook(receiver), hook(broken, "broken", retry_base_seconds=60, retry_cap_seconds=60)]
+            )
+            assert mill.run("reload").returncode == 0
+            mill.drop("d.jpg", pictures.jpeg(pictures.photo(seed=4)))
+            mill.wait_for(lambda: told(mill, "broken")["failures"] == 1)
+            mill.configure(webhooks=[hook(receiver)])
+            assert mill.run("reload").returncode == 0
+            assert told(mill, "broken")["state"] == "not configured"
+            assert "dropmill webhooks forget broken" in told(mill, "broken")["remedy"]
+            assert mill.run("webhooks", "forget", "broken").stdout == "1 of broken let go\n"
+            assert [one["name"] for one in mill.get("/api/v1/webhooks").json()] == ["app"]
+            assert mill.run("webhooks", "forget", "broken").returncode == 1
+        finally:
+            mill.stop()
+        # Where no daemon runs, the secret is read afresh.
+        assert mill.run("webhooks", "test", "app").returncode == 0
+        assert verified(receiver.requests[-1], OTHER_SECRET)
 
 
 @pytest.mark.long

@@ -14,14 +14,16 @@ import anyio
 import pytest
 
 from dropmill.assembly.webhooks import wanted_by
+from dropmill.control.story import story
 from dropmill.fetch.posting import open_poster
-from dropmill.fetch.postman import AT_ONCE, Bulletins, Postman
+from dropmill.fetch.postman import AT_ONCE, KEPT_MS, Bulletins, Postman
+from dropmill.model.outcome import Reason
 from dropmill.model.webhook import read_secret
 from dropmill.observe import facts
 from dropmill.observe.clock import SystemClock
 from dropmill.observe.facts import Fact
 from dropmill.settings import Inbox, Settings, Webhook
-from dropmill.store import queue, times, webhooks
+from dropmill.store import queue, times, views, webhooks
 from dropmill.store.catalog import Catalog, catalog_path
 from dropmill.store.connection import Session, connect
 from hooks import OTHER_SECRET, SECRET, Answer, Request, receiving, verified
@@ -46,6 +48,8 @@ class Outbox:
         self.told: list[Fact] = []
         self._secrets: dict[str, str] = {}
         self._hooks: dict[str, Webhook] = {}
+        self._bulletins: Bulletins | None = None
+        self.postmen: dict[str, Postman] = {}
 
     async def add(self, name: str, url: str, *secrets: str, **more: Any) -> None:
         """Configure one more; ``more`` are keys of its configuration."""
@@ -86,7 +90,11 @@ class Outbox:
             )
             return job_id
 
-        return await self.catalog.write(action)
+        job_id = await self.catalog.write(action)
+        if self._bulletins is not None:
+            # As whoever decides tells of it.
+            self._bulletins.heard(facts.Discarded(job_id, "camera", rel, Reason.TRUNCATED, "", False))
+        return job_id
 
     @asynccontextmanager
     async def running(self, *names: str) -> AsyncIterator[None]:
@@ -99,7 +107,8 @@ class Outbox:
                 postmen.append(
                     Postman(hook.name, poster, hook.rules, self.catalog, CLOCK, random.Random(1), self.told.append)
                 )
-        bulletins = Bulletins(self.catalog, CLOCK, self.told.append, postmen)
+        self.postmen = {postman.name: postman for postman in postmen}
+        bulletins = self._bulletins = Bulletins(self.catalog, CLOCK, self.told.append, postmen)
         try:
             async with anyio.create_task_group() as group:
                 for run in (bulletins.run, *(postman.run for postman in postmen)):
@@ -281,6 +290,7 @@ async def test_what_fails_too_often_is_a_dead_letter_that_is_kept_and_can_be_sen
             assert (letter["job_id"], letter["attempts"], letter["status"]) == (job, 2, 500)
             assert letter["webhook_id"] == receiver.ids()[0]
             again = await outbox.catalog.write(lambda session: webhooks.retry(session, "app", CLOCK.now_ms()))
+            outbox.postmen["app"].wake()
             assert again == 1
             await outbox.until(outbox.nothing_owed)
     assert len(set(receiver.ids())) == 1
@@ -438,6 +448,112 @@ async def test_many_events_are_sent_a_few_at_a_time_in_order_and_each_once(outbo
         sources = [request.data["source"] for request in receiver.requests]
         numbers = [int(source.removeprefix("/in/").removesuffix(".jpg")) for source in sources]
         assert max(abs(place - number) for place, number in enumerate(numbers)) < 2 * AT_ONCE
+
+
+async def test_where_nothing_is_due_nobody_asks_the_catalog(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither while nothing is owed, nor while what is owed waits for its time, nor while one is disabled."""
+    asked: list[str] = []
+    for name in ("read", "write"):
+        whole = getattr(outbox.catalog, name)
+
+        async def counted(action: Any, name: str = name, whole: Any = whole, **more: Any) -> Any:
+            asked.append(name)
+            return await whole(action, **more)
+
+        monkeypatch.setattr(outbox.catalog, name, counted)
+    with (
+        receiving() as well,
+        receiving(lambda number, request: Answer(500)) as failing,
+        receiving(lambda number, request: Answer(410)) as gone,
+    ):
+        for name, receiver in (("well", well), ("failing", failing), ("gone", gone)):
+            await outbox.add(name, receiver.url, retry_base_seconds=3600.0, retry_cap_seconds=3600.0)
+        await outbox.decide(b"a.jpg")
+        async with outbox.running():
+            await outbox.until(lambda: outbox.of(facts.WebhookFailed) and outbox.of(facts.WebhookDisabled))
+            await outbox.until(lambda: outbox.of(facts.WebhookDelivered))
+
+            async def quiet() -> bool:
+                asked.clear()
+                await anyio.sleep(1.2)
+                return not asked
+
+            await outbox.until(quiet)
+            # And what comes about is heard of at once.
+            await outbox.decide(b"b.jpg")
+            await outbox.until(lambda: len(well.requests) == 2)
+
+
+async def test_what_a_job_was_told_as_and_to_whom_is_kept_with_it(outbox: Outbox) -> None:
+    with receiving(at_first(Answer(500))) as slow, receiving(lambda number, request: Answer(500)) as broken:
+        await outbox.add("slow", slow.url)
+        await outbox.add("broken", broken.url, max_attempts=2)
+        job = await outbox.decide(b"a.jpg")
+        async with outbox.running():
+            await outbox.until(lambda: outbox.of(facts.WebhookDelivered) and len(outbox.of(facts.WebhookFailed)) == 3)
+        told = await outbox.catalog.read(lambda session: views.life(session, job))
+        assert told is not None
+        [telling] = told.tellings
+        assert (telling["webhook"], telling["type"], telling["attempts"]) == ("slow", "image.discarded", 2)
+        [letter] = told.deliveries
+        assert (letter["webhook"], letter["state"], letter["attempts"]) == ("broken", "dead", 2)
+        texts = [entry["text"] for entry in story(told)]
+        assert "webhook slow was told: image.discarded, at attempt 2" in texts
+        assert any(
+            "webhook broken could not be told" in text and "dropmill webhooks retry broken" in text for text in texts
+        )
+        # It goes with the job; one that was forgotten before it was told leaves nothing behind.
+        await outbox.catalog.write(lambda session: webhooks.retry(session, "broken", CLOCK.now_ms()))
+        broken.script = lambda number, request: Answer()
+        await outbox.catalog.write(lambda session: session.connection.execute("DELETE FROM jobs").get)
+        assert await outbox.rows("SELECT * FROM tellings") == []
+        async with outbox.running():
+            await outbox.until(outbox.nothing_owed)
+        assert await outbox.rows("SELECT * FROM tellings") == []
+    assert len(broken.requests) == 3
+
+
+async def test_what_is_owed_to_one_that_was_taken_out_waits_for_it_for_a_month(outbox: Outbox) -> None:
+    """One that is named anew is another one: what was owed to the earlier name stays with that."""
+    with receiving(lambda number, request: Answer(500)) as receiver:
+        await outbox.add("app", receiver.url, retry_base_seconds=60.0, retry_cap_seconds=60.0)
+        first = await outbox.decide(b"a.jpg")
+        async with outbox.running():
+            await outbox.until(lambda: outbox.of(facts.WebhookFailed))
+        outbox._hooks.clear()
+        receiver.script = lambda number, request: Answer()
+        await outbox.add("renamed", receiver.url)
+        await outbox.decide(b"b.jpg")
+        async with outbox.running():
+            await outbox.until(lambda: outbox.of(facts.WebhookDelivered))
+        assert await outbox.rows("SELECT webhook, attempts FROM deliveries") == [("app", 1)]
+        told = await outbox.catalog.read(lambda session: views.life(session, first))
+        assert told is not None
+        assert "it is not in the configuration any more" in story(told)[-1]["text"]
+        # It comes back and is told.
+        await outbox.add("app", receiver.url, timeout_seconds=5.0)
+        await outbox.catalog.write(
+            lambda session: session.connection.execute("UPDATE deliveries SET next_attempt_at_ms = 0").get
+        )
+        async with outbox.running():
+            await outbox.until(outbox.nothing_owed)
+        # Or it does not.
+        receiver.script = lambda number, request: Answer(410)
+        await outbox.decide(b"c.jpg")
+        async with outbox.running():
+            await outbox.until(lambda: len(outbox.of(facts.WebhookDisabled)) == 2)
+        outbox._hooks.clear()
+        await outbox.configure()
+        assert await outbox.catalog.read(webhooks.any_left)
+        await outbox.catalog.write(lambda session: webhooks.forget_all(session, "app"))
+        assert await outbox.rows("SELECT DISTINCT webhook FROM deliveries") == [("renamed",)]
+        month_ago = CLOCK.now_ms() - KEPT_MS - DAY_MS
+        old = f"UPDATE webhook_events SET at_ms = {month_ago}"
+        await outbox.catalog.write(lambda session: session.connection.execute(old).get)
+        # The rounds of nobody: what is kept for those who left is let go.
+        async with outbox.running():
+            await outbox.until(outbox.nothing_owed)
+        assert not await outbox.catalog.read(webhooks.any_left)
 
 
 def test_a_catalog_of_the_schema_before_is_lifted_and_told_from_then_on(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -52,11 +53,15 @@ TOLD: list[facts.Fact] = [
     facts.WebhookFailed("app", "image.published", 2, 1, "http-500", SECRET, 5.0),
     facts.WebhookFailed("app", "image.published", 2, 20, "http-500", SECRET, None),
     facts.WebhookDisabled("app", SECRET),
+    facts.Audited(SECRET, SECRET, SECRET, SECRET, SECRET, {SECRET: SECRET}, 200, "done", SECRET),
+    facts.Audited(SECRET, SECRET, SECRET, SECRET, SECRET, {}, 200, SECRET, SECRET),
+    facts.HttpRefused(SECRET, SECRET, SECRET),
+    facts.HttpRefused(SECRET, "host", SECRET),
 ]
 
 
 def exposed(gauges: Gauges | None = None, told: list[facts.Fact] = TOLD, content_type: str = PLAIN) -> str:
-    metrics = Metrics("1.2.3", 1.7e9)
+    metrics = Metrics("1.2.3", 1.7e9, pillow="13.0")
     for fact in told:
         metrics(fact)
 
@@ -74,6 +79,7 @@ def exposed(gauges: Gauges | None = None, told: list[facts.Fact] = TOLD, content
             disk_size_bytes={("output", "camera"): 10},
             workers={"busy": 1, "idle": 1, "limit": 4},
             owed={"publications": 2},
+            webhooks_enabled={"app": True},
         )
 
     return anyio.run(metrics.render, now, content_type).decode()
@@ -103,7 +109,8 @@ def test_facts_add_up() -> None:
     assert value(text, "dropmill_inbox_up", inbox="camera") == 0
     assert value(text, "dropmill_inbox_watch_mode", inbox="camera", mode="events") == 1
     assert value(text, "dropmill_workers", state="limit") == 4
-    assert value(text, "dropmill_build_info", version="1.2.3") == 1
+    build = {"version": "1.2.3", "python": platform.python_version(), "pillow": "13.0"}
+    assert value(text, "dropmill_build_info", **build) == 1
     assert value(text, "dropmill_ready") == 1
     for outcome in ("delivered", "failed", "dead", "gone"):
         assert value(text, "dropmill_webhook_attempts_total", webhook="app", outcome=outcome) == 1
@@ -124,9 +131,72 @@ def test_counters_that_rates_are_taken_of_begin_at_zero() -> None:
     text = exposed(told=[])
     assert value(text, "dropmill_files_found_total", inbox="camera", found_by="reconcile") == 0
     assert value(text, "dropmill_jobs_discarded_total", inbox="camera", reason="truncated") == 0
+    assert value(text, "dropmill_job_retries_total", inbox="camera", reason="disk-full") == 0
+    assert value(text, "dropmill_files_ignored_total", inbox="camera", reason="junk-name") == 0
     assert value(text, "dropmill_jobs_discarded_total", inbox="list", reason="http-404") == 0
+    assert value(text, "dropmill_job_retries_total", inbox="list", reason="http-503") == 0
+    assert value(text, "dropmill_lines_total", inbox="list", outcome="new") == 0
     assert value(text, "dropmill_host_rests_total", cause="failing") == 0
+    assert value(text, "dropmill_job_seconds_count", inbox="camera") == 0
+    assert value(text, "dropmill_webhook_attempts_total", webhook="app", outcome="dead") == 0
     assert 'inbox="camera",reason="http-404"' not in text
+
+
+# Of a download the outcomes are many, and fetched and not modified apart they are counted as retries and discards too.
+BEGUN_IN_PART = {"dropmill_downloads_total"}
+
+
+def test_whatever_is_counted_of_what_is_configured_was_exposed_before() -> None:
+    """Each series that the facts make was there without them."""
+
+    def series(text: str) -> set[tuple[str, tuple[tuple[str, str], ...]]]:
+        return {
+            (sample.name, tuple(sorted(sample.labels.items())))
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if family.name + "_total" not in BEGUN_IN_PART
+        }
+
+    assert series(exposed()) - series(exposed(told=[])) == set()
+
+
+def test_what_is_added_by_url_and_what_comes_with_a_reload_begins_at_zero_too() -> None:
+    metrics = Metrics("0", 0.0)
+    gauges = [
+        Gauges(watch_modes={"camera": "events"}, degraded={"camera": False}),
+        Gauges(
+            watch_modes={"camera": "events", "scans": "poll"},
+            degraded={"camera": False, "scans": False},
+            queue={("camera.urls", "available"): 1},
+            webhooks_enabled={"app": True},
+        ),
+    ]
+
+    async def next_one() -> Gauges:
+        return gauges.pop(0)
+
+    first, second = (anyio.run(metrics.render, next_one).decode() for _ in range(2))
+    for text in ('inbox="scans"', 'inbox="camera.urls"', 'webhook="app"'):
+        assert text not in first
+    assert value(second, "dropmill_jobs_total", inbox="scans", outcome="published") == 0
+    assert value(second, "dropmill_jobs_discarded_total", inbox="camera.urls", reason="http-404") == 0
+    assert value(second, "dropmill_webhook_attempts_total", webhook="app", outcome="delivered") == 0
+
+
+def test_ten_inboxes_and_their_urls_stay_a_moderate_number_of_series() -> None:
+    names = [f"inbox-{number}" for number in range(10)]
+    gauges = Gauges(watch_modes=dict.fromkeys(names, "events"), degraded=dict.fromkeys(names, False))
+    assert len([line for line in exposed(gauges, []).splitlines() if not line.startswith("#")]) < 2000
+
+
+def test_a_refused_configuration_is_told_until_one_is_applied() -> None:
+    refused = [facts.ReloadRefused((SECRET,))]
+    applied = [*refused, facts.Reloaded((), ())]
+    gauges = Gauges(configured_at_seconds=1.7e9)
+    for told, outcome in ([], 1.0), (refused, 0.0), (applied, 1.0):
+        text = exposed(gauges, list(told))
+        assert value(text, "dropmill_config_last_reload_successful") == outcome
+        assert value(text, "dropmill_config_last_reload_success_timestamp_seconds") == 1.7e9
 
 
 def test_the_first_zero_takes_nothing_back() -> None:
@@ -160,6 +230,8 @@ def test_exemplars_name_the_job_in_openmetrics_alone() -> None:
         ("dropmill_jobs_discarded_total", "3"),
         ("dropmill_job_retries_total", "4"),
         ("dropmill_workers_lost_total", "6"),
+        ("dropmill_webhook_seconds_bucket", "1"),
+        ("dropmill_webhook_attempts_total", "2"),
     } <= exemplars
 
 

@@ -19,6 +19,8 @@ EVERY = [rule for group in GROUPS for rule in group["rules"]]
 ALERTS = {rule["alert"]: rule for rule in EVERY if "alert" in rule}
 RECORDED = {rule["record"]: rule for rule in EVERY if "record" in rule}
 LABELS = {one.name: {*one.labels} for one in METRICS}
+# Of those that Grafana knows: https://github.com/grafana/grafana/blob/main/packages/grafana-data/src/valueFormats/categories.ts
+UNITS = {"none", "short", "percentunit", "bytes", "s", "Bps", "ops"}
 # Those that Prometheus itself, or its client library, brings.
 FOREIGN_LABELS = {"job", "instance", "le"}
 
@@ -110,14 +112,23 @@ def test_the_dashboard_fits_together() -> None:
     made = dashboard()
     panels = made["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
+    assert [one["name"] for one in made["templating"]["list"] if one["type"] == "datasource"] == ["datasource"]
     taken = set()
     for panel in panels:
         at = panel["gridPos"]
         cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
         assert not cells & taken and at["x"] + at["w"] <= 24, panel["title"]
         taken |= cells
-        for target in panel.get("targets", []):
-            assert target["datasource"]["uid"] == "${datasource}", panel["title"]
+        if panel["type"] == "row":
+            continue
+        assert panel["targets"], panel["title"]
+        assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}, panel["title"]
+        for target in panel["targets"]:
+            assert target["datasource"] == panel["datasource"], panel["title"]
+        references = [target["refId"] for target in panel["targets"]]
+        assert len(set(references)) == len(references), panel["title"]
+        if panel["type"] != "heatmap":
+            assert panel["fieldConfig"]["defaults"]["unit"] in UNITS, panel["title"]
     titles = {panel["title"] for panel in panels if panel["type"] == "row"}
     assert len(titles) == len([panel for panel in panels if panel["type"] == "row"])
 

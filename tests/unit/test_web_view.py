@@ -47,6 +47,24 @@ def test_what_is_degraded_comes_with_its_remedy() -> None:
     assert [part["remedy"] for part in shown(desk)["problems"]] == ["remount"]
 
 
+def test_webhooks_are_shown_with_what_waits_and_what_could_not_be_told() -> None:
+    told = anyio.run(FakeDesk().status)
+    assert view.page(told, [])["webhooks"] == []
+    one = {"name": "app", "url": "https://app.example/", "state": "disabled", "waiting": 1200, "dead_letters": 2}
+    told["webhooks"] = [{**one, "delivered": 7, "delivered_at": "2026-11-21T22:41:43.065Z"}]
+    [shown_one] = view.page(told, [])["webhooks"]
+    assert (shown_one["state"], shown_one["waiting"], shown_one["dead"]) == ("disabled", "1\u202f200", "2")
+    assert shown_one["clock"] == "2026-11-21 22:41"
+    told["webhooks"][0] |= {"state": "ok", "delivered_at": None, "url": None}
+    [well] = view.page(told, [])["webhooks"]
+    assert (well["state"], well["url"], well["told_at"]) == ("", "", None)
+
+
+@pytest.mark.parametrize("state", ["starting", "running", "reloading", "draining", "stopped"])
+def test_every_state_of_the_daemon_has_a_word(state: str) -> None:
+    assert view.page(anyio.run(FakeDesk().status) | {"state": state}, [])["state"]
+
+
 @pytest.mark.parametrize("reason", list(Reason))
 def test_every_discarded_job_says_why_and_what_to_do(reason: Reason) -> None:
     remedy = EXPLANATIONS[reason].remedy

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import anyio
 
 from dropmill.assembly.ground import Bus
+from dropmill.assembly.webhooks import Office
 from dropmill.errors import DropmillError
 from dropmill.fetch.dropfile import Tail
 from dropmill.fetch.fetcher import Fetcher
@@ -53,6 +54,7 @@ class Daemon:
     tails: Mapping[str, Tail]
     results: Mapping[str, Results]
     enqueuer: Enqueuer
+    mail: Office
     bus: Bus
     boot: str
     clock: SteadyClock

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dropmill.cli import common
+from dropmill.cli import common, completing
 from dropmill.cli.common import ConfigOption, JsonOption, guarded
 
 app = typer.Typer(
@@ -17,13 +17,19 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-NameArgument = Annotated[str, typer.Argument(help="The webhook, as the configuration calls it.", metavar="NAME")]
+NameArgument = Annotated[
+    str,
+    typer.Argument(
+        help="The webhook, as the configuration calls it.", metavar="NAME", autocompletion=completing.webhooks
+    ),
+]
 
 
 def install(parent: typer.Typer) -> None:
     app.callback()(listed)
     app.command(epilog=common.example("dropmill webhooks enable app"))(enable)
     app.command(epilog=common.example("dropmill webhooks retry app"))(retry)
+    app.command(epilog=common.example("dropmill webhooks forget app"))(forget)
     app.command("test", epilog=common.example("dropmill webhooks test app"))(trial)
     parent.add_typer(app, name="webhooks")
 
@@ -66,11 +72,23 @@ def retry(name: NameArgument, config: ConfigOption = None, as_json: JsonOption =
 
 
 @guarded
+def forget(name: NameArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Let go what a webhook could not be told.
+
+    That is its dead letters; of one that is not in the configuration any more, also what it was still to be told.
+    """
+    told = _ask(config, "forget_webhook", name, change=True)
+    _say(told, as_json, f"{told['forgotten']} of {name} let go")
+
+
+@guarded
 def trial(name: NameArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Send a signed test event; exit code 1 where it is not accepted."""
     told = _ask(config, "test_webhook", name)
     if told["delivered"]:
         _say(told, as_json, f"{name} answered {told['status']} in {told['seconds']:g} s")
+        if told["remedy"] and not as_json:
+            sys.stderr.write(f"hint: {told['remedy']}\n")
         return
     if as_json:
         common.print_json(told)

@@ -343,6 +343,11 @@ class Desk:
         """Its dead letters are sent again: ``{webhook, retried}``. Raises ``NotFound``."""
         return await webhooks.retry(self.house, name)
 
+    async def forget_webhook(self, name: str) -> Json:
+        """Let its dead letters go; of one that is not configured any more, all that it was to be told:
+        ``{webhook, forgotten}``. Raises ``NotFound``."""
+        return await webhooks.forget(self.house, name)
+
     async def test_webhook(self, name: str) -> Json:
         """Send a signed test event: ``{webhook, id, delivered, status, reason, detail, remedy, seconds}``. Raises ``NotFound``,
         and ``ConfigurationError`` for a secret that cannot be read."""

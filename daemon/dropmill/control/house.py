@@ -21,6 +21,7 @@ from dropmill.maintenance.pulse import Pulse
 from dropmill.maintenance.surroundings import Surroundings
 from dropmill.model.errand import Errand, ErrandResult
 from dropmill.model.inbox import URLS_SUFFIX, Inbox
+from dropmill.model.webhook import Posted
 from dropmill.model.work import WorkerLost
 from dropmill.observe.facts import Emit
 from dropmill.pipeline.claim import Claimer
@@ -82,6 +83,17 @@ class Downloads(Protocol):
         """What is under way: ``{job, url, bytes, total, bytes_per_second}``."""
 
 
+class Mail(Protocol):
+    """What tells applications by webhook; each by its name."""
+
+    def wake(self, name: str) -> None:
+        """What is owed to it, or whether it is asked, has changed."""
+
+    async def post(self, name: str, webhook_id: str, body: bytes) -> Posted: ...
+
+    def keys(self, name: str) -> Sequence[bytes]: ...
+
+
 class Workers(Protocol):
     def stats(self) -> PoolStats: ...
 
@@ -118,6 +130,7 @@ class Live:
     tails: Mapping[str, Tail]
     results: Mapping[str, Results]
     enqueuer: Enqueuer
+    mail: Mail
     engine: JobEngine
     chronicle: Chronicle
     hub: Hub

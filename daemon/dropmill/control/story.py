@@ -36,6 +36,7 @@ def story(life: Life, held: str = "") -> list[Json]:
     """
     told = [*_arrival(life), *_attempts(life), *_end(life, held), *_publications(life), *_disposals(life)]
     told += [(None, text) for text in _notices(life)]
+    told += _tellings(life)
     if was_forgotten(life.job.row):
         told.append((None, "the picture was forgotten since (dropmill forget); dropped again, it is new"))
     told.sort(key=lambda entry: _ORDER_LAST if entry[0] is None else entry[0])
@@ -251,6 +252,31 @@ def _notices(life: Life) -> Iterator[str]:
     for row in life.notices:
         if row["state"] == "owed":
             yield f"its {row['kind']} is still to be written{_tried(row)}"
+
+
+def _tellings(life: Life) -> Iterator[_Entry]:
+    """To applications, by webhook."""
+    for row in life.tellings:
+        again = f", at attempt {row['attempts']}" if row["attempts"] > 1 else ""
+        yield row["at_ms"], f"webhook {row['webhook']} was told: {row['type']}{again}"
+    for row in life.deliveries:
+        what = f"webhook {row['webhook']}"
+        tried = f" (tried {counted(row['attempts'], 'time')}: {shown(row['detail'])})" if row["attempts"] else ""
+        if row["state"] == "dead":
+            gave_up = f"{what} could not be told: {row['type']}{tried}; dropmill webhooks retry {row['webhook']}"
+            yield row["tried_at_ms"], gave_up
+        else:
+            yield None, f"{what} is still to be told: {row['type']}{tried}; {_next_telling(row)}"
+
+
+def _next_telling(row: Row) -> str:
+    if not row["configured"]:
+        return "it is not in the configuration any more"
+    if row["disabled_at_ms"] is not None:
+        return f"it is disabled; dropmill webhooks enable {row['webhook']}"
+    if row["unwritten"]:
+        return "once everything of it is visible"
+    return f"tried again at {iso(row['next_at_ms'])}" if row["attempts"] else "at once"
 
 
 def verdict(life: Life, held: str = "") -> str:

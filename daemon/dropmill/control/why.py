@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from typing import Any, Final
 
 from dropmill.control import catalogued, decided, describe, elsewhere, places
@@ -120,7 +121,10 @@ async def of_job(house: House, job_id: int, target: str) -> Json:
     if life is None:
         raise NotFound(f"there is no job {job_id}", hint="dropmill jobs lists them; old ones are forgotten in time")
     told = describe.job(life.job)
-    held = house.held(life.job.row["inbox"])
+    inbox = life.job.row["inbox"]
+    held = house.held(inbox)
+    if all(known.name != inbox for known in house.settings.every_inbox):
+        life = replace(life, paused=False)  # Whether it is or not, nobody could resume it.
     return {
         "target": target,
         "verdict": verdict(life, held),

@@ -19,8 +19,8 @@ from dropmill.store.connection import Session
 
 AT_ONCE: Final = 4
 """Requests to one webhook."""
-# Whatever brought something about without a fact that was heard, and pauses that end, are seen within this time.
-LOOK_SECONDS: Final = 1.0
+# Whatever brings something about is heard of, and pauses have a known end; what was missed is seen within this time.
+LOOK_SECONDS: Final = 60.0
 # Under load what comes about is taken in lots.
 PACE_SECONDS: Final = 0.05
 KEPT_MS: Final = 30 * 86_400_000
@@ -30,6 +30,15 @@ _FORGET_EVERY_SECONDS: Final = 3600.0
 
 class Posts(Protocol):
     async def post(self, webhook_id: str, body: bytes) -> Posted: ...
+
+
+_BRINGING: Final = (
+    facts.Completed,
+    facts.Discarded,
+    facts.Interrupted,
+    facts.PublicationFailed,
+    facts.RenditionVisible,
+)
 
 
 class Bulletins:
@@ -44,7 +53,7 @@ class Bulletins:
 
     def heard(self, fact: Fact) -> None:
         """What decides a job, or makes something of it visible, may have brought about what is to be told."""
-        if isinstance(fact, facts.Completed | facts.Discarded | facts.RenditionVisible):
+        if isinstance(fact, _BRINGING):
             self._wake.set()
 
     async def run(self) -> None:
@@ -53,7 +62,8 @@ class Bulletins:
         while True:
             self._wake = anyio.Event()
             try:
-                while await self._catalog.write(lambda session: webhooks.write(session, body_of)):
+                while await self._catalog.read(webhooks.any_unwritten):
+                    await self._catalog.write(lambda session: webhooks.write(session, body_of))
                     for postman in self._postmen:
                         postman.wake()
                 if self._clock.monotonic() >= forget_at:
@@ -105,33 +115,41 @@ class Postman:
         async with anyio.create_task_group() as group:
             while True:
                 self._wake = anyio.Event()
+                wait_seconds = 0.0
                 try:
-                    await self._begin(group)
+                    wait_seconds = await self._begin(group)
                 except Exception as error:  # noqa: BLE001  # What is owed stays owed, and nobody else would send it.
                     await self._stumbled(error)
-                with anyio.move_on_after(LOOK_SECONDS):
+                with anyio.move_on_after(wait_seconds):
                     await self._wake.wait()
 
-    async def _begin(self, group: TaskGroup) -> None:
-        """Begin as much of what is due as there is room for. One that fails is asked one thing at a time."""
+    async def _begin(self, group: TaskGroup) -> float:
+        """Begin as much of what is due as there is room for. One that fails is asked one thing at a time.
+
+        Returns for how many seconds nothing more is due, unless somebody wakes us.
+        """
         # What ends while the catalog is read may still be owed in what was read.
-        busy = frozenset(self._in_hand)
-        state, due = await self._catalog.read(
+        busy, now_ms = frozenset(self._in_hand), self._clock.now_ms()
+        state, due, next_due_ms = await self._catalog.read(
             lambda session: (
                 webhooks.state(session, self.name),
-                webhooks.due(session, self.name, self._clock.now_ms(), 2 * AT_ONCE),
+                webhooks.due(session, self.name, now_ms, 2 * AT_ONCE),
+                webhooks.next_due_ms(session, self.name, now_ms),
             )
         )
-        if state.disabled or state.ready_at_ms > self._clock.now_ms():
-            return
+        if state.disabled:
+            return LOOK_SECONDS
+        if state.ready_at_ms > now_ms:
+            return min(LOOK_SECONDS, (state.ready_at_ms - now_ms) / 1000)
         if not self._in_hand:
             self._failures = state.failures
         for delivery in due:
             if len(self._in_hand) >= (1 if self._failures else AT_ONCE):
-                return
+                return LOOK_SECONDS
             if delivery.id not in busy:
                 self._in_hand.add(delivery.id)
                 group.start_soon(self._deliver, delivery)
+        return LOOK_SECONDS if next_due_ms is None else min(LOOK_SECONDS, (next_due_ms - now_ms) / 1000)
 
     async def _deliver(self, delivery: webhooks.Delivery) -> None:
         try:

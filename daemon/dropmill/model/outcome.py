@@ -97,6 +97,10 @@ DISCARDING: Final = _from(Reason.EMPTY, Reason.UNREADABLE)
 DISCARDING_URLS: Final = (*DISCARDING, *_from(Reason.BAD_URL, Reason.HTTP_ERROR))
 LOSING_WORKERS: Final = (Reason.TIMEOUT, Reason.WORKER_CRASHED, Reason.MEMORY_LIMIT)
 """How a worker ends during a job."""
+REPEATING: Final = (Reason.UNREADABLE, *_from(Reason.IO_ERROR, Reason.UNEXPECTED), *LOSING_WORKERS)
+"""What an attempt at a file is repeated for, as a rule."""
+IGNORING: Final = (Reason.NOT_AN_IMAGE, *_from(Reason.JUNK_NAME, Reason.CODEC_MISSING))
+"""What a file is left in its place for, as a rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +322,12 @@ _DETAIL_SAYS_ALL: Final = frozenset(
 _AS_IGNORED: Final[dict[Reason, Explanation]] = {
     Reason.NOT_AN_IMAGE: Explanation("no image by name or content", "nothing to do; it stays where it is"),
 }
+
+REPEATING_URLS: Final = (
+    *REPEATING,
+    *(reason for reason in _from(Reason.DNS_FAILURE, Reason.HTTP_ERROR) if EXPLANATIONS[reason].retryable),
+)
+"""As ``REPEATING``, of what is downloaded."""
 
 
 def explained(reason: Reason, *, of_url: bool) -> Explanation:

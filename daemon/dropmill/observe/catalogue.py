@@ -142,6 +142,21 @@ METRICS: Final[tuple[Metric, ...]] = (
         "dropmill_webhook_dead_letters", "gauge", ("webhook",), "What it could not be told however often it was tried."
     ),
     Metric("dropmill_webhook_enabled", "gauge", ("webhook",), "0 if it said that it is gone for good (410)."),
+    # Clients of the page and the API.
+    Metric(
+        "dropmill_http_audited_total",
+        "counter",
+        ("result",),
+        "Requests that were to change something, or brought a wrong token: done, refused or failed. Of very many refusals, "
+        "those that the log tells.",
+    ),
+    Metric(
+        "dropmill_http_refused_total",
+        "counter",
+        ("cause",),
+        "Requests that did not come in: host, token, attempts (too many wrong tokens), origin, rate, crowd (too many at once), "
+        "size.",
+    ),
     # The index of similar images.
     Metric(
         "dropmill_index_images", "gauge", (), "Images that the index of similar images knows; 0 while it is not there."
@@ -169,7 +184,24 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("dropmill_state_errors_total", "counter", ("stage",), "Writes to the catalog that were held up."),
     Metric("dropmill_log_lines_lost_total", "counter", (), "Lines that the log's destination did not take."),
     Metric("dropmill_reloads_total", "counter", ("outcome",), "Changed configurations: applied, or refused."),
+    Metric(
+        "dropmill_config_last_reload_successful",
+        "gauge",
+        (),
+        "0 while a changed configuration is refused, and the earlier one stays in force.",
+    ),
+    Metric(
+        "dropmill_config_last_reload_success_timestamp_seconds",
+        "gauge",
+        (),
+        "When the configuration in force was applied, in seconds since 1970 UTC.",
+    ),
     Metric("dropmill_ready", "gauge", (), "1 if the daemon accepts work."),
     Metric("dropmill_start_time_seconds", "gauge", (), "When the daemon started, in seconds since 1970 UTC."),
-    Metric("dropmill_build_info", "gauge", ("version",), "1, with the version."),
+    Metric(
+        "dropmill_build_info",
+        "gauge",
+        ("version", "python", "pillow"),
+        "1, with the versions of dropmill, of Python, and of what decodes.",
+    ),
 )

@@ -48,6 +48,14 @@ class WebhookEnabled(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookForgot(Fact):
+    """So many events that it could not be told are given up, as a person asked."""
+
+    webhook: str
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookRetried(Fact):
     """So many dead letters are owed again, as a person asked."""
 

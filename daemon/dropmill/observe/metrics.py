@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import platform
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,40 +19,17 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from dropmill.model.job import FoundBy
-from dropmill.model.outcome import DISCARDING, DISCARDING_URLS, LOSING_WORKERS, Outcome
-from dropmill.model.publication import Disposition
-from dropmill.observe import facts
+from dropmill.observe import beginnings, facts
+from dropmill.observe.beginnings import CATALOGUED, FILE_ACTIONS, OTHER, OWED_KINDS, STATE_STAGES, Series
 from dropmill.observe.catalogue import METRICS, Metric
 from dropmill.observe.facts import Fact
 from dropmill.observe.facts_batches import DEED_RESULTS
-from dropmill.observe.flight import STAGES
+from dropmill.observe.facts_http import AUDIT_RESULTS, REFUSALS
 
 PLAIN: Final = CONTENT_TYPE_PLAIN_0_0_4
 # Version 1.0 of https://openmetrics.io, the only text format that carries exemplars.
 OPENMETRICS: Final = openmetrics.exposition.CONTENT_TYPE_LATEST
 WATCH_MODES: Final = ("starting", "events", "poll")
-_OWED_KINDS: Final = frozenset({"publication", "disposal", "receipt"})
-_STATE_STAGES: Final = frozenset(
-    {
-        "enqueue",
-        "claim",
-        "fetch",
-        "commit",
-        "publish",
-        "prune",
-        "clock",
-        "catalog",
-        "batch",
-        "cataloguing",
-        "comparing",
-        "grouping",
-        "examining",
-        "webhooks",
-    }
-)
-_FILE_ACTIONS: Final = frozenset({"move", "delete", "link"})
-OTHER: Final = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +70,27 @@ class Gauges:
     webhooks_waiting: Mapping[str, int] = field(default_factory=dict)
     webhooks_dead_letters: Mapping[str, int] = field(default_factory=dict)
     webhooks_enabled: Mapping[str, bool] = field(default_factory=dict)
+    configured_at_seconds: float = 0.0
+    """When the configuration in force was applied, since 1970 UTC."""
 
 
 class Metrics:
     """A subscriber of facts with a registry of its own."""
 
-    def __init__(self, version: str, started_at_seconds: float, lost_lines: Callable[[], int] = lambda: 0) -> None:
-        """``started_at_seconds`` since 1970 UTC; ``lost_lines`` says how many lines of the log were lost so far."""
+    def __init__(
+        self, version: str, started_at_seconds: float, lost_lines: Callable[[], int] = lambda: 0, pillow: str = ""
+    ) -> None:
+        """``started_at_seconds`` since 1970 UTC; ``lost_lines`` says how many lines of the log were lost so far.
+
+        ``pillow``: its version, as far as it is known.
+        """
         self.registry = CollectorRegistry()
         self._metrics: dict[str, Any] = {metric.name: _make(metric, self.registry) for metric in METRICS}
         self._children: dict[tuple[object, ...], Any] = {}
         self._lost_lines = lost_lines
         self._lost_told = 0
         self._gone: set[str] = set()
+        self._begun: set[tuple[str, str]] = set()
         self._on: dict[type[Fact], Callable[[Any], None]] = {
             facts.Enqueued: lambda fact: self._count("files_found", inbox=fact.inbox, found_by=fact.found_by.value),
             facts.FileIgnored: lambda fact: self._count("files_ignored", inbox=fact.inbox, reason=fact.reason.value),
@@ -126,29 +112,34 @@ class Metrics:
             facts.IndexAnswered: lambda fact: self._observe("index_query_seconds", fact.seconds),
             facts.IndexLost: lambda _fact: self._count("index_losses"),
             facts.DeedEnded: lambda fact: self._count(
-                "deeds", action=_known(fact.action, _FILE_ACTIONS), result=_known(fact.result, DEED_RESULTS)
+                "deeds", action=_known(fact.action, FILE_ACTIONS), result=_known(fact.result, DEED_RESULTS)
             ),
             facts.WorkerDied: lambda fact: self._count("workers_lost", job_id=fact.job_id, reason=fact.reason.value),
             facts.RenditionVisible: self._rendition_visible,
             facts.OriginalDisposed: lambda fact: self._count(
                 "originals_moved", inbox=fact.inbox, disposition=fact.disposition
             ),
-            facts.OwedLater: lambda fact: self._count("owed_postponed", kind=_known(fact.what, _OWED_KINDS)),
+            facts.OwedLater: lambda fact: self._count("owed_postponed", kind=_known(fact.what, OWED_KINDS)),
             facts.PublicationFailed: lambda _fact: self._count("publications_failed"),
             facts.Scanned: self._scanned,
             facts.ScanTrouble: lambda fact: self._count("scan_errors", inbox=fact.inbox),
             facts.EventsLost: lambda fact: self._count("events_lost", inbox=fact.inbox),
             facts.InboxGone: lambda fact: self._gone.add(fact.inbox),
             facts.InboxBack: lambda fact: self._gone.discard(fact.inbox),
-            facts.StateTrouble: lambda fact: self._count("state_errors", stage=_known(fact.what, _STATE_STAGES)),
+            facts.StateTrouble: lambda fact: self._count("state_errors", stage=_known(fact.what, STATE_STAGES)),
             facts.CataloguingEnded: self._cataloguing_ended,
             facts.ClockSet: lambda _fact: self._count("clock_set"),
             facts.Started: lambda _fact: self._gone.clear(),
-            facts.Reloaded: lambda _fact: self._count("reloads", outcome="applied"),
-            facts.ReloadRefused: lambda _fact: self._count("reloads", outcome="refused"),
+            facts.Reloaded: lambda _fact: self._reloaded("applied"),
+            facts.ReloadRefused: lambda _fact: self._reloaded("refused"),
+            facts.Audited: lambda fact: self._count("http_audited", result=_known(fact.result, AUDIT_RESULTS)),
+            facts.HttpRefused: lambda fact: self._count("http_refused", cause=_known(fact.cause, REFUSALS)),
             facts.WebhookDelivered: self._webhook_told,
             facts.WebhookFailed: lambda fact: self._count(
-                "webhook_attempts", webhook=fact.webhook, outcome="dead" if fact.after_seconds is None else "failed"
+                "webhook_attempts",
+                job_id=fact.job_id,
+                webhook=fact.webhook,
+                outcome="dead" if fact.after_seconds is None else "failed",
             ),
             facts.WebhookDisabled: lambda fact: self._count("webhook_attempts", webhook=fact.webhook, outcome="gone"),
             facts.StageTimed: lambda fact: self._observe(
@@ -157,10 +148,11 @@ class Metrics:
         }
         # When a series began is told by its first zero; as series of their own these would double what is stored.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # The library gives this one no types.
-        self._metrics["dropmill_build_info"].labels(version=version).set(1)
+        self._metrics["dropmill_build_info"].labels(version, platform.python_version(), pillow).set(1)
         self._metrics["dropmill_start_time_seconds"].set(started_at_seconds)
-        for stage in STAGES:
-            self._child("dropmill_stage_seconds", {"stage": stage})
+        self._metrics["dropmill_config_last_reload_successful"].set(1)
+        for metric, labels in beginnings.of_the_daemon():
+            self._child(metric, labels)
         ProcessCollector(registry=self.registry)
 
     def __call__(self, fact: Fact) -> None:
@@ -239,39 +231,30 @@ class Metrics:
         self._observe("scan_seconds", fact.seconds, inbox=fact.inbox)
 
     def _cataloguing_ended(self, fact: facts.CataloguingEnded) -> None:
-        for outcome in ("indexed", "unchanged", "ignored", "refused", "vanished"):
+        for outcome in CATALOGUED:
             self._count("catalogued_files", getattr(fact, outcome), outcome=outcome)
 
     def _begin_at_zero(self, now: Gauges) -> None:
-        """A counter that is first seen at one, or at a thousand, has never grown for who takes rates of it."""
-        for inbox in now.degraded:
-            for outcome in Outcome:
-                self._count("jobs", 0, inbox=inbox, outcome=outcome.value)
-            for reason in DISCARDING if inbox in now.watch_modes else DISCARDING_URLS:
-                self._count("jobs_discarded", 0, inbox=inbox, reason=reason.value)
-            for disposition in Disposition:
-                self._count("originals_moved", 0, inbox=inbox, disposition=disposition.value)
-            for name in ("source_bytes", "renditions", "rendition_bytes"):
-                self._count(name, 0, inbox=inbox)
-        for inbox in now.watch_modes:
-            self._count("events_lost", 0, inbox=inbox)
-            self._count("scan_errors", 0, inbox=inbox)
-            for found_by in FoundBy:
-                self._count("files_found", 0, inbox=inbox, found_by=found_by.value)
-        for cause in ("asked", "failing"):
-            self._count("host_rests", 0, cause=cause)
-        for result in ("applied", "refused"):
-            self._count("reloads", 0, outcome=result)
-        for kind in _OWED_KINDS:
-            self._count("owed_postponed", 0, kind=kind)
-        for stage in (*_STATE_STAGES, OTHER):
-            self._count("state_errors", 0, stage=stage)
-        for reason in LOSING_WORKERS:
-            self._count("workers_lost", 0, reason=reason.value)
+        """Also what came with a reload, and what is added to an inbox by URL for the first time."""
+        self._begin("files", now.watch_modes, beginnings.of_an_inbox)
+        urls = {inbox for inbox, _ in now.queue} | now.degraded.keys()
+        self._begin("urls", urls - now.watch_modes.keys(), beginnings.of_urls)
+        self._begin("webhooks", now.webhooks_enabled, beginnings.of_a_webhook)
+
+    def _begin(self, kind: str, names: Iterable[str], series: Callable[[str], Iterable[Series]]) -> None:
+        for name in names:
+            if (kind, name) not in self._begun:
+                self._begun.add((kind, name))
+                for metric, labels in series(name):
+                    self._child(metric, labels)
+
+    def _reloaded(self, outcome: str) -> None:
+        self._count("reloads", outcome=outcome)
+        self._metrics["dropmill_config_last_reload_successful"].set(outcome == "applied")
 
     def _webhook_told(self, fact: facts.WebhookDelivered) -> None:
-        self._count("webhook_attempts", webhook=fact.webhook, outcome="delivered")
-        self._observe("webhook_seconds", fact.seconds, webhook=fact.webhook)
+        self._count("webhook_attempts", job_id=fact.job_id, webhook=fact.webhook, outcome="delivered")
+        self._observe("webhook_seconds", fact.seconds, job_id=fact.job_id, webhook=fact.webhook)
 
     def _fill(self, now: Gauges) -> None:
         """What has left a gauge is not exposed any more."""
@@ -282,6 +265,7 @@ class Metrics:
         self._metrics["dropmill_hosts_resting"].set(now.hosts_resting)
         self._metrics["dropmill_hosts_failing"].set(now.hosts_failing)
         self._metrics["dropmill_disk_reserve_bytes"].set(now.disk_reserve_bytes)
+        self._metrics["dropmill_config_last_reload_success_timestamp_seconds"].set(now.configured_at_seconds)
         self._metrics["dropmill_index_images"].set(now.index_images)
         self._metrics["dropmill_reclaimable_bytes"].set(now.reclaimable_bytes)
         self._metrics["dropmill_uncompared_images"].set(now.uncompared_images)

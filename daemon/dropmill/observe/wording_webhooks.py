@@ -18,7 +18,7 @@ def _failed(fact: facts.WebhookFailed) -> Line:
     fields: Fields = {"webhook": fact.webhook, "told": fact.event, "job_id": fact.job_id, "attempt": fact.attempt}
     fields |= {"reason": fact.reason, "detail": shown(fact.detail)}
     if fact.after_seconds is None:
-        remedy = f"once the receiver is well: dropmill webhooks retry {fact.webhook}"
+        remedy = f"once the receiver is well: dropmill webhooks retry {fact.webhook}; or let it go: dropmill webhooks forget {fact.webhook}"
         return Line("error", "a webhook could not be told; it is a dead letter now", {**fields, "remedy": remedy})
     return Line("warning", "a webhook could not be told", {**fields, "after_seconds": round(fact.after_seconds, 3)})
 
@@ -33,6 +33,13 @@ def _disabled(fact: facts.WebhookDisabled) -> Line:
 @words(facts.WebhookEnabled)
 def _enabled(fact: facts.WebhookEnabled) -> Line:
     return Line("info", "a webhook is enabled again", {"webhook": fact.webhook, "cause": fact.cause})
+
+
+@words(facts.WebhookForgot)
+def _forgot(fact: facts.WebhookForgot) -> Line:
+    return Line(
+        "warning", "what a webhook could not be told is let go", {"webhook": fact.webhook, "events": fact.events}
+    )
 
 
 @words(facts.WebhookRetried)

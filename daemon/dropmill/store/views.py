@@ -128,6 +128,10 @@ class Life:
     """Whether its inbox, or everything, is paused."""
     in_libraries: Sequence[Row] = ()
     """Files of libraries that have the same bytes; rows of ``holdings_of_image``."""
+    deliveries: Sequence[Row] = ()
+    """What applications are still to be told of it, or could not be."""
+    tellings: Sequence[Row] = ()
+    """What they were told."""
 
 
 def life(session: Session, job_id: int) -> Life | None:
@@ -142,6 +146,8 @@ def life(session: Session, job_id: int) -> Life | None:
         session.all("notices_of_job", job_id=job_id),
         not _names_of(found[0].row["inbox"]).isdisjoint(row["inbox"] for row in session.all("pauses_all")),
         _in_libraries(session, found[0].row),
+        session.all("deliveries_of_job", job_id=job_id),
+        session.all("tellings_of_job", job_id=job_id),
     )
 
 

@@ -54,6 +54,16 @@ def unwritten(session: Session, limit: int) -> list[Event]:
     return [Event(row["id"], row["type"], row["job_id"], row["at_ms"]) for row in rows]
 
 
+def any_left(session: Session) -> bool:
+    """Whether anything is kept for anybody, be it one that is configured no more."""
+    return bool(session.value("webhook_events_any"))
+
+
+def any_unwritten(session: Session) -> bool:
+    """Whether there is anything to ``write``."""
+    return bool(unwritten(session, 1))
+
+
 def write(session: Session, body_of: Callable[[Event, views.ToldJob], str]) -> int:
     """Write down what is to be sent, of a lot of events of which all can be said. Returns how many there were."""
     events = unwritten(session, LOT)
@@ -111,9 +121,19 @@ def fresh(session: Session, name: str, now_ms: int) -> bool:
     return bool(session.value("deliveries_fresh", webhook=name, now_ms=now_ms))
 
 
+def next_due_ms(session: Session, name: str, now_ms: int) -> int | None:
+    """When the first of what is not due yet will be; None where there is nothing."""
+    at_ms: int | None = session.value("deliveries_next_due", webhook=name, now_ms=now_ms)
+    return at_ms
+
+
 def delivered(session: Session, name: str, delivery: Delivery, now_ms: int) -> None:
     session.run("delivery_done", id=delivery.id)
     session.run("webhook_delivered", name=name, now_ms=now_ms)
+    attempts = delivery.attempts + 1
+    session.run(
+        "telling_put", job_id=delivery.job_id, webhook=name, type=delivery.type, now_ms=now_ms, attempts=attempts
+    )
 
 
 def failed(
@@ -169,9 +189,14 @@ def dead_letters(session: Session, name: str) -> Sequence[Row]:
     return session.all("deliveries_dead", webhook=name, limit=MOST_DEAD_TOLD)
 
 
-def of_job(session: Session, job_id: int) -> Sequence[Row]:
-    """What is still owed to anybody, or was given up."""
-    return session.all("deliveries_of_job", job_id=job_id)
+def forget_dead(session: Session, name: str) -> int:
+    """Its dead letters are never sent; returns how many there were."""
+    return session.run("deliveries_forget_dead", webhook=name)
+
+
+def forget_all(session: Session, name: str) -> int:
+    """As ``forget_dead``, and what is owed to it: of one that is configured no more."""
+    return session.run("deliveries_forget_owed", webhook=name) + forget_dead(session, name)
 
 
 def _how(posted: Posted) -> dict[str, Any]:

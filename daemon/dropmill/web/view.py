@@ -20,6 +20,7 @@ _NO_URLS: Final[Json] = {"queue": {}, "completed": 0, "discarded": 0, "refused_l
 _STATES: Final = {
     "starting": "Starting",
     "running": "Running",
+    "reloading": "Applying the changed configuration",
     "draining": "Stopping: jobs in hand finish",
     "stopped": "Not running",
 }
@@ -52,6 +53,7 @@ def page(status: Json, jobs: list[Json]) -> Json:
         "failing": health["status"] == "failing",
         "inboxes": [_inbox(inbox) for inbox in status["inboxes"]],
         "dropfiles": [fetching.dropfile(one) for one in status["dropfiles"]],
+        "webhooks": [_webhook(one) for one in status["webhooks"]],
         "downloads": fetching.downloads(status),
         "several": several,
         "outputs": list(dict.fromkeys(one["output"] for one in (*status["inboxes"], *status["dropfiles"]))),
@@ -123,6 +125,20 @@ def _inbox(inbox: Json) -> Json:
         "completed": number(inbox["completed"] + urls["completed"]),
         "discarded": number(inbox["discarded"] + urls["discarded"]),
         "refused": number(urls["refused_lines"]),
+    }
+
+
+def _webhook(one: Json) -> Json:
+    told = one["delivered_at"]
+    return {
+        "name": one["name"],
+        "url": one["url"] or "",
+        "state": "" if one["state"] == "ok" else one["state"],
+        "waiting": number(one["waiting"]),
+        "dead": number(one["dead_letters"]),
+        "delivered": number(one["delivered"]),
+        "told_at": told,
+        "clock": (told or "")[:16].replace("T", " "),
     }
 
 

@@ -53,6 +53,13 @@ class Resent(Told):
     retried: int = Field(description="Dead letters that are sent again.")
 
 
+class Forgotten(Told):
+    webhook: str = Field(description="Its name.")
+    forgotten: int = Field(
+        description="Dead letters; of one that is not configured any more, what it was still to be told too."
+    )
+
+
 class Tested(Told):
     """What came of a signed test event."""
 

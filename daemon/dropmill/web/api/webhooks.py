@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from dropmill.control.desk import Desk
 from dropmill.web.api.common import at_once
-from dropmill.web.api.shapes_webhooks import Resent, Tested, Webhook
+from dropmill.web.api.shapes_webhooks import Forgotten, Resent, Tested, Webhook
 
 Name = Annotated[str, Path(min_length=1, max_length=64, description="As the configuration calls it.")]
 
@@ -26,6 +26,10 @@ def install(api: APIRouter, desk: Desk) -> None:
     @api.post("/webhooks/{name}/retry", summary="Send its dead letters again", response_model=Resent)
     async def retry(name: Name) -> Response:
         return at_once(await desk.retry_webhook(name))
+
+    @api.post("/webhooks/{name}/forget", summary="Let go what it could not be told", response_model=Forgotten)
+    async def forget(name: Name) -> Response:
+        return at_once(await desk.forget_webhook(name))
 
     @api.post(
         "/webhooks/{name}/test", summary="Send it a signed test event, and tell the answer", response_model=Tested
