@@ -58,7 +58,7 @@ class Mill:
         webhooks = options.pop("webhooks", [])
         top = options.pop("top", {})
         tables = {
-            "http": {"bind": "127.0.0.1:0"},
+            "http": {"bind": "127.0.0.1:0", **options.pop("http", {})},
             "output": options.pop("modes", {}),
             "workers": {"processes": 2, **options.pop("workers", {})},
             "dedupe": options.pop("dedupe", {}),
@@ -156,6 +156,10 @@ class Mill:
         return str(document["address"]).rstrip("/")
 
     def get(self, path: str, **options: Any) -> httpx.Response:
+        if self.address.startswith("unix:"):
+            transport = httpx.HTTPTransport(uds=self.address.removeprefix("unix:"))
+            with httpx.Client(transport=transport, base_url="http://localhost", timeout=10, trust_env=False) as client:
+                return client.get(path, **options)
         # There is no TLS here, and to load certificates for each request would cost more than the answer.
         return httpx.get(self.address + path, timeout=10, verify=False, trust_env=False, **options)
 

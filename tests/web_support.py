@@ -14,6 +14,7 @@ from dropmill.control.events import Hub
 from dropmill.control.history import History
 from dropmill.errors import Conflict, NotFound, Unavailable
 from dropmill.observe.clock import SystemClock
+from dropmill.observe.facts import Fact
 from dropmill.observe.metrics import Metrics
 from dropmill.settings import Http
 from dropmill.web.server import serve
@@ -97,6 +98,19 @@ def rendition(number: int, width: int, height: int) -> Json:
     return {"id": number, "name": "thumb", "page": 0, "path": "x", "format": "jpeg", "width": width, "height": height}
 
 
+class _Course:
+    """How far the daemon has come whose desk this is."""
+
+    stopping = False
+
+    def __init__(self, desk: FakeDesk) -> None:
+        self._desk = desk
+
+    @property
+    def ready(self) -> bool:
+        return self._desk.state == "running"
+
+
 class FakeDesk:
     """Says what it was made with, and remembers what it was asked to do."""
 
@@ -122,8 +136,16 @@ class FakeDesk:
         self.failure: Exception | None = None
         self.hub = Hub("run", most=256)
         clock = SystemClock()
-        live = SimpleNamespace(pulse=SimpleNamespace(trouble=""), hub=self.hub, history=History(clock))
-        self.house = SimpleNamespace(live=live, clock=clock)
+        live = SimpleNamespace(
+            pulse=SimpleNamespace(trouble=""),
+            course=_Course(self),
+            chronicle=SimpleNamespace(trouble=None),
+            surroundings=SimpleNamespace(folders=[SimpleNamespace(word="state", trouble=None)]),
+            hub=self.hub,
+            history=History(clock),
+        )
+        self.told: list[Fact] = []
+        self.house = SimpleNamespace(live=live, clock=clock, emit=self.told.append)
 
     def __getattr__(self, name: str) -> Any:
         """What the desk can do besides: asked for, and not there."""
@@ -148,6 +170,7 @@ class FakeDesk:
             "inboxes": self.inboxes,
             "dropfiles": self.dropfiles,
             "webhooks": [],
+            "configuration": None,
             "downloads": self.downloads,
             "queue": self.queue
             | {

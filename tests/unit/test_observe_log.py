@@ -61,6 +61,7 @@ def example(kind: type[facts.Fact]) -> facts.Fact:
         "Outcome": Outcome.DUPLICATE,
         "Reason": Reason.TRUNCATED,
         "dict[str, int]": {"process": 2},
+        "dict[str, Any]": {"inbox": "camera"},
         "tuple[str, ...]": ("log.level", "inboxes.1"),
         "int | None": 7,
         "float | None": 1.25,
@@ -145,24 +146,6 @@ def test_libraries_are_heard_from_warnings_on(tmp_path: Path) -> None:
     (line,) = path.read_text().splitlines()
     told = json.loads(line)
     assert told["event"] == "trouble with x" and told["logger"] == "somebody" and "OSError" in told["exception"]
-
-
-def test_journald_without_a_journal_says_so_once_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log, "JOURNAL_SOCKET", str(tmp_path / "nothing"))
-    lines = written(tmp_path / "log", facts.InboxBack("camera"), format_="journald")
-    first, second = map(json.loads, lines)
-    assert "journal" in first["event"] and first["level"] == "warning" and second["event"] == "inbox is back"
-
-
-def test_the_journal_gets_the_fields_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[dict[str, str]] = []
-    monkeypatch.setattr(log, "journal_sender", lambda: lambda message, **fields: sent.append({"M": message, **fields}))
-    subscriber = log.configure(LogSettings(format="journald"), Clock(), ROOTS, {})
-    subscriber(facts.Discarded(9, "camera", b"a.jpg", Reason.EMPTY, "", False))
-    subscriber.close()
-    (entry,) = sent
-    assert entry["JOB_ID"] == "9" and entry["PATH"] == "/srv/inbox/a.jpg" and entry["REASON"] == "empty"
-    assert entry["PRIORITY"] == "4" and entry["SYSLOG_IDENTIFIER"] == "dropmill" and "a.jpg" in entry["M"]
 
 
 def test_a_log_file_that_cannot_be_opened_is_a_configuration_error(tmp_path: Path) -> None:

@@ -16,6 +16,21 @@ from dropmill.observe.facts_batches import BatchHeldUp as BatchHeldUp
 from dropmill.observe.facts_batches import BatchProgressed as BatchProgressed
 from dropmill.observe.facts_batches import DeedEnded as DeedEnded
 from dropmill.observe.facts_batches import PreferencesChanged as PreferencesChanged
+from dropmill.observe.facts_http import Audited as Audited
+from dropmill.observe.facts_http import ClientHasty as ClientHasty
+from dropmill.observe.facts_http import HttpRefused as HttpRefused
+from dropmill.observe.facts_http import ProxyUnnamed as ProxyUnnamed
+from dropmill.observe.facts_http import TokenExposed as TokenExposed
+from dropmill.observe.facts_inboxes import EventsLost as EventsLost
+from dropmill.observe.facts_inboxes import Held as Held
+from dropmill.observe.facts_inboxes import InboxBack as InboxBack
+from dropmill.observe.facts_inboxes import InboxGone as InboxGone
+from dropmill.observe.facts_inboxes import OutputChanged as OutputChanged
+from dropmill.observe.facts_inboxes import ScanTrouble as ScanTrouble
+from dropmill.observe.facts_inboxes import SourceDeleted as SourceDeleted
+from dropmill.observe.facts_inboxes import Unheld as Unheld
+from dropmill.observe.facts_inboxes import WatchDegraded as WatchDegraded
+from dropmill.observe.facts_inboxes import WatchRestored as WatchRestored
 from dropmill.observe.facts_index import IndexAnswered as IndexAnswered
 from dropmill.observe.facts_index import IndexLost as IndexLost
 from dropmill.observe.facts_index import IndexReady as IndexReady
@@ -43,6 +58,7 @@ from dropmill.observe.facts_webhooks import WebhookDelivered as WebhookDelivered
 from dropmill.observe.facts_webhooks import WebhookDisabled as WebhookDisabled
 from dropmill.observe.facts_webhooks import WebhookEnabled as WebhookEnabled
 from dropmill.observe.facts_webhooks import WebhookFailed as WebhookFailed
+from dropmill.observe.facts_webhooks import WebhookForgot as WebhookForgot
 from dropmill.observe.facts_webhooks import WebhookRetried as WebhookRetried
 
 
@@ -63,8 +79,26 @@ class Ready(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class Beginning(Fact):
+    """Told every few seconds until ``Ready``: what the start is at."""
+
+    doing: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping(Fact):
     cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draining(Fact):
+    """Told every few seconds while what is in hand is finished, at a stop as at a reload."""
+
+    in_hand: int
+    commits: int
+    left_seconds: float
+    """The rest of the time in which it ends, whatever happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,80 +294,6 @@ class Scanned(Fact):
     files: int
     new: int
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class ScanTrouble(Fact):
-    inbox: str
-    path: bytes
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class EventsLost(Fact):
-    """The kernel's event queue overflowed; a full scan follows at once (W15)."""
-
-    inbox: str
-
-
-@dataclass(frozen=True, slots=True)
-class WatchDegraded(Fact):
-    inbox: str
-    detail: str
-    hint: str
-
-
-@dataclass(frozen=True, slots=True)
-class WatchRestored(Fact):
-    """What was told by ``WatchDegraded`` is over."""
-
-    inbox: str
-
-
-@dataclass(frozen=True, slots=True)
-class InboxGone(Fact):
-    """The folder is not there, is another daemon's, or is only the place where its disk belongs."""
-
-    inbox: str
-    detail: str
-    remedy: str = "mount it or make the folder again; nothing is forgotten"
-
-
-@dataclass(frozen=True, slots=True)
-class InboxBack(Fact):
-    inbox: str
-
-
-@dataclass(frozen=True, slots=True)
-class OutputChanged(Fact):
-    """At start, another folder is where an output was recorded: an unmounted disk, or one that was made anew."""
-
-    inbox: str
-    path: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class SourceDeleted(Fact):
-    """A kept original was deleted by its user, and its renditions are removed as the inbox asks."""
-
-    inbox: str
-    path: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Held(Fact):
-    """No job of the inbox is begun (``*``: no file of any is queued), because of one of its folders, named by ``place``."""
-
-    inbox: str
-    place: str
-    path: bytes
-    detail: str
-    remedy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unheld(Fact):
-    inbox: str
 
 
 @dataclass(frozen=True, slots=True)

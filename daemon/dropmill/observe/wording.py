@@ -11,6 +11,7 @@ from dropmill.model.outcome import EXPLANATIONS, Outcome, Reason, explained_as_i
 from dropmill.model.url import is_url
 from dropmill.observe import facts
 from dropmill.observe import wording_batches as _batches  # noqa: F401  # As below.
+from dropmill.observe import wording_http as _http  # noqa: F401  # As below.
 from dropmill.observe import wording_libraries as _libraries  # noqa: F401  # As below.
 from dropmill.observe import wording_urls as _urls  # noqa: F401  # For the words that it puts into the table.
 from dropmill.observe import wording_webhooks as _webhooks  # noqa: F401  # As above.
@@ -64,6 +65,17 @@ def _started(fact: facts.Started) -> Line:
 def _ready(fact: facts.Ready) -> Line:
     fields: Fields = {"inboxes": fact.inboxes, "dropfiles": fact.dropfiles, "page": fact.http}
     return Line("info", "ready", {**fields, "seconds": round(fact.seconds, 3)})
+
+
+@_words(facts.Beginning, detail=True)
+def _beginning(fact: facts.Beginning) -> Line:
+    return Line("debug", "still starting", {"detail": fact.doing, "seconds": round(fact.seconds, 1)})
+
+
+@_words(facts.Draining, detail=True)
+def _draining(fact: facts.Draining) -> Line:
+    fields: Fields = {"in_hand": fact.in_hand, "commits": fact.commits, "left_seconds": round(fact.left_seconds, 1)}
+    return Line("debug", "finishing what is in hand", fields)
 
 
 @_words(facts.Stopping)
@@ -185,7 +197,7 @@ def _completed(fact: facts.Completed) -> Line:
         fields["tier"] = fact.tier
         if fact.outcome is not Outcome.DUPLICATE:
             fields["policy"] = fact.policy.value
-    fields |= {"size_bytes": fact.size_bytes, "seconds": round(fact.seconds, 3)}
+    fields |= {"outcome": fact.outcome.value, "size_bytes": fact.size_bytes, "seconds": round(fact.seconds, 3)}
     return Line("info", fact.outcome.value, fields)
 
 

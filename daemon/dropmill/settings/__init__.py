@@ -6,20 +6,13 @@ from dropmill.settings.downloads import Downloads
 from dropmill.settings.dropfiles import Dropfile
 from dropmill.settings.explain import Answers, Change, idle_profiles, schema, show, starter
 from dropmill.settings.findings import Finding, SettingsError, Wrong
+from dropmill.settings.http import Http, TcpAddress, UnixAddress
 from dropmill.settings.inboxes import COMPANIONS, Inbox
 from dropmill.settings.load import DEFAULT_PATH, Loaded, differences, load
 from dropmill.settings.presets import PRESETS
 from dropmill.settings.profiles import Profile, Rendition
 from dropmill.settings.resolve import resolved
-from dropmill.settings.sections import (
-    Http,
-    Log,
-    Output,
-    Queue,
-    TcpAddress,
-    UnixAddress,
-    Workers,
-)
+from dropmill.settings.sections import Log, Output, Queue, Workers
 from dropmill.settings.template import Template
 from dropmill.settings.top import Settings
 from dropmill.settings.url_inboxes import UrlInbox

@@ -15,9 +15,9 @@ from dropmill.model.inbox import URLS_SUFFIX
 from dropmill.settings.dedupe import Dedupe, TierPolicies
 from dropmill.settings.dropfiles import Dropfile
 from dropmill.settings.findings import Finding, suggestion
+from dropmill.settings.http import TcpAddress
 from dropmill.settings.inboxes import Inbox
 from dropmill.settings.locate import Key
-from dropmill.settings.sections import TcpAddress
 from dropmill.settings.sources import dotted
 from dropmill.settings.top import Settings
 
@@ -291,6 +291,8 @@ def _written(settings: Settings) -> Iterator[tuple[Key, str, str]]:
         yield ("review", "default_move"), "default_move", settings.review.default_move
     if settings.log.file:
         yield ("log", "file"), "the log file", settings.log.file
+    if settings.http.audit_file:
+        yield ("http", "audit_file"), "the audit file", settings.http.audit_file
 
 
 def _inside(inner: str, outer: str) -> bool:

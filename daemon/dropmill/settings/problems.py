@@ -13,13 +13,14 @@ from dropmill.settings.dedupe import Changes, Dedupe, TierPolicies
 from dropmill.settings.downloads import Downloads
 from dropmill.settings.dropfiles import Dropfile
 from dropmill.settings.findings import Finding, Wrong, suggestion
+from dropmill.settings.http import Http
 from dropmill.settings.inboxes import Inbox
 from dropmill.settings.locate import Key
 from dropmill.settings.net import Net
 from dropmill.settings.presets import PROFILES
 from dropmill.settings.profiles import Profile, Rendition
 from dropmill.settings.review import Review
-from dropmill.settings.sections import Http, Log, Output, Queue, Workers
+from dropmill.settings.sections import Log, Output, Queue, Workers
 from dropmill.settings.sources import Data, dotted
 from dropmill.settings.top import Settings
 from dropmill.settings.webhooks import Webhook

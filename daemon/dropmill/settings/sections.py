@@ -6,8 +6,6 @@ config/dropmill.example.toml against them.
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -34,7 +32,8 @@ class IsPath:
     but: str = ""
 
 
-def _not_bool(value: Any) -> Any:
+def not_bool(value: Any) -> Any:
+    """``value``, unless it is true or false; raises ``Wrong``."""
     if isinstance(value, bool):
         raise Wrong(f"must be a number, not {str(value).lower()}")
     return value
@@ -51,129 +50,8 @@ def path_text(value: str) -> str:
 
 PathText = Annotated[str, AfterValidator(path_text), IsPath()]
 # Python counts True as 1; a reader of the configuration does not.
-Whole = Annotated[int, BeforeValidator(_not_bool)]
-Number = Annotated[float, BeforeValidator(_not_bool), Field(allow_inf_nan=False)]
-
-
-@dataclass(frozen=True, slots=True)
-class TcpAddress:
-    """Where the page listens; port 0 lets the system choose one."""
-
-    host: str
-    port: int
-
-    @property
-    def is_loopback(self) -> bool:
-        if self.host.lower() == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-
-@dataclass(frozen=True, slots=True)
-class UnixAddress:
-    """A socket file; who may connect is told by its permissions."""
-
-    path: str
-
-
-_TCP = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
-
-
-def parse_bind(text: str) -> TcpAddress | UnixAddress:
-    """``host:port``, ``[IPv6]:port`` or ``unix:/path``. Raises ``Wrong`` for anything else."""
-    if text.startswith("unix:"):
-        path = text.removeprefix("unix:")
-        if not path.startswith("/"):
-            raise Wrong(f"{text!r} has no absolute path", "write it as unix:/run/dropmill/dropmill.sock")
-        if len(path.encode()) > 107:  # sun_path of sockaddr_un is 108 bytes with its terminating zero.
-            raise Wrong("the socket path is longer than 107 bytes", "choose a shorter one")
-        return UnixAddress(path)
-    match = _TCP.fullmatch(text)
-    if not match or int(match["port"]) > 65535:
-        raise Wrong(f"{text!r} is no address", "write host:port, [IPv6]:port or unix:/path, as in 127.0.0.1:8686")
-    if match["six"]:
-        try:
-            ipaddress.IPv6Address(match["six"])
-        except ValueError:
-            raise Wrong(f"{match['six']!r} is no IPv6 address", "write it as [::1]:8686") from None
-    return TcpAddress(match["six"] or match["host"], int(match["port"]))
-
-
-class Http(Section):
-    """The status page, the API, health and metrics."""
-
-    bind: str = Field(
-        default="127.0.0.1:8686",
-        description="Where to listen: host:port, [IPv6]:port, or unix:/path of a socket. Port 0 lets the system choose. "
-        "Off loopback a token_file is required.",
-    )
-    token_file: PathText = Field(
-        default="",
-        description="File whose first line is the access token. With one, everything but health and metrics needs it.",
-    )
-    allowed_hosts: tuple[str, ...] = Field(
-        default=(),
-        description="Further host names under which the page may be asked for, beside the address it listens on. "
-        "Requests under any other name are refused (DNS rebinding).",
-    )
-    base_path: str = Field(
-        default="",
-        description="Path prefix behind a reverse proxy, such as /dropmill: starts with a slash, ends without one.",
-    )
-
-    previews_mb: Whole = Field(
-        default=2048,
-        ge=16,
-        description="Room that previews may take in state_dir, in MiB. Those that nobody looked at for longest go first, "
-        "and are made anew when they are asked for.",
-    )
-
-    @field_validator("bind")
-    @classmethod
-    def _bind_parses(cls, value: str) -> str:
-        parse_bind(value)
-        return value
-
-    @field_validator("base_path")
-    @classmethod
-    def _base_path_shape(cls, value: str) -> str:
-        if value and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value):
-            raise Wrong(f"{value!r} is no path prefix", "write it as /dropmill, without a slash at the end")
-        return value
-
-    @field_validator("allowed_hosts")
-    @classmethod
-    def _bare_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for host in value:
-            if not re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", host):
-                raise Wrong(f"{host!r} is no host name", "write the name alone, without scheme, port or path")
-        return value
-
-    @property
-    def address(self) -> TcpAddress | UnixAddress:
-        return parse_bind(self.bind)
-
-    def read_token(self) -> str:
-        """The first line of ``token_file``, or empty where none is named. Raises ``ConfigurationError``."""
-        if not self.token_file:
-            return ""
-        try:
-            with open(self.token_file, encoding="utf-8") as file:
-                token = file.readline(4096).strip()
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise ConfigurationError(
-                f"the token file {self.token_file} cannot be read: {why}",
-                hint="make it readable for the daemon's user, for instance mode 0640 with the daemon's group",
-            ) from None
-        if not token:
-            raise ConfigurationError(
-                f"the token file {self.token_file} is empty", hint="write one with `openssl rand -hex 32`"
-            )
-        return token
+Whole = Annotated[int, BeforeValidator(not_bool)]
+Number = Annotated[float, BeforeValidator(not_bool), Field(allow_inf_nan=False)]
 
 
 class Log(Section):
@@ -185,8 +63,8 @@ class Log(Section):
     )
     format: Literal["auto", "json", "console", "journald"] = Field(
         default="auto",
-        description="json is one object a line; console is for eyes; journald has structured fields. "
-        "auto: console on a terminal, journald under systemd where the extra is installed, else json.",
+        description="json is one object a line; console is for eyes; journald writes entries with fields such as DROPMILL_JOB_ID. "
+        "auto: console on a terminal, journald where standard error leads into the journal and the extra is installed, else json.",
     )
     file: PathText = Field(default="", description="Write there instead of standard error.")
 

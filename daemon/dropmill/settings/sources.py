@@ -12,11 +12,12 @@ from typing import Any, Final
 
 from dropmill.settings.dropfiles import Dropfile
 from dropmill.settings.findings import Finding, SettingsError
+from dropmill.settings.http import Http
 from dropmill.settings.inboxes import Inbox
 from dropmill.settings.keeper import Keeper
 from dropmill.settings.locate import Key, Lines, json_lines, toml_lines
 from dropmill.settings.review import Review
-from dropmill.settings.sections import Http, IsPath, Log, Section
+from dropmill.settings.sections import IsPath, Log, Section
 from dropmill.settings.top import Settings
 from dropmill.settings.webhooks import Webhook
 

@@ -15,13 +15,14 @@ from dropmill.model.resemblance import Tier
 from dropmill.settings.dedupe import Dedupe
 from dropmill.settings.downloads import Downloads
 from dropmill.settings.dropfiles import Dropfile
+from dropmill.settings.http import Http
 from dropmill.settings.inboxes import Inbox
 from dropmill.settings.keeper import Keeper
 from dropmill.settings.net import Net
 from dropmill.settings.presets import PROFILES
 from dropmill.settings.profiles import Profile
 from dropmill.settings.review import Review
-from dropmill.settings.sections import Http, IsPath, Log, Number, Output, PathText, Queue, Whole, Workers
+from dropmill.settings.sections import IsPath, Log, Number, Output, PathText, Queue, Whole, Workers
 from dropmill.settings.url_inboxes import UrlInbox, url_inboxes
 from dropmill.settings.webhooks import Webhook
 

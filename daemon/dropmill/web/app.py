@@ -12,9 +12,13 @@ from starlette.types import ASGIApp
 
 from dropmill import __version__
 from dropmill.control.desk import Desk
+from dropmill.observe.facts import Emit
 from dropmill.observe.metrics import Metrics
+from dropmill.settings import Http
 from dropmill.web import api, health, page, problem
 from dropmill.web.access import Access
+from dropmill.web.checkpoint import Checkpoint
+from dropmill.web.clients import Clients
 from dropmill.web.events import Events
 from dropmill.web.gate import Gate
 from dropmill.web.pictures import Pictures
@@ -38,8 +42,10 @@ class Served:
     events: Events
 
 
-def build(desk: Desk, metrics: Metrics, served: Served, access: Access, base_path: str) -> ASGIApp:
-    """An ASGI application. ``base_path``: the prefix under which a proxy shows it, or empty."""
+def build(
+    desk: Desk, metrics: Metrics, served: Served, access: Access, settings: Http, clients: Clients, emit: Emit
+) -> ASGIApp:
+    """An ASGI application."""
     app = FastAPI(
         title="dropmill",
         version=__version__,
@@ -55,9 +61,11 @@ def build(desk: Desk, metrics: Metrics, served: Served, access: Access, base_pat
     health.install(app, desk, metrics)
     app.include_router(routes)
     _describe(app, token_needed=bool(access.token))
-    pages = page.Pages(desk, access, base_path)
+    pages = page.Pages(desk, access, settings.base_path)
     pages.install(app)
-    return Gate(app, access, base_path, pages.login)
+    clock = desk.house.clock
+    checkpoint = Checkpoint(access, settings, clock, pages.login, pages.login_later)
+    return Gate(app, settings, clients, checkpoint, clock, emit)
 
 
 def _methods(routes: Sequence[BaseRoute], path: str) -> list[str]:

@@ -1,23 +1,27 @@
-"""Everything that a request passes before the application sees it: host, token, origin, size; and headers on the way out."""
+"""Everything that a request passes before the application sees it, what is said on its way out, and what is recorded."""
 
 from __future__ import annotations
 
-from http.cookies import CookieError, SimpleCookie
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
-from urllib.parse import unquote
 
 from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dropmill.web.access import SAFE_METHODS, Access, bare_host
-from dropmill.web.problem import problem
+from dropmill.observe.facts import ClientHasty, Emit, HttpRefused, ProxyUnnamed
+from dropmill.ports import Clock
+from dropmill.settings import Http
+from dropmill.web.access import API, SAFE_METHODS
+from dropmill.web.audit import MOST_TOLD_BYTES, Audit, is_audited, reason_of
+from dropmill.web.checkpoint import LOGIN_PATH, Checkpoint, Entry, Refusal, counts, crowded, most_body_bytes, too_large
+from dropmill.web.clients import CLIENT, Client, Clients
+from dropmill.web.limits import Crowd
+from dropmill.web.problem import MEDIA_TYPE
 
-# Open to everybody; they never show paths.
-OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
-LOGIN_PATH: Final = "/login"
-NO_PAGES: Final = ("/api/", "/static/")
-MOST_BODY_BYTES: Final = 2 << 20
+# Requests of one client that are being answered at a time, streams of events among them. Browsers hold six connections.
+MOST_AT_ONCE: Final = 24
 
 _HEADERS: Final = {
     "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -27,7 +31,13 @@ _HEADERS: Final = {
     "referrer-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
     "cache-control": "no-store",
+}
+_PREFLIGHT: Final = {
+    "access-control-allow-methods": "GET, POST, PUT, DELETE",
+    "access-control-allow-headers": "authorization, content-type, last-event-id",
+    "access-control-max-age": "600",
 }
 
 
@@ -36,44 +46,78 @@ class _TooLarge(Exception):
 
 
 class Gate:
-    """Pure ASGI. ``login`` answers browsers that have no token yet."""
+    """Pure ASGI."""
 
-    def __init__(self, app: ASGIApp, access: Access, base_path: str, login: ASGIApp) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Http,
+        clients: Clients,
+        checkpoint: Checkpoint,
+        clock: Clock,
+        emit: Emit,
+    ) -> None:
         self._app = app
-        self._access = access
-        self._base_path = base_path
-        self._login = login
+        self._access = checkpoint.access
+        self._base_path = settings.base_path
+        self._per_second = settings.requests_per_second
+        self._clients = clients
+        self._checkpoint = checkpoint
+        self._crowd = Crowd(MOST_AT_ONCE)
+        self._clock = clock
+        self._emit = emit
+        self._audit = Audit(emit, clock)
+        self._proxy_told = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return  # Neither lifespan nor websockets are spoken here.
-        scope = self._below_base(scope)
+        scope = {**self._below_base(scope), CLIENT: self._clients.of(scope)}
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        body = _Body(receive)
+        body = _Body(receive, most_body_bytes(scope["path"]))
+        visit = _Visit(scope, headers, scope[CLIENT], body, _Answer(send, self._headers_for(scope, headers)))
+        found = self._enter(visit)
+        try:
+            if isinstance(found, Refusal):
+                await found.answer(scope, receive, visit.answer.send)
+            elif found.by == "preflight":
+                await Response(status_code=204, headers=_PREFLIGHT)(scope, receive, visit.answer.send)
+            else:
+                await self._let_in(visit)
+        finally:
+            if not isinstance(found, Refusal) and visit.counted:
+                self._crowd.leave(visit.client.key)
+            self._record(visit, found)
 
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                body.answered = True
-                out = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    out.setdefault(name, value)
-            await send(message)
+    def _enter(self, visit: _Visit) -> Entry | Refusal:
+        """Who is let in, and is counted, has to ``leave`` the crowd."""
+        client, now = visit.client, self._clock.monotonic()
+        if client.unnamed_proxy and not self._proxy_told:
+            self._proxy_told = True
+            self._emit(ProxyUnnamed(client.name))
+        found = self._checkpoint.check(visit.scope, visit.headers, client)
+        if not isinstance(found, Refusal) and visit.counted and not self._crowd.enter(client.key):
+            found = Refusal("crowd", crowded())
+        if isinstance(found, Refusal):
+            self._emit(HttpRefused(client.name, found.cause, visit.scope["path"]))
+            if found.cause in {"rate", "crowd"} and self._checkpoint.rates.is_news(client.key, now):
+                self._emit(ClientHasty(client.name, self._per_second, MOST_AT_ONCE))
+        return found
+
+    async def _let_in(self, visit: _Visit) -> None:
+        scope, body, answer = visit.scope, visit.body, visit.answer
 
         async def send_unless_too_large(message: Message) -> None:
             # The application makes an answer of its own out of a body that broke off.
-            if not body.too_large or body.answered:
-                await send_with_headers(message)
+            if not body.too_large or answer.status:
+                await answer.send(message)
 
-        refusal = self._refuse(scope, headers)
-        if refusal is not None:
-            await refusal(scope, receive, send_with_headers)
-            return
         try:
             await self._app(scope, body.receive, send_unless_too_large)
         except _TooLarge:
             pass  # Answered below.
-        if body.too_large and not body.answered:
-            await _too_large()(scope, receive, send_with_headers)
+        if body.too_large and not answer.status:
+            await too_large(scope["path"])(scope, body.receive, answer.send)
 
     def _below_base(self, scope: Scope) -> Scope:
         """Proxies may hand on the prefix or take it away; both are understood."""
@@ -82,79 +126,81 @@ class Gate:
             return {**scope, "path": path[len(self._base_path) :] or "/"}
         return scope
 
-    def _refuse(self, scope: Scope, headers: dict[str, str]) -> ASGIApp | None:
-        """The answer to a request that does not come in, or None."""
-        path, method = scope["path"], scope["method"]
-        if path in OPEN_PATHS:
-            return None
-        server = scope.get("server")
-        if not self._access.host_allowed(headers.get("host"), server[0] if server else ""):
-            host = bare_host(headers.get("host", ""))
-            return problem(
-                403,
-                f"this server does not answer to the name {host!r}",
-                reason="host-not-allowed",
-                hint="ask for it by the address it listens on, or add the name to http.allowed_hosts",
-            )
-        if path != LOGIN_PATH and not self._access.authorised(headers, _cookies(headers)):
-            return self._unauthorised(scope, headers)
-        if method not in SAFE_METHODS and not self._access.same_origin(headers):
-            return problem(
-                403,
-                "requests that change something must come from this server's own page",
-                reason="cross-site",
-                hint="open the page itself, or call the API from a program; behind a proxy, name its host in http.allowed_hosts",
-            )
-        length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MOST_BODY_BYTES:
-            return _too_large()
-        return None
+    def _headers_for(self, scope: Scope, headers: Mapping[str, str]) -> dict[str, str]:
+        if not self._access.allowed_origins or not scope["path"].startswith(API):
+            return _HEADERS
+        origin = self._access.named_origin(scope["path"], headers)
+        shared = {"access-control-allow-origin": origin, "access-control-expose-headers": "retry-after"}
+        return _HEADERS | {"vary": "Origin"} | (shared if origin else {})
 
-    def _unauthorised(self, scope: Scope, headers: dict[str, str]) -> ASGIApp:
-        # Whatever a browser asks for to show it, there or not, is answered with the form.
-        page = not scope["path"].startswith(NO_PAGES) and scope["method"] in SAFE_METHODS
-        if page and "text/html" in headers.get("accept", ""):
-            return self._login
-        response: Response = problem(
-            401,
-            "a token is needed",
-            reason="unauthorised",
-            hint="send Authorization: Bearer TOKEN; it is in the file that http.token_file names",
-        )
-        response.headers["www-authenticate"] = 'Bearer realm="dropmill"'
-        return response
+    def _record(self, visit: _Visit, found: Entry | Refusal) -> None:
+        scope, status = visit.scope, visit.answer.status or 500
+        by, guessed = ("nobody", found.guessed) if isinstance(found, Refusal) else (found.by, False)
+        if scope["path"] == LOGIN_PATH and scope["method"] not in SAFE_METHODS and by != "nobody":
+            # What stands in the form is looked at by the page.
+            if status == 401:
+                self._checkpoint.failed(visit.client)
+            by = "nobody" if status == 401 else "token"
+        if guessed or is_audited(scope):
+            reason = reason_of(visit.answer.problem)
+            self._audit.record(scope, visit.headers, visit.client, by, visit.body.begun, status, reason)
 
 
-def _too_large() -> Response:
-    return problem(
-        413,
-        f"the request is longer than {MOST_BODY_BYTES >> 20} MiB",
-        reason="request-too-large",
-        hint="send it in smaller parts",
-    )
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """One request, on its way."""
+
+    scope: Scope
+    headers: Mapping[str, str]
+    client: Client
+    body: _Body
+    answer: _Answer
+
+    @property
+    def counted(self) -> bool:
+        return counts(self.scope, self.client)
+
+
+class _Answer:
+    """Adds what every answer says, and remembers how it went."""
+
+    def __init__(self, send: Send, headers: dict[str, str]) -> None:
+        self._send = send
+        self._headers = headers
+        self._is_problem = False
+        self.status = 0
+        self.problem = b""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            out = MutableHeaders(scope=message)
+            self._is_problem = out.get("content-type") == MEDIA_TYPE
+            for name, value in self._headers.items():
+                out.setdefault(name, value)
+        elif self._is_problem and message["type"] == "http.response.body":
+            self.problem += message.get("body", b"")
+        await self._send(message)
 
 
 class _Body:
     """Hands on a request's body until it is longer than we read."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, most_bytes: int) -> None:
         self._receive = receive
+        self._most_bytes = most_bytes
         self._size_bytes = 0
         self.too_large = False
-        self.answered = False
+        self.begun = b""
+        """Its beginning, longer than what is told of where there is more."""
 
     async def receive(self) -> Message:
         message = await self._receive()
-        self._size_bytes += len(message.get("body", b""))
-        if self._size_bytes > MOST_BODY_BYTES:
+        piece: bytes = message.get("body", b"")
+        self._size_bytes += len(piece)
+        if len(self.begun) <= MOST_TOLD_BYTES:
+            self.begun += piece[: MOST_TOLD_BYTES + 1 - len(self.begun)]
+        if self._size_bytes > self._most_bytes:
             self.too_large = True
             raise _TooLarge
         return message
-
-
-def _cookies(headers: dict[str, str]) -> dict[str, str]:
-    try:
-        jar = SimpleCookie(headers.get("cookie", ""))
-    except CookieError:
-        return {}
-    return {name: unquote(morsel.value) for name, morsel in jar.items()}

@@ -21,11 +21,13 @@ from dropmill.control.desk import Desk
 from dropmill.errors import DropmillError
 from dropmill.web import view
 from dropmill.web.access import COOKIE, Access
+from dropmill.web.checkpoint import cookies
+from dropmill.web.clients import CLIENT, Client
 from dropmill.web.problem import status_of
+from dropmill.web.sessions import SESSION_SECONDS
 
 RECENT: Final = 60
 RECENT_DISCARDED: Final = 20
-COOKIE_SECONDS: Final = 30 * 24 * 3600
 # Those that a script fills from the API, by their path; the status page is rendered here.
 FILLED: Final = {"/review": "review", "/jobs": "jobs", "/scan": "scan", "/settings": "settings"}
 PAGE_PATH: Final = re.compile(r"/|/review(/[1-9][0-9]{0,17})?|/jobs|/scan|/settings")
@@ -131,10 +133,16 @@ class Pages:
         wanted = scope["path"] + (f"?{query}" if query else "")
         await self._login_form("", wanted)(scope, receive, send)
 
-    def _login_form(self, notice: str, wanted: str) -> Response:
+    def login_later(self, seconds: int) -> Response:
+        """The form, for whoever has sent too many wrong tokens."""
+        form = self._login_form(f"Too many wrong tokens. Try again in {seconds} s.", "/", 429)
+        form.headers["retry-after"] = str(seconds)
+        return form
+
+    def _login_form(self, notice: str, wanted: str, status: int = 401) -> Response:
         text = self._templates.get_template("login.html").render(style=self._login_style, notice=notice, wanted=wanted)
         headers = {"content-security-policy": self._login_policy, "www-authenticate": 'Bearer realm="dropmill"'}
-        return Response(text, 401, headers, media_type="text/html")
+        return Response(text, status, headers, media_type="text/html")
 
     async def _view(self) -> dict[str, Any]:
         completed = await self._desk.jobs("completed", None, RECENT)
@@ -196,18 +204,24 @@ class Pages:
         if not self._access.token_matches(form.get("token", [""])[0].strip()):
             return self._login_form("That is not the token.", wanted)
         response = RedirectResponse(f"{self._base_path}{wanted}", 303)
+        client: Client = request.scope[CLIENT]
         response.set_cookie(
             COOKIE,
-            self._access.cookie,
-            max_age=COOKIE_SECONDS,
+            self._access.sessions.begin(self._desk.house.clock.now_ms()),
+            max_age=SESSION_SECONDS,
             path=self._base_path or "/",
             httponly=True,
             samesite="strict",
-            secure=request.headers.get("x-forwarded-proto") == "https",
+            # A proxy that is not named tells nothing, but the browser says where it is.
+            secure=client.https or request.headers.get("origin", "").startswith("https://"),
         )
         return response
 
-    async def _sign_out(self, _request: Request) -> Response:
+    async def _sign_out(self, request: Request) -> Response:
+        now_ms = self._desk.house.clock.now_ms()
+        session = self._access.sessions.known(cookies(request.headers).get(COOKIE, ""), now_ms)
+        if session:
+            self._access.sessions.end(session)
         response = RedirectResponse(f"{self._base_path}/", 303)
         response.delete_cookie(COOKIE, path=self._base_path or "/", httponly=True, samesite="strict")
         return response

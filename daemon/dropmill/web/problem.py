@@ -44,15 +44,18 @@ PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
         (405, "Not with this method"),
         (409, "Does not fit the present state"),
         (413, "Too long"),
+        (414, "Too long an address"),
         (422, "Cannot be understood"),
+        (429, "Too often, or too many wrong tokens; Retry-After says when to ask again"),
+        (431, "Too many headers"),
         (503, "Not at the moment; `retryable` is true"),
     )
 }
 """What any request may be answered with, as the OpenAPI document tells it."""
 
 
-def problem(status: int, detail: str, *, reason: str, hint: str = "", **more: Any) -> Response:
-    body: dict[str, Any] = {
+def body_of(status: int, detail: str, *, reason: str, hint: str = "") -> dict[str, Any]:
+    return {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
@@ -60,7 +63,10 @@ def problem(status: int, detail: str, *, reason: str, hint: str = "", **more: An
         "reason": reason,
         "hint": hint,
     }
-    return JSONResponse(body | more, status, media_type=MEDIA_TYPE)
+
+
+def problem(status: int, detail: str, *, reason: str, hint: str = "", **more: Any) -> Response:
+    return JSONResponse(body_of(status, detail, reason=reason, hint=hint) | more, status, media_type=MEDIA_TYPE)
 
 
 def status_of(error: DropmillError) -> int:
