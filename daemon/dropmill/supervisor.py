@@ -24,7 +24,17 @@ from dropmill.model.inbox import Inbox
 from dropmill.model.job import Job
 from dropmill.model.outcome import Reason
 from dropmill.model.work import Troubled, WorkerLost, WorkResult
-from dropmill.observe.facts import DropfileTrouble, Emit, Ready, StateTrouble, Stopped, Stopping, WatchDegraded
+from dropmill.observe.facts import (
+    Beginning,
+    Draining,
+    DropfileTrouble,
+    Emit,
+    Ready,
+    StateTrouble,
+    Stopped,
+    Stopping,
+    WatchDegraded,
+)
 from dropmill.observe.flight import Flight
 from dropmill.pipeline.claim import Claimer
 from dropmill.pipeline.commit import Committer, out_of_reach
@@ -40,6 +50,8 @@ RECOVERY_POLL_SECONDS: Final = 0.01
 # Even where the running jobs used up the time to stop, what they gave is committed and published.
 LEAST_FINISH_SECONDS: Final = 3.0
 ABANDON_SECONDS: Final = 1.0
+# A start and an end that take long are told of so often.
+TOLD_SECONDS: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -113,8 +125,10 @@ class Supervisor:
                         ingest.start_soon(self._stop_when_finished)
                     await self._stop.wait()
                     self.stopping = True
+                    parts.pulse.draining = True
                     ingest.cancel_scope.cancel()
                 deadline = parts.clock.monotonic() + parts.shutdown_timeout_seconds
+                work.start_soon(self._tell_of_the_end, deadline + LEAST_FINISH_SECONDS)
                 released = await parts.fetcher.close()
                 released += await parts.claimer.close(parts.shutdown_timeout_seconds)
                 await self._finish_owed(max(deadline - parts.clock.monotonic(), LEAST_FINISH_SECONDS))
@@ -223,9 +237,18 @@ class Supervisor:
         except DropmillError as error:
             self.parts.emit(StateTrouble("commit", str(error)))  # The next start gives the job back.
 
+    async def _tell_of_the_end(self, deadline: float) -> None:
+        parts = self.parts
+        while True:
+            left_seconds = max(0.0, deadline - parts.clock.monotonic())
+            in_hand = len(parts.claimer.in_hand) + len(parts.fetcher.in_hand)
+            parts.emit(Draining(in_hand, self._committing, left_seconds))
+            await parts.clock.sleep(TOLD_SECONDS)
+
     async def _recover(self) -> None:
         """Deal with what an earlier run left, for a while; a place that hangs keeps only its own inboxes waiting."""
         parts = self.parts
+        parts.emit(Beginning("finishing what an earlier run left", 0.0))
         rescued = await parts.recovery.rescue()
         await parts.surroundings.look()
         for drain in parts.drains:

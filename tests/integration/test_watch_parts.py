@@ -14,6 +14,7 @@ import apsw
 import pytest
 from watchdog.observers.inotify_c import InotifyFD
 
+from dropmill import store
 from dropmill.errors import AlreadyRunning
 from dropmill.files import canary, fstype
 from dropmill.files import standing as standing_module
@@ -30,7 +31,7 @@ from dropmill.store.connection import Session
 from parts import need_root
 
 SECONDS = 20.0
-SQL = Path(__file__).parents[2] / "daemon" / "dropmill" / "store" / "sql"
+SQL = Path(store.__file__).parent / "sql"
 
 
 def wait_for(fact: Callable[[], object]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import uuid
@@ -16,13 +17,16 @@ from dropmill.files.lane import Lane
 from dropmill.maintenance.prepare import lanes_of, prepare_inbox
 from dropmill.model.inbox import Inbox
 from dropmill.observe.clock import SteadyClock
-from dropmill.observe.facts import Emit, Fact, PreviousRunDied, Started
+from dropmill.observe.facts import Beginning, Emit, Fact, PreviousRunDied, Started
 from dropmill.observe.flight import Flight, last_flight
+from dropmill.ports import Clock
 from dropmill.settings import Settings
 from dropmill.store import boot as boots
 from dropmill.store.catalog import Catalog, catalog_path
 
 FLIGHT_NAME = "flight"
+# What takes longer is told of so often.
+TOLD_SECONDS = 2.0
 
 
 @dataclass(slots=True)
@@ -70,7 +74,7 @@ async def prepare(settings: Settings, bus: Bus, resources: ExitStack, *, heif: b
             part(fact)
 
     boot = uuid.uuid4().hex
-    catalog = Catalog(catalog_path(settings.state_dir))
+    catalog = await _opened(catalog_path(settings.state_dir), clock, emit)
     resources.callback(catalog.close)
     emit(Started(__version__, os.getpid(), boot, settings.state_dir))
     # Before this boot is recorded, so that a start that is refused is not mourned as a crash.
@@ -80,10 +84,10 @@ async def prepare(settings: Settings, bus: Bus, resources: ExitStack, *, heif: b
     lanes = lanes_of(settings)
     for lane in dict.fromkeys(lanes.values()):
         resources.callback(lane.close)
-    inboxes = {
-        item.name: await prepare_inbox(catalog, settings, item, locks[item.name], lanes, emit)
-        for item in settings.every_inbox
-    }
+    inboxes: dict[str, Inbox] = {}
+    for item in settings.every_inbox:
+        emit(Beginning(f"looking at the folders of {item.name}", clock.monotonic() - started_at))
+        inboxes[item.name] = await prepare_inbox(catalog, settings, item, locks[item.name], lanes, emit)
     flight = await _begin(catalog, settings, boot, clock, emit)
     resources.callback(flight.close)
     for inbox in [inbox for inbox in inboxes.values() if not inbox.urls]:
@@ -104,6 +108,21 @@ async def prepare(settings: Settings, bus: Bus, resources: ExitStack, *, heif: b
         flight,
         resources,
     )
+
+
+async def _opened(path: str, clock: Clock, emit: Emit) -> Catalog:
+    """In a thread of its own: to bring a large catalog to a new version may take minutes, in which others want to hear of us.
+
+    Raises as ``Catalog`` does.
+    """
+    lane, began = Lane("opening"), clock.monotonic()
+    try:
+        opening = lane.send(Catalog, path)
+        while not (await asyncio.wait([opening], timeout=TOLD_SECONDS))[0]:
+            emit(Beginning("opening the catalog", clock.monotonic() - began))
+        return opening.result()
+    finally:
+        lane.close()
 
 
 async def _begin(catalog: Catalog, settings: Settings, boot: str, clock: SteadyClock, emit: Emit) -> Flight:

@@ -26,7 +26,7 @@ from dropmill.maintenance.batches import Batches
 from dropmill.maintenance.drain import drains_of
 from dropmill.maintenance.previews import PreviewKeeper
 from dropmill.maintenance.prune import Pruner
-from dropmill.maintenance.pulse import Pulse, beat_seconds, work_checks
+from dropmill.maintenance.pulse import InboxCheck, Pulse, TailCheck, beat_seconds, intake_checks, work_checks
 from dropmill.maintenance.reconcile import Reconciler
 from dropmill.maintenance.recover import Recovery, put_back_strays
 from dropmill.maintenance.surroundings import Surroundings
@@ -163,6 +163,7 @@ class Wiring:
             ground.emit,
             lambda: self._supervisor.wake_owed(),
             lambda inbox: not self._settlings[inbox].quiet,
+            lambda inbox: self._watches[inbox].turned(),
         )
         self._watches = {name: self._watch(inbox, reconciler) for name, inbox in watched.items()}
         for watch in self._watches.values():
@@ -236,6 +237,7 @@ class Wiring:
             self._tails,
             self._results,
             self._enqueuer,
+            self._office,
             ground.bus,
             ground.boot,
             ground.clock,
@@ -254,6 +256,7 @@ class Wiring:
             clock,
             emit,
             beat_seconds(watchdog_seconds(os.environ, os.getpid())),
+            intake_checks(self._watchers(), self._claimer, clock),
         )
         return Parts(
             inboxes=ground.inboxes,
@@ -293,6 +296,15 @@ class Wiring:
             started_at=ground.started_at,
             shutdown_timeout_seconds=ground.settings.shutdown_timeout_seconds,
         )
+
+    def _watchers(self) -> list[Callable[[], str]]:
+        lanes, clock = self._ground.lanes, self._ground.clock
+        inboxes = [
+            InboxCheck(watch, self._settlings[name], lanes[watch.inbox.root.path], clock)
+            for name, watch in self._watches.items()
+        ]
+        tails = [TailCheck(tail, lambda: self._surroundings.intake_open, clock) for tail in self._tails.values()]
+        return [*inboxes, *tails]
 
     def _preview_keeper(self) -> PreviewKeeper:
         ground = self._ground

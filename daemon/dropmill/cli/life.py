@@ -29,7 +29,8 @@ from dropmill.observe import log
 from dropmill.observe.clock import SystemClock
 from dropmill.observe.facts import Fact, Ready, Reloaded, Reloading, ReloadRefused
 from dropmill.observe.notify_service import ServiceManager, sender
-from dropmill.settings import Loaded, Settings, TcpAddress, UnixAddress, differences, read_all_secrets
+from dropmill.settings import Loaded, Settings, differences, read_all_secrets
+from dropmill.web.listen import Listener, Listeners
 
 if TYPE_CHECKING:
     from dropmill.cli.progress import Tally
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from dropmill.control.watchful import Chronicle
     from dropmill.files.roots import DirectoryLock
     from dropmill.observe.metrics import Metrics
-    from dropmill.web.listen import Listener
 
 # A file of configuration on a share that hangs must not hold the daemon.
 CHECK_SECONDS: Final = 30.0
@@ -90,7 +90,7 @@ class Life:
             self._watching.append(ServiceManager(send, self.clock))
         self._of_these_parts: list[Subscriber] = []
         self._changed: tuple[str, ...] = ()
-        self._listeners: dict[TcpAddress | UnixAddress, Listener] = {}
+        self._listeners = Listeners(passed=None if once else Listener.passed(os.environ, os.getpid()))
         self._asked = anyio.Event()
         self._idle = anyio.Event()
         self._on_a_terminal = _terminal_is_there()
@@ -99,7 +99,7 @@ class Life:
         """For those who ask over HTTP, which nobody can with ``once``."""
         from dropmill.observe.metrics import Metrics
 
-        metrics = Metrics(__version__, self.loaded_ms / 1000, self._lost_lines)
+        metrics = Metrics(__version__, self.loaded_ms / 1000, self._lost_lines, _version_of_pillow())
         self._watching.append(metrics)
         return metrics
 
@@ -120,8 +120,7 @@ class Life:
                     lock.release()
                 group.cancel_scope.cancel()
         finally:
-            for listener in self._listeners.values():
-                listener.close()
+            self._listeners.close()
             if self._log is not None:
                 self._log.close()
 
@@ -154,9 +153,10 @@ class Life:
     async def _one_set_of_parts(self, lock: DirectoryLock) -> None:
         self._daemon = None
         settings = self.loaded.settings
-        daemon = await assemble(
-            settings, self._bus, once=self._once, heif=heif_installed(), serve=self._serve, state_lock=lock
-        )
+        async with self._answered(settings):
+            daemon = await assemble(
+                settings, self._bus, once=self._once, heif=heif_installed(), serve=self._serve, state_lock=lock
+            )
         self._daemon = daemon
         if self._ending:
             daemon.supervisor.stop(self._ending)
@@ -241,13 +241,13 @@ class Life:
                 f"state_dir: {loaded.settings.state_dir} is another one than {self.loaded.settings.state_dir}",
                 hint="stop the daemon, move the folder, and start it again",
             )
-        self._listener(loaded.settings)
+        self._listeners.of(loaded.settings.http)
         return loaded, self._new_log(loaded.settings)
 
     def _refuse(self, findings: tuple[str, ...]) -> None:
         self.findings = findings
         self.under_way = False
-        self._keep_one_listener()
+        self._listeners.keep(self.loaded.settings.http.address)
         self._bus.emit(ReloadRefused(findings))
         self._idle.set()
 
@@ -255,7 +255,7 @@ class Life:
         """The last of the subscribers: what it tells comes after all else has been heard."""
         if not isinstance(fact, Ready):
             return
-        self._keep_one_listener()
+        self._listeners.keep(self.loaded.settings.http.address)
         if self.under_way:
             self.under_way = False
             self.findings = ()
@@ -289,6 +289,14 @@ class Life:
 
     # What answers questions.
 
+    def _answered(self, settings: Settings) -> contextlib.AbstractAsyncContextManager[None]:
+        """Probes are, while the block takes long; at a reload, who asks waits in the queue of the socket."""
+        if self._metrics is None or self.number:
+            return contextlib.nullcontext()
+        from dropmill.web.starting import answering_meanwhile
+
+        return answering_meanwhile(self._bus.subscribers, lambda: self._listeners.of(settings.http), settings.http)
+
     @contextlib.asynccontextmanager
     async def _serve(self, daemon: Daemon) -> AsyncIterator[str]:
         """The part of the supervisor's nest that answers: desk, HTTP, and the beacon by which commands find it."""
@@ -315,23 +323,11 @@ class Life:
         state_dir = daemon.settings.state_dir
         if not self.number:
             remove_beacon(state_dir)  # One that a killed daemon left (W19).
-        async with serve(desk, metrics, daemon.settings.http, self._listener(daemon.settings)) as address:
+        listener = self._listeners.of(daemon.settings.http)
+        async with serve(desk, metrics, listener.settle(daemon.settings.http), listener) as address:
             now = str(iso(self.clock.now_ms()))
             write_beacon(state_dir, Beacon(os.getpid(), daemon.boot, address, now))
             yield address
-
-    def _listener(self, settings: Settings) -> Listener:
-        """The one of this address, bound where it is new. Raises ``ConfigurationError`` where that cannot be."""
-        from dropmill.web.listen import Listener
-
-        address = settings.http.address
-        if address not in self._listeners:
-            self._listeners[address] = Listener(address)
-        return self._listeners[address]
-
-    def _keep_one_listener(self) -> None:
-        for address in set(self._listeners) - {self.loaded.settings.http.address}:
-            self._listeners.pop(address).close()
 
     def _desk_of(self, daemon: Daemon, chronicle: Chronicle) -> Desk:
         from dropmill.control.desk import Desk
@@ -355,6 +351,7 @@ class Life:
             tails=daemon.tails,
             results=daemon.results,
             enqueuer=daemon.enqueuer,
+            mail=daemon.mail,
             engine=daemon.engine,
             chronicle=chronicle,
             hub=self._hub,
@@ -385,3 +382,13 @@ def _terminal_is_there() -> bool:
     except OSError:
         return False
     return True
+
+
+def _version_of_pillow() -> str:
+    """From its metadata, because the daemon itself never loads a decoder; empty where it came without any."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("pillow")
+    except metadata.PackageNotFoundError:
+        return ""

@@ -122,6 +122,7 @@ class Tail:
         self._lane.send(self._reading.close)
 
     async def run(self) -> None:
+        self.turned_at = self._clock.monotonic()
         position = await self._catalog.read(lambda session: dropfiles.position(session, self.name))
         self._mark = position.mark
         while True:

@@ -23,12 +23,14 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
+from dropmill.files.bell import Bell
 from dropmill.files.canary import CANARY
 from dropmill.files.fstype import delivers_no_events
 from dropmill.model.names import junk, junk_directory
 
 # So many paths are remembered between two looks; beyond, a scan finds what the hints would have told (W33).
 MOST_PENDING: Final = 10_000
+READER_SECONDS: Final = 10.0
 
 # Reading and our own renames out of the inbox are not among them, so the daemon's work makes no events (W32).
 _MASK: Final = Mask(
@@ -131,6 +133,7 @@ class EventTree:
         for descriptor in os.pipe():
             os.close(descriptor)
         self._reader = InotifyFD()
+        self._bell: Bell | None = None
         self._reader.start()
 
     def arm(self) -> None:
@@ -141,6 +144,7 @@ class EventTree:
         except OSError:
             self.disarm()
             raise
+        self._bell = Bell(self._reader)
 
     def extend(self, directories: Sequence[bytes]) -> None:
         """Watch directories that came into the tree; what is in them already is hinted at."""
@@ -173,6 +177,14 @@ class EventTree:
         """Whether somebody still reads the events (W17)."""
         return self._reader.is_alive()
 
+    def ask(self) -> bool:
+        """Ask the reader for a sign of life; whether it has given the one that it was asked for before. At once.
+
+        One that has ended is known by that, and asked nothing.
+        """
+        bell = self._bell
+        return bell is None or not self.alive or bell.ring()
+
     def disarm(self) -> None:
         """No more events: the watches go with the instance of inotify, and this tree is of no more use."""
         with self._lock:
@@ -180,11 +192,13 @@ class EventTree:
             self._watches.clear()
             self._polled.clear()
         self._reader.stop()
-        self._reader.join()
-        if self._reader._is_reading:
+        self._reader.join(READER_SECONDS)  # One that stands still is left to itself, and to the daemon's signs of life.
+        if self._reader._is_reading and not self.alive:
             # watchdog leaves it to the thread to close what it reads from. One that died of it, or had yet to begin, has
             # not, and the instance would count for ever.
             self._reader._close_resources()
+        if self._bell is not None:
+            self._bell.close()
 
     @property
     def size(self) -> int:

@@ -105,6 +105,11 @@ class Vigil:
         tree = self._tree
         return tree is not None and not tree.alive
 
+    def ask_reader(self) -> bool:
+        """Whether who reads the events has answered when it was asked last; it is asked again."""
+        tree = self._tree
+        return tree is None or tree.ask()
+
     @property
     def told(self) -> bool:
         """Whether the self-test was answered."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -10,8 +12,10 @@ from typing import Final
 from dropmill.errors import ConfigurationError
 from dropmill.files import roots
 from dropmill.files.lane import Lane
+from dropmill.files.ownership import refusal
 from dropmill.files.standing import disk_is_away, standing
 from dropmill.model.inbox import Inbox, Root
+from dropmill.model.outcome import Reason
 from dropmill.observe.facts import Emit, OutputChanged
 from dropmill.settings import Inbox as InboxSettings
 from dropmill.settings import Settings, UrlInbox, resolved
@@ -118,16 +122,19 @@ def _take_inbox(
     if isinstance(item, UrlInbox):
         _make_folder(os.path.dirname(item.path), 0o700)
         _make_folder(item.path, 0o700)
-    if not os.path.isdir(item.path):
+    try:
+        if not stat.S_ISDIR(os.stat(item.path).st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), item.path)
+        lock.take()
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise ConfigurationError(
             f"{item.path}: the inbox {item.name!r} does not exist", hint=f"create it: mkdir -p {item.path}"
-        )
-    try:
-        lock.take()
-    except OSError as error:
-        raise ConfigurationError(
-            f"{item.path}: the inbox cannot be opened: {error.strerror}", hint="let the daemon's user read it"
         ) from error
+    except OSError as error:
+        what = (
+            f"the inbox is {Reason.UNREADABLE}" if isinstance(error, PermissionError) else "the inbox cannot be opened"
+        )
+        raise refusal(item.path, what, error, need="rx", reason=Reason.UNREADABLE) from error
     return {folder: _made_or_away(folder, recorded, dir_mode) for folder, recorded in targets.items()}
 
 
@@ -140,9 +147,7 @@ def _made_or_away(folder: str, recorded: str, mode: int) -> str:
         _make_folder(folder, mode)
         seen = standing(path)
     except OSError as error:
-        raise ConfigurationError(
-            f"{folder}: cannot be looked at: {error.strerror}", hint="check its owner, mode and mount"
-        ) from error
+        raise refusal(folder, "cannot be looked at", error, need="rx") from error
     return seen.identity if seen is not None else recorded
 
 
@@ -162,9 +167,11 @@ def _make_output(folder: str, dir_mode: int, known: Sequence[tuple[str, str]]) -
         seen = standing(output)
         return identity, seen.identity if seen is not None else ""
     except OSError as error:
-        raise ConfigurationError(
-            f"{folder}: the output cannot be written: {error.strerror}", hint="check its owner, mode and mount"
-        ) from error
+        staging = roots.staging_of(output)
+        if os.access(output, os.W_OK | os.X_OK) and os.path.isdir(staging):
+            error.filename = staging  # An earlier start, by another user, has made it for itself alone.
+        what, reason = "the output cannot be written", Reason.OUTPUT_UNAVAILABLE
+        raise refusal(folder, what, error, need="rwx", reason=reason) from error
 
 
 def _make_folder(folder: str, mode: int) -> None:
@@ -174,6 +181,4 @@ def _make_folder(folder: str, mode: int) -> None:
         os.makedirs(folder, exist_ok=True)
         os.chmod(folder, mode)
     except OSError as error:
-        raise ConfigurationError(
-            f"{folder}: cannot be created: {error.strerror}", hint="create it, or check the path"
-        ) from error
+        raise refusal(folder, "cannot be created", error, need="rwx") from error

@@ -33,6 +33,8 @@ class Reconciler:
     emit: Emit
     wake_owed: Callable[[], None]
     settling: Callable[[str], bool]
+    goes_on: Callable[[str], None] = lambda _inbox: None
+    """Told of each page of an inbox that was gone through."""
     _counted_at: dict[str, float] = field(default_factory=dict)
 
     async def recognise(self, inbox: Inbox, seen: Standing, empty: bool) -> bool:
@@ -64,6 +66,7 @@ class Reconciler:
         while True:
             start = after
             page = await self.catalog.read(lambda session, start=start: deleted.page(session, inbox.root.id, start))  # type: ignore[misc]  # The default binds the loop's value.
+            self.goes_on(inbox.name)
             if not page:
                 return
             after = page[-1].rel
@@ -84,6 +87,7 @@ class Reconciler:
         while True:
             start = after
             page = await self.catalog.read(lambda session, start=start: deleted.held(session, root.id, start))  # type: ignore[misc]  # The default binds the loop's value.
+            self.goes_on(inbox.name)
             if not page:
                 return
             after = page[-1][0]

@@ -7,6 +7,7 @@ from typing import Final
 
 from dropmill.errors import StateError
 from dropmill.files import fstype
+from dropmill.files.ownership import explained, myself
 from dropmill.files.roots import DirectoryLock, lock_state
 
 # The catalog's log is shared memory, and its locks are advisory: what is not one machine's disk keeps neither promise.
@@ -29,10 +30,8 @@ def take_state(state_dir: str) -> DirectoryLock:
         refuse_remote(state_dir)
         return lock_state(os.fsencode(state_dir), os.getpid())
     except OSError as error:
-        raise StateError(
-            f"{state_dir}: the state directory cannot be used: {error.strerror}",
-            hint="it has to be a folder that the daemon's user may write, on a disk that is mounted for writing",
-        ) from error
+        detail, hint = explained(state_dir, error, "rwx", myself(state_dir))
+        raise StateError(f"{state_dir}: the state directory cannot be used: {detail}", hint=hint) from error
 
 
 def refuse_remote(state_dir: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import sys
@@ -13,15 +12,15 @@ from typing import Any, Final, Literal
 import structlog
 
 from dropmill.errors import ConfigurationError
+from dropmill.observe import journal
 from dropmill.observe.facts import Fact
-from dropmill.observe.render import Console, as_journal, as_json
+from dropmill.observe.render import Console, as_journal, as_json, with_priority
 from dropmill.observe.sink import Destination, File, Sink, stderr
 from dropmill.observe.wording import Wording
-from dropmill.observe.words import DETAILS
+from dropmill.observe.words import DETAILS, Line
 from dropmill.ports import Clock
 from dropmill.settings import Log as LogSettings
 
-JOURNAL_SOCKET: Final = "/run/systemd/journal/socket"
 _LEVELS: Final[Mapping[str, int]] = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -75,16 +74,16 @@ def configure(
     slow or closed, stops or delays the daemon.
     """
     environ = os.environ if environ is None else environ
-    chosen, complaint = _choose(settings, environ)
-    send = journal_sender() if chosen == "journald" else None
-    destination: Destination
+    into_journal = not settings.file and _stderr_leads_to_journal(environ)
+    chosen, send, complaint = _choose(settings, into_journal)
     renderer: Callable[[object, str, Any], Any]
+    destination: Destination = _file(settings.file) if settings.file and send is None else stderr()
     if send is not None:
-        destination, renderer = _Journal(send), as_journal
+        destination, renderer = journal.Journal(send, destination, prefixed=into_journal), as_journal
     else:
-        destination = _file(settings.file) if settings.file else stderr()
         colours = not settings.file and sys.stderr.isatty() and not environ.get("NO_COLOR")
         renderer = Console(colours=colours) if chosen == "console" else as_json
+        renderer = with_priority(renderer) if into_journal else renderer
 
     def lost_line(count: int) -> object:
         fields = {"timestamp_ms": clock.now_ms(), "level": "warning", "lines": count}
@@ -92,39 +91,37 @@ def configure(
 
     log = Log(Sink(destination, lost_line), renderer, settings.level, Wording(roots), clock)
     _take_over_logging(log)
-    if complaint:
-        log.say("warning", complaint, remedy="install the extra: pip install 'dropmill[systemd]'")
+    if complaint is not None:
+        log.say(complaint.level, complaint.event, **complaint.fields)
     return log
 
 
-def _choose(settings: LogSettings, environ: Mapping[str, str]) -> tuple[Format, str]:
-    """The format to use, and what to say where it is not the one that was asked for."""
+def _choose(settings: LogSettings, into_journal: bool) -> tuple[Format, journal.Send | None, Line | None]:
+    """The format to use, what sends to the journal if that is it, and what to say where it is not what was meant."""
     wanted = settings.format
-    if wanted == "journald":
-        if journal_sender() is not None:
-            return "journald", ""
-        return "json", "the journal cannot be reached or systemd-python is not installed; writing JSON instead"
+    if wanted == "journald" and not journal.is_there():
+        remedy = 'leave log.format at "auto" where there is no journal, as in containers'
+        fields = {"detail": f"there is no journal at {journal.SOCKET}", "remedy": remedy}
+        return "json", None, Line("warning", "writing JSON instead of to the journal", fields)
+    if wanted == "journald" or (wanted == "auto" and into_journal):
+        send = journal.sender()
+        if send is not None and journal.is_there():
+            return "journald", send, None
+        fields = {"detail": "systemd-python is not installed", "remedy": "pip install 'dropmill[systemd]'"}
+        if wanted == "journald":
+            return "json", None, Line("warning", "writing JSON instead of to the journal", fields)
+        return "json", None, Line("info", "entries of the journal have no fields of their own", fields)
     if wanted != "auto":
-        return wanted, ""
-    if settings.file:
-        return "json", ""
-    if sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty():
-        return "console", ""
-    if environ.get("JOURNAL_STREAM") and journal_sender() is not None:
-        return "journald", ""
-    return "json", ""
+        return wanted, None, None
+    for_eyes = not settings.file and sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
+    return ("console" if for_eyes else "json"), None, None
 
 
-def journal_sender() -> Callable[..., None] | None:
-    """systemd-python's ``journal.send``, or None where it is not installed or nobody listens."""
-    if not os.path.exists(JOURNAL_SOCKET):
-        return None  # Without one the library drops what it is given and says nothing.
+def _stderr_leads_to_journal(environ: Mapping[str, str]) -> bool:
     try:
-        journal = importlib.import_module("systemd.journal")  # An extra: not installed everywhere.
-    except ImportError:
-        return None
-    send: Callable[..., None] = journal.send
-    return send
+        return sys.__stderr__ is not None and journal.leads_there(sys.__stderr__.fileno(), environ)
+    except (OSError, ValueError):
+        return False  # Closed from the start.
 
 
 def _file(path: str) -> File:
@@ -137,18 +134,6 @@ def _file(path: str) -> File:
             hint="make its folder and let the daemon's user write there, or leave log.file out",
         ) from error
     return file
-
-
-class _Journal:
-    def __init__(self, send: Callable[..., None]) -> None:
-        self._send = send
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-    def write(self, line: object) -> None:
-        fields = dict(line) if isinstance(line, Mapping) else {"MESSAGE": str(line)}
-        self._send(fields.pop("MESSAGE"), **fields)
 
 
 def _as_argument(_logger: object, _method: str, rendered: Any) -> tuple[tuple[object, ...], dict[str, Any]]:

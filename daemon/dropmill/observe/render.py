@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 from dropmill.model.file import shown
 from dropmill.model.outcome import with_detail
+from dropmill.observe.journal import prefixed
 
 EventDict = Mapping[str, Any]
 
 _COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31"}
 # Syslog's numbers, as journald wants them.
-_PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3}
+PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3}
 # Said in the sentence itself, or of no use to a reader of the terminal.
 _LEFT_OUT: Final = {
     "event",
@@ -29,6 +31,7 @@ _LEFT_OUT: Final = {
     "hint",
 } | {
     "job_id",
+    "outcome",
     "found_by",
     "boot",
     "quarantined",
@@ -40,6 +43,9 @@ _LEFT_OUT: Final = {
     "exception",
 }
 
+# What journald takes as the name of a field (sd_journal_send(3)).
+_OUTSIDE_OF_NAMES: Final = re.compile(r"[^A-Z0-9_]")
+MOST_NAME_CHARS: Final = 64
 
 _LIKE: Final = {"near": "near-duplicate of", "similar": "similar to"}
 
@@ -56,16 +62,25 @@ def _utc(timestamp_ms: int) -> str:
 
 
 def as_journal(_logger: object, _method: str, event: Mapping[str, Any]) -> dict[str, str]:
-    """Fields for ``journal.send``: the names of the JSON fields in capitals, and one readable MESSAGE."""
-    fields = {key.upper(): _text(value) for key, value in event.items() if key not in {"timestamp_ms", "level"}}
-    message = _sentence(event, colour=lambda text, _code: text)
-    level = event["level"]
-    return fields | {
-        "MESSAGE": message,
-        "PRIORITY": str(_PRIORITIES[level]),
-        "LEVEL": level,
+    """An entry: one readable MESSAGE, and each field of the JSON line as ``DROPMILL_<NAME>``."""
+    entry = {
+        "MESSAGE": _sentence(event, colour=lambda text, _code: text),
+        "PRIORITY": str(PRIORITIES[event["level"]]),
         "SYSLOG_IDENTIFIER": "dropmill",
     }
+    for key, value in event.items():
+        if key not in {"timestamp_ms", "level"} and value not in (None, "", {}, []):
+            entry[f"DROPMILL_{_OUTSIDE_OF_NAMES.sub('_', key.upper())}"[:MOST_NAME_CHARS]] = _text(value)
+    return entry
+
+
+def with_priority(render: Callable[[object, str, Any], str]) -> Callable[[object, str, Any], str]:
+    """The same lines, each with its priority in front, for a stream that the journal reads."""
+
+    def rendered(logger: object, method: str, event: Any) -> str:
+        return prefixed(render(logger, method, event), PRIORITIES[event["level"]])
+
+    return rendered
 
 
 def _text(value: object) -> str:

@@ -57,6 +57,8 @@ class Settling:
         self._troubled: dict[bytes, str] = {}
         self._busy = False
         self._wake = anyio.Event()
+        self.turned_at = clock.monotonic()
+        """When it last looked what is due."""
 
     def hint(self, rel: bytes, hint: Hint) -> None:
         """Something may be at ``rel``; to be called on the event loop."""
@@ -71,6 +73,10 @@ class Settling:
                 elif self._forgot_idle:
                     self._observe(picture, Hint(hint.found_by), now)
 
+    def nudge(self) -> None:
+        """Look what is due, though nothing may be."""
+        self._wake.set()
+
     def waiting(self, rel: bytes) -> Waiting | None:
         return self._waiting.get(rel)
 
@@ -78,6 +84,11 @@ class Settling:
     def count(self) -> int:
         """Paths that wait, and those just being handed on."""
         return len(self._waiting) + self._busy
+
+    @property
+    def hands_on(self) -> bool:
+        """Whether what has settled is on its way into the queue, which may wait for room on the disk."""
+        return self._busy
 
     @property
     def active(self) -> int:
@@ -113,6 +124,7 @@ class Settling:
         heapq.heapify(self._agenda)
         while True:
             self._wake = anyio.Event()
+            self.turned_at = self._clock.monotonic()
             due = self._due()
             if due:
                 await self._look(due)

@@ -93,17 +93,18 @@ class Watch:
         self._next_try = 0.0
         self._revived_at: float | None = None
         self._doubt = Doubt()
+        self.turned_at = clock.monotonic()
+        """When something was last done. Where all is well that never takes long, unless a disk keeps us waiting."""
+        self.ask_reader = self._vigil.ask_reader
 
     @property
     def trouble(self) -> str:
         """What keeps the inbox from being watched as it should be, or empty."""
-        worst = self._worst()
-        return worst.detail if worst else ""
+        return worst.detail if (worst := self._worst()) else ""
 
     @property
     def remedy(self) -> str:
-        worst = self._worst()
-        return worst.remedy if worst else ""
+        return worst.remedy if (worst := self._worst()) else ""
 
     @property
     def waits(self) -> str:
@@ -114,6 +115,9 @@ class Watch:
         if self._vigil.reader_ended:  # Told from the first moment, not from when we look again (W17).
             return self._troubles.worst or watching.reader_ended()
         return self._troubles.worst
+
+    def turned(self) -> None:
+        self.turned_at = self._clock.monotonic()
 
     def look_for(self, rels: Iterable[bytes], found_by: FoundBy) -> None:
         """Hints from elsewhere: ``dropmill add``, a superseded version, an original that was put back."""
@@ -135,6 +139,7 @@ class Watch:
         self._lane.send(self._vigil.unwatch)
 
     async def run(self) -> None:
+        self.turned()
         await self._arm()
         await self._scan(FoundBy.STARTUP)
         self.started = True
@@ -150,6 +155,7 @@ class Watch:
 
     async def _wait(self) -> None:
         """Until something happened, a scan is due, or it is time to look whether all is as it was."""
+        self.turned()
         if Kind.DESCRIPTORS in self._troubles or self._pressure.said:
             # Nothing can be looked at, or nothing is to be looked for: it would only be asked again and again.
             await self._clock.sleep(ROOT_SECONDS if Kind.DESCRIPTORS in self._troubles else ROOM_SECONDS)
@@ -230,6 +236,7 @@ class Watch:
         Vanished is not deleted: nothing is forgotten meanwhile.
         """
         while (armed := await self._armed_once()) is None:
+            self.turned()
             await self._clock.sleep(RETURN_SECONDS)
         self._armed = armed
         self.mode = armed.mode
@@ -334,6 +341,7 @@ class Watch:
         complete = True
         try:
             while (chunk := await self._lane.call(scanner.next_chunk)) is not None:
+                self.turned()
                 files += len(chunk.entries)
                 new += await self._meet(chunk.entries, found_by)
                 for leftover in chunk.leftovers:
@@ -355,6 +363,7 @@ class Watch:
     async def _room(self) -> bool:
         """Wait until there is room for more, perhaps for days; False once the folder is another, or nobody reads events."""
         while await self._pressure.full():
+            self.turned()
             await self._clock.sleep(ROOM_SECONDS)
             try:
                 seen = await self._lane.call(standing, self.inbox.root.path)

@@ -13,10 +13,14 @@ import uvicorn
 from dropmill.control.desk import Desk
 from dropmill.control.house import running
 from dropmill.control.reporter import Reporter
+from dropmill.observe.audit import AuditFile
+from dropmill.observe.facts import Audited, Emit, Fact, TokenExposed
 from dropmill.observe.metrics import Metrics
+from dropmill.ports import Clock
 from dropmill.settings import Http
 from dropmill.web.access import Access
 from dropmill.web.app import Served, build
+from dropmill.web.clients import Clients
 from dropmill.web.connections import connections
 from dropmill.web.events import Events
 from dropmill.web.listen import Listener, url_of
@@ -27,7 +31,7 @@ HEADER_BYTES = 16 << 10
 STOP_SECONDS = 2
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Takes no signals, and waits without looking around ten times a second."""
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -62,9 +66,13 @@ async def serve(desk: Desk, metrics: Metrics, settings: Http, listener: Listener
     ``ConfigurationError`` where the address cannot be had or the token cannot be read.
     """
     access = Access.of(settings)
+    clients = Clients(settings.trusted_proxies)
     with contextlib.ExitStack() as closing:
+        if access.doubt is not None:
+            desk.house.emit(TokenExposed(settings.token_file, *access.doubt))
+        emit = _also_written(desk.house.emit, settings.audit_file, desk.house.clock, closing)
         if listener is None:
-            listener = Listener(settings.address)
+            listener = Listener(settings.address, settings.socket_mode_bits)
             closing.callback(listener.close)
         sock = listener.share()
         closing.callback(sock.close)
@@ -73,7 +81,7 @@ async def serve(desk: Desk, metrics: Metrics, settings: Http, listener: Listener
         closing.callback(previews.close)
         async with _telling(desk) as events:
             served = Served(pictures, previews, events)
-            server = _Server(_config(build(desk, metrics, served, access, settings.base_path)))
+            server = Server(config(build(desk, metrics, served, access, settings, clients, emit), clients))
             async with anyio.create_task_group() as group:
                 group.start_soon(server.serve, [sock])
                 await server.up.wait()
@@ -97,10 +105,25 @@ async def _telling(desk: Desk) -> AsyncIterator[Events]:
         group.cancel_scope.cancel()
 
 
-def _config(app: object) -> uvicorn.Config:
+def _also_written(emit: Emit, path: str, clock: Clock, closing: contextlib.ExitStack) -> Emit:
+    """Facts that are to be kept are put into the file too, if one is named. Raises ``ConfigurationError``."""
+    if not path:
+        return emit
+    file = AuditFile(path, clock)
+    closing.callback(file.close)
+
+    def both(fact: Fact) -> None:
+        emit(fact)
+        if isinstance(fact, Audited):
+            file(fact)
+
+    return both
+
+
+def config(app: object, clients: Clients) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # Any ASGI application; uvicorn spells the type out in its own words.
-        http=connections(),
+        http=connections(clients.counted),
         ws="none",
         lifespan="off",
         loop="none",

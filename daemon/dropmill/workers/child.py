@@ -14,7 +14,11 @@ from dropmill.workers.output import Drain, WorkerOutput
 
 # Libraries that start a thread per core would multiply by the number of workers.
 _THREADS: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-_NOT_FOR_CHILDREN: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")
+_NOT_FOR_CHILDREN: Final = (
+    *("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "FDSTORE", "MAINPID"),
+    *("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID"),
+    *("JOURNAL_STREAM", "CREDENTIALS_DIRECTORY"),
+)
 
 
 @dataclass(frozen=True, slots=True)

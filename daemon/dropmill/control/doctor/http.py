@@ -15,11 +15,13 @@ from dropmill.control.doctor import folders
 from dropmill.control.doctor.finding import Finding, Ground, Severity, as_root, user_name
 from dropmill.control.doctor.folders import Place
 from dropmill.errors import DropmillError
+from dropmill.files.socket_file import obstacle
 from dropmill.settings import TcpAddress, UnixAddress
 
 # The state of a socket that listens, in /proc/net/tcp (TCP_LISTEN of the kernel's tcp_states.h).
 _LISTENS: Final = "0A"
 SHORT_TOKEN: Final = 16
+_SYSTEMD: Final = "systemd (pid 1)"
 
 
 def look(ground: Ground) -> Iterator[Finding]:
@@ -72,26 +74,13 @@ def _socket_file(address: UnixAddress) -> Iterator[Finding]:
     yield from (one for one in bad if one.severity != "note")
     if any(one.severity == "error" for one in bad):
         return
-    if os.path.lexists(path) and not stat.S_ISSOCK(os.lstat(path).st_mode):
-        text = f"{path} is there, and is no socket"
-        yield Finding("http", "error", text, "http.bind", path, "", "move it away, or name another")
-    elif os.path.lexists(path) and _answers(path):
-        text = f"another program listens on {path}"
-        yield Finding("http", "error", text, "http.bind", path, "", "stop it, or name another socket", "ss -lxp")
+    text, remedy = obstacle(path)
+    if text:
+        yield Finding("http", "error", text, "http.bind", path, "the daemon would not start", remedy)
     if os.path.isdir(folder) and os.stat(folder).st_mode & stat.S_IWOTH:
         text = f"everybody may write to {folder}, where the socket is"
         why = "another user could put a socket of their own there first, and be asked instead"
         yield Finding("http", "warning", text, "http.bind", path, why, "name a folder such as /run/dropmill")
-
-
-def _answers(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1.0)
-        try:
-            probe.connect(path)
-        except OSError:
-            return False
-    return True
 
 
 def _tcp(ground: Ground, address: TcpAddress) -> Iterator[Finding]:
@@ -110,6 +99,12 @@ def _tcp(ground: Ground, address: TcpAddress) -> Iterator[Finding]:
         severity: Severity = "error"
         if error.errno == errno.EADDRINUSE:
             who = who_listens(address.port)
+            if who == _SYSTEMD:
+                text = f"{bind} is held by systemd, which passes it on to the daemon"
+                yield Finding(
+                    "http", "note", text, key, bind, "dropmill.socket, or another .socket unit, listens there"
+                )
+                return
             if ground.veiled:
                 severity, why = "warning", "the daemon would not start, unless that is the daemon of this configuration"
             text += f", by {who}" if who else ""
