@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
+
+import anyio
 
 from dropmill.control import webhooks
 from dropmill.control.describe import counted
@@ -15,9 +17,30 @@ from dropmill.store.urls import urls as url_numbers
 
 Json = dict[str, Any]
 
+# Who asks whether all is well gets an answer in time, also while the disk of the catalog hangs.
+PATIENCE_SECONDS: Final = 3.0
+
+
+def not_live(house: House) -> str:
+    """What only a restart helps against, or empty. A full disk, a share that is away and a shutdown are no such thing."""
+    return house.live.pulse.trouble if house.live is not None else "no daemon runs"
+
+
+def not_ready(house: House) -> str:
+    """Why no work is taken in now, or empty. Nothing is waited for: whoever asks wants to know it at once."""
+    if house.live is None:
+        return "no daemon runs"
+    course = house.live.course
+    if course.stopping:
+        return "stopping"
+    if not course.ready:
+        return "starting"
+    catalog = _unusable(house.live)
+    return f"the catalog: {catalog['detail']}" if catalog is not None and catalog["status"] == "failing" else ""
+
 
 async def health(house: House) -> Json:
-    """``live``: this answer itself. ``ready``: able to accept work now."""
+    """``live``: no restart is needed. ``ready``: able to accept work now."""
     if house.live is None:
         part = _part("daemon", "failing", "no daemon runs", "start it: dropmill run")
         return {"status": "failing", "live": False, "ready": False, "parts": [part]}
@@ -27,24 +50,21 @@ async def health(house: House) -> Json:
         _catalog(house, house.live),
         _workers(house.live),
         _index(house.live),
-        await _owed(house),
         *_watches(house.live),
         *_dropfiles(house.live),
-        *await _downloads(house, house.live),
-        *await webhooks.health(house),
+        *await _catalogued(house, house.live),
         *_folders(house.live),
         *_hashes(house.live),
     ]
     statuses = {part["status"] for part in parts}
     overall = next((status for status in ("failing", "degraded") if status in statuses), "ok")
-    course = house.live.course
-    catalog_works = parts[2]["status"] != "failing"
-    return {
-        "status": overall,
-        "live": not house.live.pulse.trouble,
-        "ready": course.ready and not course.stopping and catalog_works,
-        "parts": parts,
-    }
+    return {"status": overall, "live": not not_live(house), "ready": not not_ready(house), "parts": parts}
+
+
+def starting(doing: str) -> Json:
+    """As ``health``, of a daemon that is not put together yet."""
+    part = _part("daemon", "ok", f"starting: {doing}" if doing else "starting")
+    return {"status": "ok", "live": True, "ready": False, "parts": [part]}
 
 
 def _part(name: str, status: str, detail: str = "", remedy: str = "") -> Json:
@@ -73,7 +93,8 @@ def _configuration(live: Live) -> Json:
     )
 
 
-def _catalog(house: House, live: Live) -> Json:
+def _unusable(live: Live) -> Json | None:
+    """The catalog, where it or its disk takes nothing, or nothing new."""
     trouble = live.chronicle.trouble
     if trouble is not None:
         return _part(
@@ -84,6 +105,13 @@ def _catalog(house: House, live: Live) -> Json:
         # Nothing is lost, but nothing new is queued either.
         status = "failing" if state.trouble.holds else "degraded"
         return _part("catalog", status, state.trouble.detail, state.trouble.remedy)
+    return None
+
+
+def _catalog(house: House, live: Live) -> Json:
+    unusable = _unusable(live)
+    if unusable is not None:
+        return unusable
     wal_bytes = file_bytes(f"{catalog_path(house.settings.state_dir)}-wal")
     if wal_bytes > WAL_ALARM_BYTES:
         return _part(
@@ -127,6 +155,14 @@ def _index(live: Live) -> Json:
             return _part("index", "ok", detail)
         case "idle":
             return _part("index", "ok", "not needed yet")
+
+
+async def _catalogued(house: House, live: Live) -> list[Json]:
+    """What only the catalog can tell."""
+    with anyio.move_on_after(PATIENCE_SECONDS):
+        return [await _owed(house), *await _downloads(house, live), *await webhooks.health(house)]
+    detail = f"the catalog has not answered for {PATIENCE_SECONDS:g} s"
+    return [_part("owed", "degraded", detail, "if it lasts, look at the disk of state_dir, and for what keeps it busy")]
 
 
 async def _owed(house: House) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from fastapi import FastAPI
@@ -9,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from dropmill.control.desk import Desk
+from dropmill.control.health import not_live, not_ready
 from dropmill.model.inbox import URLS_SUFFIX
 from dropmill.observe.metrics import Gauges, Metrics, wanted_type
 
@@ -18,13 +20,12 @@ Json = dict[str, Any]
 def install(app: FastAPI, desk: Desk, metrics: Metrics) -> None:
     async def livez(_request: Request) -> Response:
         # Answering at all proves that the event loop runs; the pulse tells of what works beside it (S11).
-        stuck = desk.house.live.pulse.trouble if desk.house.live is not None else "no daemon runs"
+        stuck = not_live(desk.house)
         return JSONResponse({"status": "stuck", "detail": stuck}, 503) if stuck else JSONResponse({"status": "ok"})
 
     async def readyz(_request: Request) -> Response:
-        told = await desk.health()
-        ready = bool(told["ready"])
-        return JSONResponse({"status": "ok" if ready else "not ready"}, 200 if ready else 503)
+        lack = not_ready(desk.house)
+        return JSONResponse({"status": "not ready", "detail": lack}, 503) if lack else JSONResponse({"status": "ok"})
 
     async def healthz(_request: Request) -> Response:
         told = await desk.health()
@@ -89,8 +90,13 @@ def gauges_of(status: Json) -> Gauges:
         webhooks_waiting={one["name"]: one["waiting"] for one in webhooks},
         webhooks_dead_letters={one["name"]: one["dead_letters"] for one in webhooks},
         webhooks_enabled={one["name"]: one["disabled_at"] is None for one in webhooks},
+        configured_at_seconds=_seconds(status["configuration"]["applied_at"]) if status["configuration"] else 0.0,
         owed={kind: owed[kind] for kind in ("publications", "retirements", "disposals", "notices")},
     )
+
+
+def _seconds(at: str) -> float:
+    return datetime.fromisoformat(at).timestamp()
 
 
 def _counted(folders: list[tuple[tuple[str, str], Json]], number: str) -> dict[tuple[str, str], int]:
