@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,54 +13,100 @@ import pytest
 
 from dropmill.errors import ConfigurationError
 from dropmill.settings import Settings
+from parts import need_programs, need_root
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNIT = SYSTEMD / "dropmill.service"
 PROGRAM = "/opt/dropmill/bin/dropmill"
+USERS_PROGRAM = "%h/.local/share/dropmill/bin/dropmill"
 
 
-def tool(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        if os.environ.get("DROPMILL_REQUIRE_ALL") == "1":
-            pytest.fail(f"{name} is not installed")
-        pytest.skip(f"{name} is not installed")
-    return found
+def setting(name: str, unit: Path = UNIT) -> list[str]:
+    return re.findall(rf"^{name}=(.*)$", unit.read_text("utf-8"), re.MULTILINE)
 
 
-def setting(name: str) -> list[str]:
-    return re.findall(rf"^{name}=(.*)$", UNIT.read_text("utf-8"), re.MULTILINE)
+def verified(folder: Path, *names: str) -> tuple[int, str]:
+    """What ``systemd-analyze verify`` says about units of that folder; it ends with 0 on keys that it does not know."""
+    need_programs(**{"systemd-analyze": "systemd"})
+    command = ["systemd-analyze", "verify", "--man=no", *(str(folder / name) for name in names)]
+    if folder.name == "user":
+        command.insert(2, "--user")
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(folder)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    return done.returncode, done.stderr
 
 
-def test_the_unit_is_valid(tmp_path: Path) -> None:
-    text = UNIT.read_text("utf-8")
-    assert f"ExecStart={PROGRAM} run\n" in text
-    # systemd wants the program to exist; this one does, wherever the tests run.
-    installed = tmp_path / UNIT.name
-    installed.write_text(text.replace(PROGRAM, os.path.realpath(sys.executable)), "utf-8")
-    command = [tool("systemd-analyze"), "verify", "--man=no", str(installed)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")  # It ends with 0 on keys that it does not know.
+def copied(target: Path) -> Path:
+    """The units as they are installed, but for the program: systemd wants it to exist, and this one does."""
+    for name in ("dropmill.service", "dropmill@.service", "dropmill.socket", "user/dropmill.service"):
+        place = target / name
+        place.parent.mkdir(exist_ok=True)
+        text = (SYSTEMD / name).read_text("utf-8").replace(USERS_PROGRAM, PROGRAM)
+        place.write_text(text.replace(PROGRAM, os.path.realpath(sys.executable)), "utf-8")
+    return target
 
 
-def test_what_opens_the_unit_for_downloads_is_in_its_head_and_valid(tmp_path: Path) -> None:
-    head, _, unit = UNIT.read_text("utf-8").partition("[Unit]")
-    assert "#   [Service]\n#   IPAddressAllow=any\n" in head
+def test_the_units_are_valid(tmp_path: Path) -> None:
+    assert setting("ExecStart") == [f"{PROGRAM} run"]
+    units = copied(tmp_path)
+    assert verified(units, "dropmill.service", "dropmill@.service", "dropmill.socket") == (0, "")
+    assert verified(units / "user", "dropmill.service") == (0, "")
+
+
+@pytest.mark.parametrize("name", ["dropmill.service", "dropmill.socket"])
+def test_what_the_heads_of_the_units_offer_is_valid(tmp_path: Path, name: str) -> None:
+    head, _, _ = (SYSTEMD / name).read_text("utf-8").partition("[Unit]")
+    offers = re.findall(r"^#   (\[\w+\]\n(?:#   \w+=.*\n)+)", head, re.MULTILINE)
+    assert len(offers) == {"dropmill.service": 3, "dropmill.socket": 1}[name]
+    units = copied(tmp_path)
+    (units / f"{name}.d").mkdir()
+    (units / f"{name}.d" / "offers.conf").write_text("".join(offers).replace("#   ", ""), "utf-8")
+    assert verified(units, name) == (0, "")
+
+
+def test_the_way_to_downloads_is_said_and_open() -> None:
+    assert "\n#   [Service]\n#   IPAddressAllow=any\n" in UNIT.read_text("utf-8")
     assert "IPAddressAllow=any" in (SYSTEMD.parent / "docs" / "operations.md").read_text("utf-8")
-    families = setting("RestrictAddressFamilies")[0].split()
-    assert {"AF_INET", "AF_INET6"} <= set(families)
-    opened = tmp_path / UNIT.name
-    unit = unit.replace(PROGRAM, os.path.realpath(sys.executable))
-    opened.write_text(f"[Unit]{unit}\n[Service]\nIPAddressAllow=any\n", "utf-8")
-    command = [tool("systemd-analyze"), "verify", "--man=no", str(opened)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert {"AF_INET", "AF_INET6"} <= set(setting("RestrictAddressFamilies")[0].split())
 
 
-def test_the_unit_is_hardened() -> None:
-    command = [tool("systemd-analyze"), "security", "--offline=true", "--threshold=15", str(UNIT)]
+@pytest.mark.parametrize("unit", ["dropmill.service", "dropmill@.service"])
+def test_the_unit_is_hardened_and_says_why_the_rest_is_open(unit: str) -> None:
+    need_programs(**{"systemd-analyze": "systemd"})
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=15", str(SYSTEMD / unit)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    told = subprocess.run([*command, "--json=short"], capture_output=True, text=True, check=False).stdout
+    open_ones = [one["name"] for one in json.loads(told) if float(one["exposure"] or 0) > 0]
+    comment = (SYSTEMD / unit).read_text("utf-8").partition("shows as open")[2]
+    assert open_ones
+    assert [name for name in open_ones if f"#   {name.rstrip('=').removesuffix('=/RootImage')} " not in comment] == []
+
+
+def test_the_template_differs_in_names_only() -> None:
+    whole, template = (
+        re.sub(r"(?s)^.*?(?=\[Unit\])", "", (SYSTEMD / name).read_text("utf-8"))
+        for name in ("dropmill.service", "dropmill@.service")
+    )
+    named = {
+        "renditions (%i)": "renditions",
+        " run --config /etc/dropmill/%i.toml": " run",
+        "StateDirectory=dropmill-%i": "StateDirectory=dropmill",
+        "/var/lib/dropmill-%i": "/var/lib/dropmill",
+    }
+    for one, other in named.items():
+        assert template.count(one) == 1
+        template = template.replace(one, other)
+    assert template == whole
+
+
+def test_the_unit_of_a_user_lives_as_the_other_does() -> None:
+    user = SYSTEMD / "user" / "dropmill.service"
+    keys = (
+        "Type NotifyAccess ExecReload Restart RestartSec RestartPreventExitStatus TimeoutStartSec WatchdogSec KillMode"
+    )
+    keys += " TimeoutStopSec OOMPolicy StartLimitIntervalSec SystemCallFilter RestrictAddressFamilies NoNewPrivileges"
+    assert {key: setting(key, user) for key in keys.split()} == {key: setting(key) for key in keys.split()}
 
 
 def test_the_unit_agrees_with_the_daemon() -> None:
@@ -72,13 +118,12 @@ def test_the_unit_agrees_with_the_daemon() -> None:
 
 
 def test_the_user_and_the_folders_come_to_be(tmp_path: Path) -> None:
-    sysusers, tmpfiles = tool("systemd-sysusers"), tool("systemd-tmpfiles")
-    if os.geteuid() != 0:
-        pytest.skip("only root may make users and give folders away")
+    need_programs(**{"systemd-sysusers": "systemd", "systemd-tmpfiles": "systemd"})
+    need_root()
     (tmp_path / "etc").mkdir()
     for command in (
-        [sysusers, f"--root={tmp_path}", str(SYSTEMD / "dropmill.sysusers.conf")],
-        [tmpfiles, f"--root={tmp_path}", "--create", str(SYSTEMD / "dropmill.tmpfiles.conf")],
+        ["systemd-sysusers", f"--root={tmp_path}", str(SYSTEMD / "dropmill.sysusers.conf")],
+        ["systemd-tmpfiles", f"--root={tmp_path}", "--create", str(SYSTEMD / "dropmill.tmpfiles.conf")],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
