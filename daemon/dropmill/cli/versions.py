@@ -13,7 +13,11 @@ from dropmill.cli.common import ConfigOption, JsonOption, guarded
 
 
 def install(app: typer.Typer) -> None:
-    app.command(epilog=common.example("dropmill version", "dropmill version --components"))(version)
+    app.command(
+        epilog=common.example(
+            "dropmill version", "dropmill version --components", "dropmill version --components --json > sbom.json"
+        )
+    )(version)
 
 
 def tell_and_leave(wanted: bool) -> None:
@@ -26,26 +30,40 @@ def tell_and_leave(wanted: bool) -> None:
 @guarded
 def version(
     components: Annotated[
-        bool, typer.Option("--components", help="Also of the libraries that decode and encode.")
+        bool, typer.Option("--components", help="Also of the libraries that decode and encode pictures.")
     ] = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,  # Scripts add it to every command; it makes no difference here.
 ) -> None:
-    """The version of dropmill."""
-    told = {"dropmill": __version__}
-    if components:
-        import platform
+    """The version of dropmill.
 
-        from dropmill.imaging.codecs import components as found
-        from dropmill.store.connection import sqlite_version
-
-        told |= {"Python": platform.python_version(), "SQLite": sqlite_version(), **found()}
-    if as_json:
-        common.print_json(told)
+    With --components also of what decodes and encodes pictures and keeps the catalog, as the libraries tell it themselves;
+    with --json then as a bill of materials (CycloneDX), which scanners for known weaknesses read.
+    """
+    if as_json and not components:
+        common.print_json({"dropmill": __version__})
         return
     if not components:
         sys.stdout.write(f"dropmill {__version__}\n")
         return
+    found = _components()
+    if as_json:
+        from dropmill.cli import sbom
+
+        common.print_json(sbom.document(__version__, found))
+        return
+    told = {"dropmill": __version__, **found}
     width = max(map(len, told))
     for name, value in told.items():
         sys.stdout.write(f"{name:<{width}}  {value}\n")
+
+
+def _components() -> dict[str, str]:
+    import importlib.metadata
+    import platform
+
+    from dropmill.imaging import codecs
+    from dropmill.store.connection import sqlite_version
+
+    versions = {"Python": platform.python_version(), "SQLite": sqlite_version()}
+    return {**versions, "apsw": importlib.metadata.version("apsw"), **codecs.components()}

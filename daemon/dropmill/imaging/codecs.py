@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import io
 import logging
+import re
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -37,6 +38,10 @@ _DECODERS: Final[dict[Kind, Callable[[io.BytesIO], ImageFile.ImageFile]]] = {
     Kind.BMP: BmpImagePlugin.BmpImageFile,
     Kind.AVIF: AvifImagePlugin.AvifImageFile,
 }
+
+# All that libavif can be built with; which are in a wheel of Pillow's changes.
+_AVIF_CODECS: Final = ("dav1d", "libgav1", "aom", "rav1e", "svt")
+_VERSION: Final = re.compile(r"\d+\.\d[\w.+-]*")
 
 
 def open_image(kind: Kind, data: bytes) -> ImageFile.ImageFile:
@@ -73,27 +78,45 @@ def set_up() -> None:
 
 
 def components() -> dict[str, str]:
-    """Versions of the libraries that decide pixels and hashes, by name; ``missing`` where one is not built in."""
+    """Versions of the libraries that decide pixels and hashes, by name, as they tell them themselves.
+
+    ``missing`` where one is not built in; what works inside the libraries for AVIF and HEIC is named only where it is there.
+    """
     found = {
         "Pillow": importlib.metadata.version("pillow"),
         "libjpeg-turbo": features.version_feature("libjpeg_turbo"),
         "libwebp": features.version_module("webp"),
         "libavif": features.version_module("avif"),
         "libtiff": features.version_codec("libtiff"),
+        "openjpeg": features.version_codec("jpg_2000"),
         "zlib": features.version_feature("zlib_ng") or features.version_codec("zlib"),
         "lcms2": features.version_module("littlecms2"),
-        "libheif": _libheif_version(),
+        "libheif": None,
         "libvips": vips.version(),
         "imagehash": importlib.metadata.version("imagehash"),
         "numpy": importlib.metadata.version("numpy"),
         "scipy": importlib.metadata.version("scipy"),
     }
-    return {name: version or "missing" for name, version in found.items()}
+    for name in _AVIF_CODECS:
+        version = AvifImagePlugin.get_codec_version(name)
+        if version:
+            found[name] = version
+    return {name: version or "missing" for name, version in (found | _of_heif()).items()}
 
 
-def _libheif_version() -> str | None:
+def _of_heif() -> dict[str, str | None]:
+    """libheif and what it decodes and encodes HEVC with, which it describes as in "libde265 HEVC decoder, version 1.1.3"."""
     if not heif_available():
-        return None
+        return {}
     import pillow_heif
 
-    return str(pillow_heif.libheif_version())
+    told = pillow_heif.libheif_info()
+    found: dict[str, str | None] = {
+        "pillow-heif": importlib.metadata.version("pillow-heif"),
+        "libheif": told["libheif"],
+    }
+    for name, words in {**told["decoders"], **told["encoders"]}.items():
+        version = _VERSION.search(words)
+        if version:
+            found[name] = version[0]
+    return found

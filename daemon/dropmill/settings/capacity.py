@@ -16,8 +16,9 @@ def effective_processes(workers: Workers, *, cpus: int | None = None, root: str 
         cpus: CPUs this process may run on; None asks the system.
         root: where ``proc/self/cgroup`` and ``sys/fs/cgroup`` are looked for.
 
-    The limits are those of the control group and of all groups above it, of version 2 (``cpu.max``, ``memory.max``)
-    and of version 1 (``cpu.cfs_quota_us``, ``memory.limit_in_bytes``); what cannot be read limits nothing.
+    The limits are those of the control group and of all groups above it, of version 2 (``cpu.max``, ``memory.max``, and
+    ``memory.high``, above which the kernel slows everything down) and of version 1 (``cpu.cfs_quota_us``,
+    ``memory.limit_in_bytes``); what cannot be read limits nothing.
     """
     if workers.processes:
         return workers.processes
@@ -48,8 +49,16 @@ def memory_room_bytes(workers: Workers, *, root: str = "/") -> int:
     return max(min(bounds) * 3 // 4, budget_bytes) if bounds else budget_bytes * effective_processes(workers)
 
 
+def memory_limit_bytes(*, root: str = "/") -> int | None:
+    """The least limit of our control group and of those above it; None where nothing limits the memory."""
+    found = [limit for folder in _groups(root)["memory"] if (limit := _memory_limit(folder))]
+    # Version 1 says "unlimited" as the largest number of whole pages.
+    return min((limit for limit in found if limit < 1 << 60), default=None)
+
+
 def _memory_limit(folder: str) -> int | None:
-    return _number(folder, "memory.max") or _number(folder, "memory.limit_in_bytes")
+    found = [_number(folder, name) for name in ("memory.max", "memory.high", "memory.limit_in_bytes")]
+    return min((limit for limit in found if limit), default=None)
 
 
 def _groups(root: str) -> dict[str, list[str]]:
