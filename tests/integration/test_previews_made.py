@@ -37,7 +37,7 @@ class Rig:
         self.answers: dict[bytes, ErrandResult | WorkerLost] = {}
         self.gate = asyncio.Event()
         self.gate.set()
-        self.begun = asyncio.Event()
+        self.begun, self.full = asyncio.Event(), asyncio.Event()
         self.running = self.most_running = 0
         house = SimpleNamespace(
             settings=Settings(state_dir=str(folder)),
@@ -58,6 +58,8 @@ class Rig:
         self.begun.set()
         self.running += 1
         self.most_running = max(self.most_running, self.running)
+        if self.running == module.MOST_AT_ONCE:
+            self.full.set()
         try:
             await self.gate.wait()
         finally:
@@ -107,9 +109,7 @@ async def test_s08_a_flood_of_questions_takes_few_workers_and_no_more_memory(rig
         more, waiting = await asyncio.wait(waiting, timeout=30, return_when=asyncio.FIRST_COMPLETED)
         done |= more
     assert all(isinstance(one.exception(), Unavailable) for one in done)
-    async with asyncio.timeout(30):
-        while rig.running < module.MOST_AT_ONCE:
-            await asyncio.sleep(0)
+    await asyncio.wait_for(rig.full.wait(), 30)
     rig.gate.set()
     assert len(await asyncio.gather(*waiting)) == module.MOST_WAITING
     assert rig.most_running == module.MOST_AT_ONCE

@@ -6,6 +6,7 @@ import ast
 import asyncio
 import os
 import signal
+import socket
 from pathlib import Path
 
 import anyio
@@ -15,6 +16,7 @@ from workers_support import FOLDER, a_pool, a_request, eventually, gone, nothing
 
 from dropmill.model.outcome import Reason
 from dropmill.model.work import NotOurs, Preview, Recognised, Superseded, Troubled, WorkerLost
+from dropmill.workers.nursery import received
 from dropmill.workers.output import WorkerOutput
 
 pytestmark = pytest.mark.anyio
@@ -219,6 +221,15 @@ async def test_a_module_that_cannot_be_loaded_is_told_and_nothing_hangs(tmp_path
                 await eventually(lambda: "cannot load no_such_module" in pool.stats().trouble)
                 scope.cancel()
     assert any("ModuleNotFoundError" in line.text for line in output)
+
+
+def test_what_a_zygote_said_last_is_heard_though_it_left_orders_unread() -> None:
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        ours.send(b"an order")
+        its.send(b"cannot load")
+        its.close()
+        assert [received(ours), received(ours)] == [b"cannot load", b""]
 
 
 async def test_a_module_mended_while_jobs_wait_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ class Scene:
     hang: threading.Event | None = None
 
     def __post_init__(self) -> None:
-        self.monkeypatch.setattr(module, "ANSWER_SECONDS", 0.2)
+        self.monkeypatch.setattr(module, "ANSWER_SECONDS", 60.0)
 
     def make(self) -> Surroundings:
         async def on_held(inbox: str, silent: bool) -> None:
@@ -274,6 +274,7 @@ def test_w40_a_folder_that_hangs_is_asked_once_told_of_and_gives_its_jobs_back(s
     async def story() -> None:
         made = scene.make()
         scene.hang = threading.Event()
+        scene.monkeypatch.setattr(module, "ANSWER_SECONDS", 0.1)
         await made.look()
         assert not made.held
         scene.clock.at += 42

@@ -133,11 +133,9 @@ class Nursery:
 
     def _readable(self) -> None:
         try:
-            packet = self._control.recv(MAX_PACKET_BYTES)
+            packet = received(self._control)
         except BlockingIOError:
             return
-        except OSError:
-            packet = b""
         if not packet:
             self._shut()
             return
@@ -200,3 +198,21 @@ def _adopted_and_alive(pid: int) -> bool:
         return os.waitpid(pid, os.WNOHANG) == (0, 0)
     except ChildProcessError:
         return False  # Somebody else's by now.
+
+
+def received(control: socket.socket) -> bytes:
+    """The next packet, empty once there are no more. Raises ``BlockingIOError`` where there is none yet.
+
+    Of a peer that ended with packets of ours unread, Linux tells first that the connection was reset, and then what the
+    peer had said, such as why it ended.
+    """
+    try:
+        return control.recv(MAX_PACKET_BYTES)
+    except BlockingIOError:
+        raise
+    except OSError:
+        pass
+    try:
+        return control.recv(MAX_PACKET_BYTES)
+    except OSError:
+        return b""
