@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# systemd is one more; it is compiled, against libsystemd.
+EXTRAS ?= heif,dev
 
-.PHONY: run test test-long simulate ledger check format bench clean help
+.PHONY: run test test-wheel test-long simulate ledger check format bench clean help
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -12,7 +14,7 @@ help: ## Say what there is
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dropmill needs Python 3.11 or newer; try make PYTHON=python3.13 $(MAKECMDGOALS)")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[heif,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
 	@touch $@
 
 run: $(STAMP) ## Start the daemon in the foreground on ./var
@@ -21,6 +23,9 @@ run: $(STAMP) ## Start the daemon in the foreground on ./var
 
 test: $(STAMP) ## All tests but the long ones (minutes)
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+test-wheel: ## The tests of `make test` on the built wheel, with the sources absent; PYTHON=python3.13
+	.ci/test-wheel $(PYTHON) $(TESTS)
 
 test-long: $(STAMP) ## The long ones: crash, burst, fuzz
 	$(BIN)/python -m pytest -m long -s tests/crash/test_sigkill.py

@@ -1,24 +1,37 @@
 """Parts of docs/ that follow from the code. `python tests/generated_docs.py` rewrites them; test_docs.py compares.
 
 A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; the text around it is written by hand.
+So is the manual page, whose comments look otherwise (generated_man.py).
 """
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import dropmill
+import generated_man
 from dropmill.model.job import TERMINAL, TRANSITIONS
 from dropmill.model.outcome import EXPLANATIONS, Explanation, Reason, explained, explained_as_ignored
 from dropmill.observe.catalogue import METRICS
 from dropmill.settings import PRESETS, schema
 from dropmill.settings.environment import SHORTHANDS
 
-DOCS = Path(__file__).parents[1] / "docs"
-_PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+ROOT = Path(__file__).parents[1]
+PACKAGE = Path(dropmill.__file__).parent
+DATA = PACKAGE.parent / "share" if PACKAGE.is_relative_to(ROOT) else Path(sys.prefix) / "share"
+"""What the wheel installs beside the package: of the tree or, where a wheel is tested, as it was installed."""
+MANUAL = DATA / "man" / "man1" / "dropmill.1"
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), MANUAL]
+_PART = re.compile(
+    r'((?:<!-- |\.\\" )generated: (?P<name>[a-z-]+)(?: -->)?\n).*?((?:<!-- |\.\\" )end(?: -->)?\n)', re.DOTALL
+)
 
 DISCARDED = (
     Reason.EMPTY,
@@ -127,14 +140,14 @@ def _sections(whole: dict[str, Any], part: dict[str, Any], header: str, variable
     for name, field in part["properties"].items():
         section = _section_of(whole, field)
         if section is None:
-            rows.append((f"`{name}`", _default(field, name in part.get("required", ())), _text(field)))
+            rows.append((f"`{name}`", _kind(field), _default(field, name in part.get("required", ())), _text(field)))
         else:
             inner.append((name, field, section))
     title = f"## `{header}`" if header else "## At the top of the file"
     about = part["description"].split("\n\n")[0].replace("\n", " ")
     if variable:
         about += f" By variable: `{variable}{rows[0][0].strip('`').upper()}` and so on."
-    yield f"{title}\n\n{about}\n\n" + _table(("key", "default", "meaning"), rows)
+    yield f"{title}\n\n{about}\n\n" + _table(("key", "type", "default", "meaning"), rows)
     for name, field, section in inner:
         path = f"{header.strip('[]')}.{name}" if header else name
         if field.get("type") == "array":
@@ -151,6 +164,37 @@ def _section_of(whole: dict[str, Any], field: dict[str, Any]) -> dict[str, Any] 
             found: dict[str, Any] = whole["$defs"][holder["$ref"].rpartition("/")[2]]
             return found
     return None
+
+
+def _kind(field: dict[str, Any]) -> str:
+    """``whole number, 1 to 64``; a choice is told by the meaning."""
+    if "anyOf" in field:
+        return " or ".join(dict.fromkeys(_kind(one) for one in field["anyOf"] if one.get("type") != "null"))
+    if "prefixItems" in field:
+        return f"{len(field['prefixItems'])} {_plural(field['prefixItems'][0])}"
+    if field.get("type") in {"array", "object"}:
+        return (
+            f"list of {_plural(field['items'])}"
+            if "items" in field
+            else f"table of {_plural(field['additionalProperties'])}"
+        )
+    if "enum" in field:
+        return "choice"
+    low, above = field.get("minimum"), field.get("exclusiveMinimum")
+    high = field.get("maximum", field.get("exclusiveMaximum"))
+    least = f"at least {low}" if low is not None else f"above {above}" if above is not None else ""
+    span = f"{low} to {high}" if low is not None and high is not None else least
+    if high is not None and low is None:
+        span = f"{least}, at most {high}" if least else f"at most {high}"
+    return f"{_KINDS[field['type']]}{', ' if span else ''}{span}"
+
+
+def _plural(field: dict[str, Any]) -> str:
+    kind, comma, span = _kind(field).partition(",")
+    return kind.replace("list ", "lists ") + ("" if kind.startswith("list ") else "s") + comma + span
+
+
+_KINDS = {"string": "text", "boolean": "true or false", "integer": "whole number", "number": "number"}
 
 
 def _default(field: dict[str, Any], required: bool) -> str:
@@ -198,22 +242,45 @@ PARTS: dict[str, Callable[[], str]] = {
     "shorthands": shorthands,
     "settings": settings,
     "metrics": metrics,
+    "man-title": generated_man.title,
+    "man-commands": generated_man.commands,
+    "man-shorthands": generated_man.shorthands,
 }
+
+
+COMPLETIONS = {
+    "bash": DATA / "bash-completion" / "completions" / "dropmill",
+    "zsh": DATA / "zsh" / "site-functions" / "_dropmill",
+    "fish": DATA / "fish" / "vendor_completions.d" / "dropmill.fish",
+}
+"""Where each shell looks for them by itself, below the prefix of an installation."""
+
+
+def completion(shell: str) -> str:
+    """The script that ``--show-completion`` prints in that shell, as a file to be found by it."""
+    program = Path(sys.executable).with_name("dropmill")
+    environ = {**os.environ, "_DROPMILL_COMPLETE": f"source_{shell}"}
+    text = subprocess.run([program], env=environ, capture_output=True, text=True, check=True).stdout.strip()
+    if shell == "zsh":  # It reads the file when it is first asked, and takes what that prints for the answer.
+        text += '\n[ "$funcstack[1]" = "_dropmill" ] && _dropmill_completion "$@"'
+    return f"{text}\n"
 
 
 def brought_up_to_date(text: str) -> str:
     """The page with every generated part as the code has it now. Raises KeyError for a part that is not known."""
-    return _PART.sub(lambda match: f"{match[1]}{PARTS[match[2]]()}\n{match[3]}", text)
+    return _PART.sub(lambda match: f"{match[1]}{PARTS[match['name']]()}\n{match[3]}", text)
 
 
 def parts_of(text: str) -> list[str]:
-    return [match[2] for match in _PART.finditer(text)]
+    return [match["name"] for match in _PART.finditer(text)]
 
 
 if __name__ == "__main__":
-    for page in sorted(DOCS.rglob("*.md")):
+    for page in PAGES:
         before = page.read_text("utf-8")
         after = brought_up_to_date(before)
         if after != before:
             page.write_text(after, "utf-8")
-            print(f"rewritten: {page.relative_to(DOCS.parent)}")
+            print(f"rewritten: {page.relative_to(ROOT)}")
+    for shell, script in COMPLETIONS.items():
+        script.write_text(completion(shell), "utf-8")

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+import dropmill
 import pictures
 from dropmill.model.outcome import EXPLANATIONS, Reason
 from harness import Mill
 
-PACKAGE = Path(__file__).parents[2] / "daemon" / "dropmill"
+PACKAGE = Path(dropmill.__file__).parent
 
 
 def test_every_reason_has_a_cause_and_a_remedy_and_is_given_somewhere() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -84,6 +86,23 @@ def inodes(tmp_path: Path) -> Iterator[Disk]:
         yield Disk(path)
     finally:
         subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def test_a_run_of_tests_that_is_killed_leaves_no_mount_behind(tmp_path: Path) -> None:
+    need_root()
+    program = (
+        "import os, signal, subprocess, sys\n"
+        "from parts import keep_mounts_to_this_process\n"
+        "keep_mounts_to_this_process()\n"
+        "subprocess.run(['mount', '-t', 'tmpfs', 'none', sys.argv[1]], check=True)\n"
+        "print(os.path.ismount(sys.argv[1]), flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    killed = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert (killed.returncode, killed.stdout, killed.stderr) == (-signal.SIGKILL, "True\n", "")
+    assert not os.path.ismount(tmp_path)
 
 
 def part(mill: Mill, name: str) -> dict[str, Any]:

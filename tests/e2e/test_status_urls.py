@@ -197,7 +197,7 @@ def test_the_greeting_and_the_check_know_drop_files_where_there_is_no_inbox(tmp_
         f'[[dropfiles]]\nname = "list"\npath = "{folder}/urls.txt"\noutput = "{folder}/out"\n'
     )
     mill = Mill(tmp_path / "mill")
-    checked = mill.run_with(config, "check")
+    checked = mill.run_with(config, "check", "--all")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert f"drop-file list {folder}/urls.txt: is not there yet" in checked.stdout
     mill.state, mill.config = folder / "state", config

@@ -9,23 +9,24 @@ from pathlib import Path
 import pytest
 import typer
 
+import dropmill
 import generated_docs
 from dropmill import __version__
 from dropmill.cli.app import app
 from dropmill.model.outcome import EXPLANATIONS, Reason
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "daemon" / "dropmill"
+PACKAGE = Path(dropmill.__file__).parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-TEXTS = {page: page.read_text("utf-8") for page in PAGES}
+TEXTS = {page: page.read_text("utf-8") for page in {*PAGES, *generated_docs.PAGES}}
 TOP = "".join(text for page, text in TEXTS.items() if page.name == "README.md" or page.parent.name == "docs")
 
 
 def name_of(page: Path) -> str:
-    return str(page.relative_to(ROOT))
+    return str(page.relative_to(ROOT)) if page.is_relative_to(ROOT) else page.name
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", sorted({*PAGES, *generated_docs.PAGES}), ids=name_of)
 def test_generated_parts_are_what_the_code_says(page: Path) -> None:
     assert generated_docs.brought_up_to_date(TEXTS[page]) == TEXTS[page], "run: python tests/generated_docs.py"
 
@@ -72,7 +73,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", [p for p in PAGES if p.parent.name in {"docs", "decisions"}], ids=name_of)
 def test_files_that_are_named_exist(page: Path) -> None:
     for name in re.findall(r"`((?:[\w.]+/)*[\w.]+\.(?:py|sql|toml|service))`", TEXTS[page]):
-        places = [ROOT / name, PACKAGE / name, ROOT / "tests" / name, ROOT / "tests" / "unit" / name]
+        ours = PACKAGE.parent / name.removeprefix("daemon/")
+        places = [ROOT / name, ours, PACKAGE / name, ROOT / "tests" / name, ROOT / "tests" / "unit" / name]
         inside = list(PACKAGE.rglob(name)) if "/" not in name else []
         planned = page.parent.name == "decisions" and "| " in TEXTS[page]  # A table may name what the design has.
         assert any(place.exists() for place in places) or inside or planned, f"{name_of(page)} names {name}"

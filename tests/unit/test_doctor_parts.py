@@ -448,6 +448,16 @@ def test_whoever_has_the_port_is_named(tmp_path: Path) -> None:
     assert http.who_listens(port) == ""
 
 
+def test_an_address_that_systemd_holds_for_the_daemon_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "who_listens", lambda port: "systemd (pid 1)")
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        ground = grounded(tmp_path, more=f'[http]\nbind = "127.0.0.1:{held.getsockname()[1]}"')
+        (one,) = http.look(ground)
+    assert one.severity == "note" and "held by systemd" in one.found
+
+
 def test_the_token_is_no_secret_where_everybody_reads_it_or_it_is_short(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("short\n")

@@ -113,7 +113,7 @@ def test_the_error_is_a_configuration_error_with_exit_code_2(tmp_path: Path) -> 
         ("c.yaml", "a: 1\nb: [1\n", 3, "is not YAML"),
         ("c.yaml", "a: 1\nb: 2\na: 3\n", 3, "is given twice"),
         ("c.yaml", "- 1\n", 1, "no table"),
-        ("c.json", '{"a": 1,\n}', 2, "is not JSON"),
+        ("c.json", '{"a": 1,\n"b" 2}', 2, "is not JSON"),
         ("c.json", '{"a": 1, "a": 2}', 1, "is given twice"),
         ("c.json", "[]", 1, "no table"),
     ],

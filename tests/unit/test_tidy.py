@@ -10,8 +10,10 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
+import dropmill
+
 ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "daemon" / "dropmill"
+PACKAGE = Path(dropmill.__file__).parent  # Of the tree or, where a wheel is tested, as it was installed.
 MODULES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES = 400
 
@@ -36,7 +38,7 @@ _CLOCK_ADAPTER = PACKAGE / "observe" / "clock.py"
 
 
 def shown(path: Path) -> str:
-    return str(path.relative_to(ROOT))
+    return str(path.relative_to(ROOT if path.is_relative_to(ROOT) else PACKAGE.parent))
 
 
 def our_files() -> list[Path]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from dropmill.cli import common
+from dropmill.cli import common, completing
 from dropmill.cli.common import ConfigOption, JsonOption, guarded
 
 if TYPE_CHECKING:
@@ -43,7 +43,11 @@ def add(
     ] = None,
     inbox: Annotated[
         str | None,
-        typer.Option("--inbox", help="Which inbox takes files from elsewhere, or which drop-file or inbox URLs."),
+        typer.Option(
+            "--inbox",
+            help="Which inbox takes files from elsewhere, or which drop-file or inbox URLs.",
+            autocompletion=completing.inboxes_and_dropfiles,
+        ),
     ] = None,
     priority: Annotated[int | None, typer.Option("--priority", min=1, max=5, help="5 is most urgent.")] = None,
     label: Annotated[str | None, typer.Option("--label", help="Kept in the catalog and in receipts.")] = None,

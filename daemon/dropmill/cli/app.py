@@ -14,6 +14,7 @@ from dropmill.cli import (
     changing,
     checking,
     common,
+    completing,
     configuring,
     duplicates,
     exporting,
@@ -54,7 +55,12 @@ app = typer.Typer(
 @app.callback()
 def options(
     log_level: Annotated[
-        str, typer.Option("--log-level", help="debug also prints where in the program an error came from.")
+        str,
+        typer.Option(
+            "--log-level",
+            help="debug also prints where in the program an error came from.",
+            autocompletion=completing.levels,
+        ),
     ] = "",
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=versions.tell_and_leave, help="Print the version.")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dropmill.cli import common
+from dropmill.cli import common, completing
 from dropmill.cli.common import ConfigOption, JsonOption, guarded
 from dropmill.errors import NotFound, NotReachable, StateError
 
@@ -51,8 +51,13 @@ def status(
 def jobs(
     config: ConfigOption = None,
     as_json: JsonOption = False,
-    state: Annotated[str | None, typer.Option("--state", help="Only jobs in this state.")] = None,
-    inbox: Annotated[str | None, typer.Option("--inbox", help="Only jobs of this inbox.")] = None,
+    state: Annotated[
+        str | None, typer.Option("--state", help="Only jobs in this state.", autocompletion=completing.states)
+    ] = None,
+    inbox: Annotated[
+        str | None,
+        typer.Option("--inbox", help="Only jobs of this inbox.", autocompletion=completing.inboxes_and_dropfiles),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, newest first.")] = 100,
     before: Annotated[int | None, typer.Option("--before", help="Only jobs with a smaller id, to page on.")] = None,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dropmill.cli import common
+from dropmill.cli import common, completing
 from dropmill.cli.common import ConfigOption, JsonOption, guarded
 from dropmill.errors import NotFound, Refused
 
@@ -27,7 +27,14 @@ def number_of(what: str) -> Callable[[str | int], int]:
 JobArgument = Annotated[
     int, typer.Argument(help="The job's id, as `dropmill jobs` tells it.", metavar="ID", parser=number_of("job"))
 ]
-InboxArgument = Annotated[str | None, typer.Argument(help="One inbox; all where it is left out.", metavar="[INBOX]")]
+InboxArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="One inbox; all where it is left out.",
+        metavar="[INBOX]",
+        autocompletion=completing.inboxes_and_dropfiles,
+    ),
+]
 
 
 def install(app: typer.Typer) -> None:
@@ -128,7 +135,12 @@ def reload(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 def reprocess(
     target: Annotated[str | None, typer.Argument(help="A path, a URL or a job id.", metavar="[PATH|URL|ID]")] = None,
     inbox: Annotated[
-        str | None, typer.Option("--inbox", help="Everything that this inbox or drop-file has published.")
+        str | None,
+        typer.Option(
+            "--inbox",
+            help="Everything that this inbox or drop-file has published.",
+            autocompletion=completing.inboxes_and_dropfiles,
+        ),
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,

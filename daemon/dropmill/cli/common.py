@@ -28,7 +28,7 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
-_LEVELS: Final = ("debug", "info", "warning", "error")
+LEVELS: Final = ("debug", "info", "warning", "error")
 _level = ""
 _config: Path | None = None
 
@@ -36,8 +36,8 @@ _config: Path | None = None
 def set_log_level(level: str) -> None:
     """Raises ``typer.BadParameter`` for an unknown level."""
     global _level  # One process runs one command; the error handler outlives every other scope.
-    if level and level not in _LEVELS:
-        raise typer.BadParameter(f"one of {', '.join(_LEVELS)}")
+    if level and level not in LEVELS:
+        raise typer.BadParameter(f"one of {', '.join(LEVELS)}")
     _level = level
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from dropmill.cli import common
+from dropmill.cli import common, completing
 from dropmill.cli.common import ConfigOption, JsonOption, guarded
 
 if TYPE_CHECKING:
@@ -40,7 +40,10 @@ def duplicates(
     tier: Annotated[
         Tier | None, typer.Option("--tier", help="Only files that resemble the one to keep that closely.")
     ] = None,
-    inbox: Annotated[str | None, typer.Option("--inbox", help="Only groups with a file of this inbox.")] = None,
+    inbox: Annotated[
+        str | None,
+        typer.Option("--inbox", help="Only groups with a file of this inbox.", autocompletion=completing.inboxes),
+    ] = None,
     folder: Annotated[str | None, typer.Option("--folder", help="Only groups with a file below this folder.")] = None,
     limit: Annotated[
         int, typer.Option("--limit", min=1, help="Show so many groups, those that give back most; JSON tells all.")

@@ -7,7 +7,7 @@ from typing import Annotated, cast
 
 import typer
 
-from dropmill.cli import common
+from dropmill.cli import common, completing
 from dropmill.cli.common import ConfigOption, guarded
 
 
@@ -21,12 +21,19 @@ def install(app: typer.Typer) -> None:
 
 @guarded
 def export(
-    kind: Annotated[str, typer.Option("--format", help="csv, jsonl or parquet.")],
+    kind: Annotated[str, typer.Option("--format", help="csv, jsonl or parquet.", autocompletion=completing.formats)],
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="The file to be made; standard output where it is left out.")
     ] = None,
-    inbox: Annotated[str | None, typer.Option("--inbox", help="Only jobs of this inbox or drop-file.")] = None,
-    state: Annotated[str | None, typer.Option("--state", help="Only jobs in this state.")] = None,
+    inbox: Annotated[
+        str | None,
+        typer.Option(
+            "--inbox", help="Only jobs of this inbox or drop-file.", autocompletion=completing.inboxes_and_dropfiles
+        ),
+    ] = None,
+    state: Annotated[
+        str | None, typer.Option("--state", help="Only jobs in this state.", autocompletion=completing.states)
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file where it exists.")] = False,
     config: ConfigOption = None,
 ) -> None:

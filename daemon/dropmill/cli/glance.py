@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dropmill.cli.indexing import line
-from dropmill.cli.tables import BLANK, Shortened, duration, shortened, size, table, word
+from dropmill.cli.tables import BLANK, Shortened, duration, moment, shortened, size, table, word
 from dropmill.control.describe import counted
 
 Json = Mapping[str, Any]
@@ -124,11 +124,19 @@ def _sums(told: Json) -> Text:
     if hooks:
         waiting, dead = (sum(one[key] for one in hooks) for key in ("waiting", "dead_letters"))
         lost = f", {counted(dead, 'dead letter')}" if dead else ""
-        lines.append(f"webhooks {sum(one['delivered'] for one in hooks)} delivered, {waiting} waiting{lost}")
+        delivered = sum(one["delivered"] for one in hooks)
+        latest = max((one["delivered_at"] for one in hooks if one["delivered_at"]), default=None)
+        last = f"; told last at {moment(latest)}" if latest else ""
+        lines.append(f"webhooks {delivered} delivered, {waiting} waiting{lost}{_disabled(hooks)}{last}")
     owing = {name: count for name, count in owed.items() if count}
     if owing:
         lines.append("owed     " + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in owing.items()))
     return Text("\n".join(lines))
+
+
+def _disabled(hooks: list[Json]) -> str:
+    names = [one["name"] for one in hooks if one["state"] == "disabled"]
+    return f"; disabled: {', '.join(names)}" if names else ""
 
 
 def _refused(told: Json) -> str:

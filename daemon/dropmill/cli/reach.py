@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
+from dropmill import __version__
 from dropmill.cli import common
 from dropmill.errors import (
     Conflict,
@@ -268,7 +269,7 @@ def _client(settings: Settings, address: str) -> Any:
     import httpx
 
     token = settings.http.read_token()
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = {"User-Agent": f"dropmill/{__version__}"} | ({"Authorization": f"Bearer {token}"} if token else {})
     if address.startswith("unix:"):
         transport = httpx.HTTPTransport(uds=address.removeprefix("unix:"))
         return httpx.Client(transport=transport, base_url="http://localhost", headers=headers, trust_env=False)
@@ -355,7 +356,7 @@ def route(method: str, arguments: Sequence[Any]) -> tuple[str, str, dict[str, An
             return "PUT", f"{api}/settings", None, {"preferences": changes}
         case ("webhooks",):
             return "GET", f"{api}/webhooks", None, None
-        case (("enable_webhook" | "retry_webhook" | "test_webhook"), name):
+        case (("enable_webhook" | "forget_webhook" | "retry_webhook" | "test_webhook"), name):
             return "POST", f"{api}/webhooks/{quote(name, safe='')}/{method.removesuffix('_webhook')}", None, None
         case (("status" | "health" | "settings"),):
             return "GET", f"{api}/{method}", None, None

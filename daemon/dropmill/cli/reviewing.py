@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from dropmill.cli import common
+from dropmill.cli import common, completing
 from dropmill.cli.changing import number_of
 from dropmill.cli.common import ConfigOption, JsonOption, guarded
 from dropmill.cli.duplicates import Tier
@@ -88,7 +88,10 @@ def resolve(
             "that are less alike, which stay.",
         ),
     ] = None,
-    inbox: Annotated[str | None, typer.Option("--inbox", help="With --all: only with a file of this inbox.")] = None,
+    inbox: Annotated[
+        str | None,
+        typer.Option("--inbox", help="With --all: only with a file of this inbox.", autocompletion=completing.inboxes),
+    ] = None,
     below: Annotated[
         str | None, typer.Option("--below", help="With --all: only with a file below this folder.")
     ] = None,
@@ -97,6 +100,7 @@ def resolve(
         typer.Option(
             "--relation",
             help="With --all: only groups whose least alike file is of this relation. All files of a group are meant.",
+            autocompletion=completing.relations,
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,

@@ -169,7 +169,7 @@ def webhooks(told: Sequence[Json]) -> RenderableType:
             str(one["delivered"]),
             str(one["waiting"]),
             str(one["dead_letters"]),
-            Text(_moment(one["next_attempt_at"])),
+            Text(moment(one["next_attempt_at"])),
             Text("; ".join(filter(None, (one["detail"], one["remedy"])))),
         )
     letters = [(one["name"], letter) for one in told for letter in one["letters"]]
@@ -181,7 +181,7 @@ def webhooks(told: Sequence[Json]) -> RenderableType:
             Text(name),
             Text(letter["type"]),
             str(letter["job"]),
-            Text(_moment(letter["at"])),
+            Text(moment(letter["at"])),
             str(letter["attempts"]),
             Text(letter["detail"]),
         )
@@ -197,7 +197,7 @@ def story(told: Json) -> RenderableType:
     lines.add_column(no_wrap=True)
     lines.add_column(overflow="fold")
     for entry in told["story"]:
-        lines.add_row(Text(_moment(entry["at"]), style="dim"), Text(entry["text"]))
+        lines.add_row(Text(moment(entry["at"]), style="dim"), Text(entry["text"]))
     now = table("now", "")
     for name, value in told["now"].items():
         if name == "missing":
@@ -212,7 +212,7 @@ def story(told: Json) -> RenderableType:
     return Group(head, BLANK, lines, BLANK, now)
 
 
-def _moment(at: str | None) -> str:
+def moment(at: str | None) -> str:
     return at.replace("T", " ") if at else ""
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dropmill.cli import common
+from dropmill.cli import common, completing
 from dropmill.cli.common import ConfigOption, JsonOption, guarded
 from dropmill.errors import Conflict, NotFound
 
@@ -33,7 +33,10 @@ def install(app: typer.Typer) -> None:
 @guarded
 def try_file(
     file: Annotated[str, typer.Argument(help="A file, in an inbox or anywhere.", metavar="FILE")],
-    inbox: Annotated[str | None, typer.Option("--inbox", help="As if it were dropped into this inbox.")] = None,
+    inbox: Annotated[
+        str | None,
+        typer.Option("--inbox", help="As if it were dropped into this inbox.", autocompletion=completing.inboxes),
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from dropmill.model.image import Filter, MetadataPolicy, Mode, OutputFormat, Recipe, RenditionSpec
 from dropmill.settings.dedupe import TierPolicies
 from dropmill.settings.findings import Wrong
-from dropmill.settings.sections import Number, Section, Whole
+from dropmill.settings.sections import Section, Whole, not_bool
 
 MODES: tuple[Mode, ...] = ("fit", "fill", "width", "height", "scale")
 # JPEG's own limit of a side, and far beyond what any other format is used for.
 _MAX_SIDE = 65_500
 Side = Whole
+# Bounds of what may be left out stand before all else: only there do they get into the JSON Schema.
+_Bounded = Annotated[int, Field(ge=1, le=_MAX_SIDE), BeforeValidator(not_bool)]
+_Factor = Annotated[float, Field(gt=0, le=16, allow_inf_nan=False), BeforeValidator(not_bool)]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -31,9 +34,9 @@ class Rendition(Section):
     fill: tuple[Side, Side] | None = Field(
         default=None, description="[width, height] in pixels: covers exactly that, cropped around the middle."
     )
-    width: Whole | None = Field(default=None, ge=1, le=_MAX_SIDE, description="Width in pixels; the height follows.")
-    height: Whole | None = Field(default=None, ge=1, le=_MAX_SIDE, description="Height in pixels; the width follows.")
-    scale: Number | None = Field(default=None, gt=0, le=16, description="Factor to both sides; 1.0 keeps the size.")
+    width: _Bounded | None = Field(default=None, description="Width in pixels; the height follows.")
+    height: _Bounded | None = Field(default=None, description="Height in pixels; the width follows.")
+    scale: _Factor | None = Field(default=None, description="Factor to both sides; 1.0 keeps the size.")
     format: OutputFormat = Field(
         default="auto",
         description="auto: JPEG for opaque pictures, PNG for transparent ones and for screenshots of few colours.",

@@ -1,0 +1,1 @@
+complete --command dropmill --no-files --arguments "(env _DROPMILL_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) dropmill)" --condition "env _DROPMILL_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) dropmill"
