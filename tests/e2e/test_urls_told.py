@@ -134,6 +134,7 @@ def test_a_path_without_a_scheme_is_told_of_it_where_there_is_no_inbox(tmp_path:
     assert "https:// goes before it if it is meant as a URL" in done.stderr
 
 
+@pytest.mark.long
 def test_w41_a_second_daemon_on_the_same_drop_file_reads_nothing_of_it(tmp_path: Path) -> None:
     with WebServer() as web:
         web.on("/first.jpg", document(photo(1)))
