@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 from collections.abc import Iterator
 from typing import Final
@@ -82,8 +83,8 @@ def test_the_unit_starts_works_and_tells_status_and_journal(service: Service) ->
     service.wait_for(lambda: service.done(2))
     assert service.outputs() == ["a-t.jpg"]
     assert service.archived() == ["a.jpg"]
-    service.wait_for(lambda: "1 published" in service.shows("StatusText")[0])
-    assert "1 discarded" in service.shows("StatusText")[0]
+    counted = ("1 published", "1 discarded")
+    service.wait_for(lambda: all(count in service.shows("StatusText")[0] for count in counted))
     jobs = {job["source"].rpartition("/")[2]: job["id"] for job in service.jobs()}
     for name, word in (("a.jpg", "published"), ("broken.jpg", "discarded")):
         path = f"/srv/dropmill/inbox/{name}"
@@ -269,16 +270,72 @@ def test_the_printed_drop_in_opens_the_unit_for_folders_elsewhere(service: Servi
         bed.run("sh", "-c", "umount /data && rmdir /data")
 
 
+@pytest.mark.parametrize("output", ["/data", "/data/out"])
+def test_a_disk_that_is_away_stops_nothing_but_what_is_on_it(service: Service, output: str) -> None:
+    """W27, in the sandbox: at a start, while it runs, and once the disk is there."""
+    bed = service.bed
+    disk = "[Mount]\nWhere=/data\nWhat=/var/disk\n"
+    there, away = f"{disk}Type=none\nOptions=bind\n", f"{disk}Type=no-such-file-system\n"
+    bed.run("install", "-d", "-o", "dropmill", "-g", "dropmill", "/var/disk", "/var/disk/out")
+    bed.write("/etc/systemd/system/data.mount", there)
+    bed.systemctl("daemon-reload")
+    bed.systemctl("start", "data.mount")
+    second = _INBOX.replace("camera", "scans").replace("/srv/dropmill/inbox", "/srv/dropmill/scans")
+    service.configure(_QUICK + _INBOX + second.replace("/srv/dropmill/outbox", output))
+    bed.run("install", "-d", "-o", "dropmill", "-g", "dropmill", "/srv/dropmill/scans")
+    try:
+        printed = json.loads(service.dropmill("check", "--unit", "--json").stdout)
+        bed.write(printed["file"], printed["text"])
+        bed.systemctl("daemon-reload")
+        assert "data.mount" in service.shows("Wants")[0] and "data.mount" not in service.shows("Requires")[0]
+        service.start()
+        assert bed.show("data.mount", "ActiveState") == {"ActiveState": "active"}
+        # Away while it runs.
+        bed.write("/etc/systemd/system/data.mount", away)
+        bed.systemctl("daemon-reload")
+        bed.systemctl("stop", "data.mount")
+        assert service.shows("ActiveState") == ["active"]
+        # Away at a start.
+        service.stop()
+        service.start()
+        assert bed.show("data.mount", "ActiveState") == {"ActiveState": "failed"}
+        service.drop("a.jpg", picture(5))
+        service.inbox = "/srv/dropmill/scans"
+        service.drop("b.jpg", picture(6))
+        service.wait_for(lambda: service.outputs() == ["a-t.jpg"])
+        service.wait_for(lambda: f"inbox waits for its surroundings  {output}  " in service.said())
+        assert service.in_inbox() == ["b.jpg"]
+        # It comes: the sandbox lets it through.
+        bed.write("/etc/systemd/system/data.mount", there)
+        bed.systemctl("daemon-reload")
+        bed.systemctl("start", "data.mount")
+        service.wait_for(lambda: service.done(2))
+        assert "b-t.jpg" in files(bed.path(output))
+    finally:
+        service.clear()
+        undo = "systemctl stop data.mount; rm -rf /etc/systemd/system/data.mount /var/disk /srv/dropmill/scans; rmdir /data"
+        bed.run("sh", "-c", f"{undo}; systemctl daemon-reload; systemctl reset-failed", check=False)
+
+
+def _pid_told(service: Service) -> int:
+    """0 while it starts or stops."""
+    try:
+        return int(service.get("/api/v1/status")["pid"])
+    except (OSError, http.client.HTTPException):
+        return 0
+
+
 def test_the_socket_unit_holds_the_address_while_the_daemon_is_away(service: Service) -> None:
     bed = service.bed
     service.configure(f'{_QUICK}[http]\nbind = "127.0.0.1:9"\n{_INBOX}')
     bed.systemctl("start", "dropmill.socket")
     try:
         assert service.shows("ActiveState") == ["inactive"]
-        first = service.get("/api/v1/status")
-        assert service.shows("ActiveState") == ["active"]
+        service.wait_for(lambda: _pid_told(service))
+        first = _pid_told(service)
+        service.wait_for(lambda: service.shows("ActiveState") == ["active"])
         service.bed.systemctl("restart", "dropmill")
-        assert service.get("/api/v1/status")["pid"] != first["pid"]
+        service.wait_for(lambda: _pid_told(service) not in {0, first})
         assert service.dropmill("health").returncode == 0
     finally:
         bed.systemctl("stop", "dropmill.socket")

@@ -12,6 +12,7 @@ import pytest
 
 from dropmill.control import unit_access, unit_folders
 from dropmill.control.unit import DropIn, drop_in, escaped
+from dropmill.files import standing
 from dropmill.settings import load
 from harness import PROGRAM, clean_environment
 from parts import need_programs
@@ -40,33 +41,84 @@ def test_what_the_unit_has_already_is_not_named(tmp_path: Path) -> None:
 def test_folders_of_an_inbox_go_under_one_parent_where_it_is_theirs(tmp_path: Path) -> None:
     more = 'archive = "/data/pictures/kept"\nquarantine = "/data/pictures/broken"'
     found = made(tmp_path, inbox("/data/pictures/in", "/data/pictures/out", more))
-    assert values(found, "ReadWritePaths") == ["/data/pictures"]
-    assert values(found, "RequiresMountsFor") == ["/data/pictures"]
+    assert values(found, "ReadWritePaths") == ["-/data/pictures"]
     # Only the output lies elsewhere: what is moved is still under one parent.
     found = made(tmp_path, inbox("/data/pictures/in", "/srv/www", more))
-    assert values(found, "ReadWritePaths") == ["/data/pictures", "/srv/www"]
+    assert values(found, "ReadWritePaths") == ["-/data/pictures", "-/srv/www"]
+
+
+def test_a_parent_is_opened_only_where_nothing_of_others_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = tmp_path / "pictures"
+    for name in ("in", "kept", "out", "deep/broken", ".dropmill-check-1"):
+        (parent / name).mkdir(parents=True)
+    more = f'archive = "{parent}/kept"\nquarantine = "{parent}/deep/broken"'
+    configured = inbox(f"{parent}/in", f"{parent}/out", more)
+    each = [f"-{parent}/{name}" for name in ("in", "kept", "deep/broken", "out")]
+    found = made(tmp_path, configured)
+    assert values(found, "ReadWritePaths") == [f"-{parent}"]
+    assert not [note for note in found.notes if "copy" in note]
+    for stranger in ("payroll", "deep/payroll"):
+        (parent / stranger).mkdir()
+        found = made(tmp_path, configured)
+        assert values(found, "ReadWritePaths") == each
+        assert [note for note in found.notes if "is a copy" in note and f"{parent}/kept" in note]
+        (parent / stranger).rmdir()
+    # What cannot be looked through is taken for that of others.
+    monkeypatch.setattr(unit_folders, "_MOST_NAMES", 2)
+    assert values(made(tmp_path, configured), "ReadWritePaths") == each
+
+
+def test_disks_of_folders_are_waited_for_and_none_but_that_of_the_state_is_required(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = "21 1 0:1 / / rw - ext4 /dev/a rw\n22 21 0:2 / /data/my\\040pictures rw - ext4 /dev/b rw\n"
+    (tmp_path / "mountinfo").write_text(table, "ascii")
+    (tmp_path / "fstab").write_text("/dev/c /mnt/kept-1 ext4 nofail 0 0\n", "ascii")
+    monkeypatch.setattr(standing, "_FSTAB", str(tmp_path / "fstab"))
+    monkeypatch.setattr(unit_folders, "MOUNTINFO", str(tmp_path / "mountinfo"))
+    more = 'archive = "/mnt/kept-1/archive"'
+    folders = inbox("/data/my pictures/in", "/data/my pictures/out", more) + inbox("/opt/in", "/opt/out", name="b")
+    found = made(tmp_path, folders)
+    units = "data-my\\x20pictures.mount mnt-kept\\x2d1.mount"
+    assert (values(found, "Wants"), values(found, "After")) == ([units], [units])
+    assert values(found, "RequiresMountsFor") == values(found, "Requires") == []
+    # A folder that is not there yet, because its disk is not, would keep the sandbox from being set up.
+    assert all(path.lstrip('"').startswith("-") for path in values(found, "ReadWritePaths"))
+    found = made(tmp_path, f'state_dir = "/mnt/kept-1/state"\n{folders}')
+    assert values(found, "RequiresMountsFor") == ["/mnt/kept-1/state"]
+    assert "/mnt/kept-1/state" in values(found, "ReadWritePaths")
+
+
+@pytest.mark.parametrize("point", ["/data", "/a/b-c", "/.hidden/x.y", "/my pictures/ümläut", "/a:b/\\"])
+def test_mounts_are_named_as_systemd_names_them(point: str) -> None:
+    need_programs(**{"systemd-escape": "systemd"})
+    command = ["systemd-escape", "--path", "--suffix=mount", point]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    assert unit_folders.mount_unit(point) == told
 
 
 @pytest.mark.parametrize("shared", ["/srv", "/var/lib", "/mnt", "/opt"])
 def test_a_parent_that_others_share_is_not_opened(tmp_path: Path, shared: str) -> None:
     found = made(tmp_path, inbox(f"{shared}/in", f"{shared}/out", f'archive = "{shared}/kept"'))
-    assert values(found, "ReadWritePaths") == [f"{shared}/in", f"{shared}/kept", f"{shared}/out"]
+    assert values(found, "ReadWritePaths") == [f"-{shared}/in", f"-{shared}/kept", f"-{shared}/out"]
 
 
 def test_a_folder_inside_another_is_not_named_twice(tmp_path: Path) -> None:
     second = inbox("/data/a/second/in", "/data/a/second/out", name="second")
     found = made(tmp_path, inbox("/data/a/in", "/data/a/out") + second)
-    assert values(found, "ReadWritePaths") == ["/data/a"]
+    assert values(found, "ReadWritePaths") == ["-/data/a"]
 
 
 def test_homes_stay_hidden_but_for_what_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = made(tmp_path, inbox("/home/ann/Pictures/in", "/home/ann/Pictures/out"))
     assert values(found, "ProtectHome") == ["tmpfs"]
-    assert values(found, "BindPaths") == ["/home/ann/Pictures"]
+    assert values(found, "BindPaths") == ["-/home/ann/Pictures"]
     assert values(found, "ReadWritePaths") == []
     # Never the whole home for two folders in it.
     found = made(tmp_path, inbox("/home/ann/in", "/home/ann/out"))
-    assert values(found, "BindPaths") == ["/home/ann/in", "/home/ann/out"]
+    assert values(found, "BindPaths") == ["-/home/ann/in", "-/home/ann/out"]
     home = tmp_path / "home"
     monkeypatch.setattr(unit_folders, "_HOMES", (str(home),))
     home.mkdir()
@@ -93,9 +145,10 @@ def test_state_socket_and_log_are_named_where_they_lie(tmp_path: Path) -> None:
     found = made(tmp_path, f'state_dir = "/var/lib/pictures"\n{inbox("/data/in", "/data/out")}{more}')
     assert values(found, "StateDirectory") == ["pictures"]
     assert values(found, "RuntimeDirectory") == ["pictures"]
-    assert values(found, "ReadWritePaths") == ["/data"]
+    assert values(found, "ReadWritePaths") == ["-/data"]
     found = made(tmp_path, f'state_dir = "/fast/state"\n{inbox("/data/in", "/data/out")}')
-    assert values(found, "ReadWritePaths") == ["/data", "/fast/state"]
+    assert values(found, "ReadWritePaths") == ["-/data", "/fast/state"]
+    assert values(found, "RequiresMountsFor") == ["/fast/state"]
     assert any("/fast/state" in note and "belong" in note for note in found.notes)
 
 
@@ -106,6 +159,15 @@ def test_the_configuration_of_an_instance_is_for_its_unit(tmp_path: Path) -> Non
     found = drop_in(replace(loaded, path=Path("/etc/dropmill/one.toml")))
     assert (found.unit, values(found, "StateDirectory")) == ("dropmill@one.service", [])
     assert "/etc/systemd/system/dropmill@one.service.d/folders.conf" in found.text()
+    # What another unit has it has not.
+    (tmp_path / "dropmill.toml").write_text(
+        f'state_dir = "/var/lib/dropmill-one"\n{inbox("/var/lib/dropmill/in", "/srv/dropmill/out")}', "utf-8"
+    )
+    other = load(tmp_path / "dropmill.toml", {}, {})
+    assert values(drop_in(replace(other, path=Path("/etc/dropmill/one.toml"))), "ReadWritePaths") == [
+        "-/var/lib/dropmill/in"
+    ]
+    assert values(drop_in(other), "ReadWritePaths") == []
     found = drop_in(replace(loaded, path=Path("/etc/dropmill/dropmill.toml")))
     assert (found.unit, values(found, "StateDirectory")) == ("dropmill.service", ["dropmill-one"])
 

@@ -133,7 +133,7 @@ def test_w14_watches_are_counted_against_the_tree_and_what_others_hold(tmp_path:
     (one,) = of(inotify.look(ground, proc), "warning")
     assert "6 folders" in one.found and "12 (fs.inotify.max_user_watches)" in one.found and "5 of them" in one.found
     assert "sysctl fs.inotify.max_user_watches=524288" in one.fix
-    assert "/etc/sysctl.d/60-dropmill.conf" in one.fix
+    assert "/etc/sysctl.d/60-dropmill-max_user_watches.conf" in one.fix
 
 
 def test_w14_a_limit_that_suffices_is_well_and_a_count_that_was_given_up_is_told_as_such(
@@ -280,6 +280,18 @@ def test_files_that_nobody_may_read_and_leases_on_those_of_others_are_told(
         assert "12345" in found[0].found and found[0].fix == "dropmill check --unit"
 
 
+def test_a_sticky_inbox_is_told_of_with_what_it_would_cost_to_have_it_otherwise(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder,) = (one.path for one in ground.settings.inboxes)
+    os.chmod(folder, 0o1777)
+    monkeypatch.setattr(inboxes, "_moves", lambda inbox: True)
+    monkeypatch.setattr(os, "geteuid", lambda: os.stat(folder).st_uid + 12345)
+    found = list(inboxes.look(ground, "inboxes.0", ground.settings.inboxes[0]))
+    (one,) = [one for one in found if "is sticky" in one.found]
+    assert "remove the files of others" in one.remedy and f"chmod -t {folder}" in one.fix
+
+
 # The machine
 
 
@@ -399,14 +411,17 @@ def test_commands_are_those_that_this_user_can_give(tmp_path: Path, monkeypatch:
     assert grant("rx", path, 65534) == f"sudo setfacl -m u:nobody:rx '{path}'"
     assert keep_setting("fs.x", 7).splitlines() == [
         "sudo sysctl fs.x=7",
-        "sudo sh -c 'echo fs.x=7 > /etc/sysctl.d/60-dropmill.conf'",
+        "sudo sh -c 'echo fs.x=7 > /etc/sysctl.d/60-dropmill-x.conf'",
     ]
+    # Who pastes two keeps both.
+    assert keep_setting("fs.y", 7).split()[-1] != keep_setting("fs.x", 7).split()[-1]
 
 
 def test_a_memory_limit_below_one_worker_is_warned_of(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "memory_limit_bytes", lambda: 512 << 20)
     (one,) = of(machine.limits(ground), "warning")
-    assert "512 MiB" in one.found and one.fix == "DROPMILL_WORKERS__MEMORY_LIMIT_MB=256"
+    assert "512 MiB" in one.found and "memory_limit_mb = 256 below [workers]" in one.remedy
+    assert "docker run -e" in one.remedy and not one.fix, "a variable that a shell does not export is no command"
     monkeypatch.setattr(machine, "memory_limit_bytes", lambda: 4 << 30)
     assert not of(machine.limits(ground), "warning")
 
@@ -465,6 +480,11 @@ def test_the_token_is_no_secret_where_everybody_reads_it_or_it_is_short(tmp_path
     token.chmod(0o644)
     fixes = [one.fix for one in of(http.look(ground), "warning")]
     assert fixes[0] == f"chmod o= {token}" and "openssl" in fixes[1]
+    # The command to reload would send the new one to a daemon that has the old one.
+    assert "dropmill reload" not in fixes[1] and fixes[1].endswith("systemctl reload dropmill")
+    ground.holder = "4711"
+    assert of(http.look(ground), "warning")[1].fix.endswith(f"> {token} && kill -HUP 4711")
+    ground.holder = None
     token.write_text("d" * 64)
     token.chmod(0o640)
     assert not [one for one in http.look(ground) if one.severity != "ok"]

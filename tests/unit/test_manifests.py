@@ -246,6 +246,12 @@ def test_services_of_the_compose_file_are_confined_and_fit_together() -> None:
     mill = services["dropmill"]
     assert mill["image"] == IMAGE
     assert services["app"]["user"] == mill["user"], "a lease on its files needs the same user"
+    # Containers are made before any is started: what fills an empty volume, and gives it its owner, is to be dropmill's image.
+    shared = {one["source"]: one for one in services["app"]["volumes"]}
+    assert shared.keys() == {"inbox", "outbox"}
+    assert all(one["type"] == "volume" and one["volume"] == {"nocopy": True} for one in shared.values())
+    assert shared["outbox"]["read_only"] is True
+    assert {"inbox:/inbox", "outbox:/outbox"} <= set(mill["volumes"])
     assert mill["deploy"]["resources"]["limits"].keys() == {"cpus", "memory", "pids"}
     assert (
         mill["environment"]["DROPMILL_HTTP__TOKEN_FILE"]

@@ -26,7 +26,7 @@ def install(app: typer.Typer) -> None:
         "dropmill check --all",
         "dropmill check --config new.toml --json",
         "dropmill check --url https://example.com/a.jpg",
-        "dropmill check --unit > /etc/systemd/system/dropmill.service.d/folders.conf",
+        "dropmill check --unit > folders.conf.new && mv folders.conf.new folders.conf",
     )
     app.command(epilog=common.example(*examples))(check)
 

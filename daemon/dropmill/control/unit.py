@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from dropmill.control import unit_access
-from dropmill.control.unit_folders import Place, family, hidden, places, temporary
+from dropmill.control.unit_folders import Place, copied, every, family, hidden, mount_units, places, temporary
 from dropmill.settings import Loaded, Settings, TcpAddress, UnixAddress
 
 USER: Final = "dropmill"
@@ -51,7 +51,8 @@ class DropIn:
     def text(self) -> str:
         """The file, which systemd takes as it is."""
         lines = [f"# What {self.unit} has to allow for {self.config or 'the environment'}, by `dropmill check --unit`."]
-        lines.append(f"# It goes to {self.file}; then: systemctl daemon-reload")
+        lines.append(f"# It goes to {self.file}, by way of {os.path.basename(self.file)}.new")
+        lines.append("# and mv, since a command that fails leaves an empty file; then: systemctl daemon-reload")
         lines += [f"# {note}" for note in self.notes]
         for section in ("Unit", "Service"):
             inside = [one for one in self.directives if one.section == section]
@@ -69,11 +70,12 @@ def drop_in(loaded: Loaded) -> DropIn:
     settings = loaded.settings
     config = str(loaded.path.absolute()) if loaded.path is not None else ""
     instance = _instance(config)
-    found = places(settings)
+    granted = f"/var/lib/{USER}-{instance}" if instance else f"/var/lib/{USER}"
+    found = places(settings, granted)
     directives = [
-        *_mounts(found),
-        *_folders(found),
-        *_state(settings, instance),
+        *_mounts(settings),
+        *_folders(settings, found),
+        *_state(settings, granted),
         *_secrets(loaded),
         *_access(settings),
         *_network(settings),
@@ -89,28 +91,40 @@ def _instance(config: str) -> str:
     return stem if folder == _CONFIGS and extension == ".toml" and stem != USER else ""
 
 
-def _mounts(found: Sequence[Place]) -> Iterator[Directive]:
-    why = "It starts after the disks of its folders are mounted."
-    for place in found:
-        yield Directive("Unit", "RequiresMountsFor", escaped(place.path), why)
+def _mounts(settings: Settings) -> Iterator[Directive]:
+    """As WantsMountsFor, which begins with systemd 256. Those of /var/lib the manager requires by itself (systemd.exec(5))."""
+    state = os.path.realpath(settings.state_dir)
+    units = " ".join(mount_units([path for path in every(settings) if path != state]))
+    if units:
+        why = "It starts after the disks of its folders are mounted, and without those that cannot be."
+        yield Directive("Unit", "Wants", units, why)
+        yield Directive("Unit", "After", units, why)
+    if not settings.state_dir.startswith("/var/lib/"):
+        why = "Without the disk of its state it does not start."
+        yield Directive("Unit", "RequiresMountsFor", escaped(state), why)
 
 
-def _folders(found: Sequence[Place]) -> Iterator[Directive]:
+def _folders(settings: Settings, found: Sequence[Place]) -> Iterator[Directive]:
+    """With ``-``, so that a folder whose disk is away keeps nothing from starting; but the state directory."""
+    state = os.path.realpath(settings.state_dir)
+
+    def value(place: Place) -> str:
+        return escaped(place.path if place.path == state else f"-{place.path}")
+
     for place in found:
         if not hidden(place.path):
-            yield Directive("Service", "ReadWritePaths", escaped(place.path), place.why)
+            yield Directive("Service", "ReadWritePaths", value(place), place.why)
     bound = [place for place in found if hidden(place.path)]
     if bound:
         why = "Home directories stay out of sight but for these."
         yield Directive("Service", "ProtectHome", "tmpfs", why)
     for place in bound:
-        yield Directive("Service", "BindPaths", escaped(place.path), place.why)
+        yield Directive("Service", "BindPaths", value(place), place.why)
 
 
-def _state(settings: Settings, instance: str) -> Iterator[Directive]:
+def _state(settings: Settings, granted: str) -> Iterator[Directive]:
     """Below /var/lib the manager makes it and gives it to the user; elsewhere it is a folder like others."""
     state = settings.state_dir
-    granted = f"/var/lib/{USER}-{instance}" if instance else f"/var/lib/{USER}"
     if state != granted and state.startswith("/var/lib/"):
         yield Directive("Service", "StateDirectory", escaped(state.removeprefix("/var/lib/")), "The state directory.")
     address = settings.http.address
@@ -169,9 +183,12 @@ def _on_loopback(url: str) -> bool:
 def _notes(settings: Settings, found: Sequence[Place]) -> Iterator[str]:
     for place in found:
         if not os.path.isdir(place.path):
-            yield f"It does not start before this is there: install -d -o {USER} -g {USER} {shlex.quote(place.path)}"
+            yield f"Make this first, or mount its disk: install -d -o {USER} -g {USER} {shlex.quote(place.path)}"
         if temporary(place.path):
             yield f"{place.path} is out of reach, since the unit has a /tmp of its own (PrivateTmp): choose another folder."
+    for name, folders in copied(settings, found):
+        told = ", ".join(folders)
+        yield f"A move of an original of {name} is a copy, since none holds these folders and nothing else: {told}"
     if not settings.state_dir.startswith("/var/lib/"):
         yield f"The state directory {settings.state_dir} has to belong to the user {USER}."
 

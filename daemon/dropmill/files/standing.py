@@ -64,7 +64,9 @@ def disk_is_missing(recorded: str, seen: Standing, *, empty: bool) -> bool:
 
     ``recorded``: the ``identity`` of an earlier standing of the same path, or anything else, which tells nothing.
     """
-    _, at, quoted = recorded.partition("@")
+    met, at, quoted = recorded.partition("@")
+    if met == seen.identity.partition("@")[0]:
+        return False  # That folder itself, whatever was mounted above it.
     # Mount points above one path are beginnings of each other, so the longer one is the deeper one.
     return bool(at) and empty and len(unquote_to_bytes(quoted)) > len(seen.mount)
 
@@ -96,7 +98,7 @@ def bare_place(path: bytes) -> bytes | None:
     stands = next((seen for folder in above if (seen := standing(folder)) is not None), None)
     if stands is None:
         return None
-    declared = _declared()
+    declared = declared_places()
     # What lies on a disk that somebody has mounted there is no place of another one by custom.
     by_custom = stands.mount not in _CUSTOMARY and not _is_customary(stands.mount)
     for place in above[: above.index(stands.mount)] if stands.mount in above else above:
@@ -111,7 +113,8 @@ def _is_customary(place: bytes) -> bool:
     return above in _CUSTOMARY or os.path.dirname(above) in _CUSTOMARY[1:]
 
 
-def _declared() -> set[bytes]:
+def declared_places() -> set[bytes]:
+    """Blocking. The mount points of fstab(5)."""
     try:
         with open(_FSTAB, "rb") as lines:
             fields = [line.split() for line in lines if not line.lstrip().startswith(b"#")]
@@ -164,13 +167,24 @@ def _looks_empty(path: bytes) -> bool:
 
 
 def _mount_of(path: bytes) -> bytes:
-    whole = os.path.realpath(path)
+    """The deepest mount above, but for those that show a folder where it is anyway.
+
+    The sandbox of a service mounts each folder that it lets through onto itself (systemd.exec(5), ReadWritePaths), be it the
+    bare place of a disk.
+    """
+    whole = os.path.realpath(path) + b"/"
     deepest = b"/"
+    met: set[tuple[bytes, bytes]] = set()  # Of each mount the device, and where in its file system the path is.
     with open(_MOUNTS, "rb") as mounts:
         for line in mounts:
-            point = _unescaped(line.split(b" ", 5)[4])
-            if len(point) > len(deepest) and (whole + b"/").startswith(point + b"/"):
-                deepest = point
+            device, root, point = line.split(b" ", 5)[2:5]
+            place = _unescaped(point).rstrip(b"/") + b"/"
+            if not whole.startswith(place):
+                continue
+            shown = (device, _unescaped(root).rstrip(b"/") + b"/" + whole[len(place) :])
+            if shown not in met and len(place) > len(deepest):
+                deepest = place[:-1]
+            met.add(shown)
     return deepest
 
 

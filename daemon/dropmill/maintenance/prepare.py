@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 import uuid
 from collections.abc import Mapping, Sequence
@@ -128,7 +129,7 @@ def _take_inbox(
         lock.take()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ConfigurationError(
-            f"{item.path}: the inbox {item.name!r} does not exist", hint=f"create it: mkdir -p {item.path}"
+            f"{item.path}: the inbox {item.name!r} does not exist", hint=f"create it: mkdir -p {shlex.quote(item.path)}"
         ) from error
     except OSError as error:
         what = (

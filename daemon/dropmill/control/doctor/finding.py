@@ -149,9 +149,11 @@ def _owner(path: str) -> int | None:
 def keep_setting(name: str, value: int) -> str:
     """The commands that set a limit of the kernel now, and at every start."""
     line = f"{name}={value}"
+    # A file for each, so that one does not take another's place.
+    write = f"echo {line} > /etc/sysctl.d/60-dropmill-{name.rpartition('.')[2]}.conf"
     if os.geteuid() == 0:
-        return f"sysctl {line}\necho {line} > /etc/sysctl.d/60-dropmill.conf"
-    written = f"sh -c {shlex.quote(f'echo {line} > /etc/sysctl.d/60-dropmill.conf')}"
+        return f"sysctl {line}\n{write}"
+    written = f"sh -c {shlex.quote(write)}"
     return as_root(f"sysctl {line}", written)
 
 

@@ -61,8 +61,11 @@ def _token(ground: Ground) -> Iterator[Finding]:
     if len(token) < SHORT_TOKEN:
         well = False
         text = f"the token in {http.token_file} is short ({len(token)} characters)"
-        fix = f"(umask 077; openssl rand -hex 32 > {quoted}) && dropmill reload"
-        yield Finding("http", "warning", text, key, http.token_file, "it can be guessed", "", fix)
+        # `dropmill reload` would send the new one, which the daemon does not know yet.
+        told = f"kill -HUP {ground.holder}" if ground.holder else as_root("systemctl reload dropmill")
+        remedy = "write a longer one, and have the daemon read it:"
+        fix = f"openssl rand -hex 32 > {quoted} && {told}"
+        yield Finding("http", "warning", text, key, http.token_file, "it can be guessed", remedy, fix)
     if well:
         yield Finding("http", "ok", f"token {http.token_file}: can be read, not by everybody", key, http.token_file)
 

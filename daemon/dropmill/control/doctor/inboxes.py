@@ -58,7 +58,12 @@ def look(ground: Ground, key: str, inbox: Inbox) -> Iterator[Finding]:
     if _moves(inbox) and sticky.st_mode & stat.S_ISVTX and os.geteuid() not in {0, sticky.st_uid}:
         text = f"{path} is sticky: files of others cannot be moved out of it"
         why = "only their owner, or the folder's, may rename them; disposal is tried again for ever"
-        yield Finding("inbox", "warning", text, f"{key}.path", path, why, "", as_root(f"chmod -t {shlex.quote(path)}"))
+        fix = as_root(f"chmod -t {shlex.quote(path)}")
+        remedy = (
+            "give the folder to that user, or take the sticky bit away, after which everybody who may write to it may also "
+            "rename and remove the files of others there:"
+        )
+        yield Finding("inbox", "warning", text, f"{key}.path", path, why, remedy, fix)
 
 
 def _listed(key: str, inbox: Inbox) -> Finding | None:

@@ -92,10 +92,13 @@ def _memory(ground: Ground, processes: int) -> Iterator[Finding]:
         why = (
             f"with the daemon itself, about {megabytes(DAEMON_BYTES)}, one large picture would have the kernel kill it"
         )
-        remedy = "raise the limit (docker run --memory, resources.limits.memory, MemoryMax=), or lower it per worker:"
         fits = max(64, (limit - DAEMON_BYTES) >> 20)
-        fix = f"DROPMILL_WORKERS__MEMORY_LIMIT_MB={fits}"
-        yield Finding("limits", "warning", text, "workers.memory_limit_mb", "", why, remedy, fix)
+        remedy = (
+            "raise the limit (docker run --memory, resources.limits.memory, MemoryMax=), or lower it per worker: "
+            f"memory_limit_mb = {fits} below [workers] in the configuration, or in the environment of the daemon "
+            f"DROPMILL_WORKERS__MEMORY_LIMIT_MB={fits} (docker run -e, env of the pod, Environment= of the unit)"
+        )
+        yield Finding("limits", "warning", text, "workers.memory_limit_mb", "", why, remedy)
     else:
         text = f"memory: {megabytes(limit)} allowed, {processes} workers"
         yield Finding("limits", "ok", text, "workers.memory_limit_mb")
