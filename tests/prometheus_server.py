@@ -25,6 +25,7 @@ DASHBOARD: Final = ROOT / "config" / "grafana" / "dropmill.json"
 PROGRAM: Final = "prometheus"
 PACKAGE: Final = "prometheus"
 READY_SECONDS: Final = 60.0
+TRIES: Final = 5
 # What Grafana puts in for these, at four scrapes of a second each and a dashboard of an hour.
 _BUILT_IN: Final = {"__rate_interval": "20s", "__interval": "5s", "__range": "1h"}
 
@@ -71,36 +72,43 @@ def prometheus(folder: Path, target: str) -> Iterator[Prometheus]:
     settings["scrape_configs"][0]["static_configs"] = [{"targets": [target]}]
     config = folder / "prometheus.yml"
     config.write_text(json.dumps(settings), "utf-8")  # JSON is YAML.
-    port = _free_port()
-    options = (
-        f"--config.file={config}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--enable-feature=exemplar-storage",
-        "--log.level=warn",
-    )
     log = folder / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen([PROGRAM, *options], stdout=output, stderr=output, cwd=folder)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            _wait_until_ready(client, process, log)
-            yield Prometheus(client)
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def _wait_until_ready(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while True:
-        assert process.poll() is None and time.monotonic() < deadline, log.read_text(errors="replace")[-2000:]
+    for tries_left in reversed(range(TRIES)):
+        port = _free_port()
+        options = (
+            f"--config.file={config}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--enable-feature=exemplar-storage",
+            "--log.level=warn",
+        )
+        with log.open("wb") as output:
+            process = subprocess.Popen([PROGRAM, *options], stdout=output, stderr=output, cwd=folder)
         try:
-            if client.get("/-/ready").status_code == 200:
-                return
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+                if _becomes_ready(client, process, log):
+                    yield Prometheus(client)
+                    return
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+        # Whoever took the port in between, it has to be another one.
+        taken = "address already in use" in log.read_text(errors="replace")
+        assert tries_left and taken, log.read_text(errors="replace")[-2000:]
+
+
+def _becomes_ready(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> bool:
+    """False where it has ended. Somebody else who answers on its port is not it, so the process is looked at last."""
+    deadline = time.monotonic() + READY_SECONDS
+    while process.poll() is None:
+        assert time.monotonic() < deadline, log.read_text(errors="replace")[-2000:]
+        try:
+            if client.get("/-/ready").status_code == 200 and process.poll() is None:
+                return True
         except httpx.TransportError:
             pass  # It does not listen yet.
         time.sleep(0.05)
+    return False
 
 
 def _free_port() -> int:

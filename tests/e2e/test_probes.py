@@ -64,17 +64,15 @@ def workers(mill: Mill) -> dict[str, Any]:
     return told
 
 
-def freeze_the_worker(mill: Mill) -> int:
-    """Stop the worker once it has the one job in hand; returns its process id."""
-    seen: list[dict[str, Any]] = []
-
-    def at_work() -> bool:
-        seen.append(workers(mill))
-        return bool(seen[-1]["busy"] == len(seen[-1]["pids"]) == 1)
-
-    mill.wait_for(at_work)
-    (pid,) = seen[-1]["pids"]
+def drop_for_a_stopped_worker(mill: Mill) -> int:
+    """Stop the one worker, and have it given a job, which it cannot finish; returns its process id."""
+    mill.drop("first.jpg", pictures.jpeg(pictures.photo(120, 80, 2)))  # With its first job comes a worker.
+    mill.wait_for(lambda: '"event": "published"' in mill.log.read_text())
+    mill.wait_for(lambda: workers(mill)["busy"] == 0)
+    (pid,) = workers(mill)["pids"]
     os.kill(pid, signal.SIGSTOP)
+    mill.drop("a.jpg", pictures.jpeg(pictures.photo(1600, 1200)))
+    mill.wait_for(lambda: workers(mill)["busy"] == 1)
     return int(pid)
 
 
@@ -106,8 +104,7 @@ def test_s11_probes_tell_what_a_restart_helps_from_a_start_a_bad_disk_and_a_shut
     mill.wait_for(lambda: part(mill, "output camera")["status"] == "ok")
 
     # A shutdown with a job in hand: not ready at once, alive to the end.
-    mill.drop("a.jpg", pictures.jpeg(pictures.photo(1600, 1200)))
-    pid = freeze_the_worker(mill)
+    pid = drop_for_a_stopped_worker(mill)
     try:
         assert mill.process is not None
         mill.process.send_signal(signal.SIGTERM)
@@ -123,7 +120,7 @@ def test_s11_probes_tell_what_a_restart_helps_from_a_start_a_bad_disk_and_a_shut
     assert told <= {(200, 503), (0, 0)}, "whoever is answered is told the same to the end"
     assert mill.process.wait() == 0
     mill.process = None
-    assert [job["outcome"] for job in mill.jobs()] == ["published"]
+    assert [job["outcome"] for job in mill.jobs()] == ["published", "published"]
 
 
 # A catalog that takes its time until a file appears.
@@ -167,6 +164,8 @@ def test_s11_probes_are_answered_while_the_catalog_is_still_being_opened(tmp_pat
                 False,
                 "starting: opening the catalog",
             )
+            scraped = probe(mill, "/metrics")
+            assert (scraped.status_code, "dropmill_ready 0.0" in scraped.text.splitlines()) == (200, True)
             refused = mill.get("/api/v1/status")
             assert (refused.status_code, refused.json()["reason"]) == (503, "starting")
             assert refused.headers["retry-after"] == "2"

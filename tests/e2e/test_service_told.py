@@ -36,6 +36,7 @@ def test_every_change_is_told_with_leave_to_take_long(tmp_path: Path, ear: Ear) 
     mill = Mill(tmp_path, renditions=[{"name": "t", "fit": [5000, 5000], "format": "webp"}])
     mill.environment = {"NOTIFY_SOCKET": ear.address}
     mill.start()
+    mill.wait_for(lambda: ear.heard("READY=1"))
     assert kinds(ear.heard()) == ["EXTEND_TIMEOUT_USEC", "READY"]
     assert "STATUS=starting: looking at the folders of camera" in ear.heard()[0]
     assert mill.run("reload").returncode == 0

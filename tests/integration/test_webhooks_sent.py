@@ -15,6 +15,7 @@ import pytest
 
 from dropmill.assembly.webhooks import wanted_by
 from dropmill.control.story import story
+from dropmill.fetch import postman
 from dropmill.fetch.posting import open_poster
 from dropmill.fetch.postman import AT_ONCE, KEPT_MS, Bulletins, Postman
 from dropmill.model.outcome import Reason
@@ -50,6 +51,7 @@ class Outbox:
         self._hooks: dict[str, Webhook] = {}
         self._bulletins: Bulletins | None = None
         self.postmen: dict[str, Postman] = {}
+        self.leaving = anyio.Event()
 
     async def add(self, name: str, url: str, *secrets: str, **more: Any) -> None:
         """Configure one more; ``more`` are keys of its configuration."""
@@ -114,6 +116,7 @@ class Outbox:
                 for run in (bulletins.run, *(postman.run for postman in postmen)):
                     group.start_soon(run)
                 yield
+                self.leaving.set()
                 group.cancel_scope.cancel()
         finally:
             for poster in posters:
@@ -135,6 +138,14 @@ class Outbox:
 
     async def rows(self, text: str) -> list[tuple[Any, ...]]:
         return await self.catalog.read(lambda session: session.connection.execute(text).fetchall())
+
+    async def age(self, by_ms: int) -> None:
+        """All that was decided so far was decided so much earlier."""
+        older = f"UPDATE webhook_events SET at_ms = at_ms - {by_ms}"
+        await self.catalog.write(lambda session: session.connection.execute(older).get)
+
+    async def forgotten(self, before_ms: int) -> dict[str, int]:
+        return await self.catalog.write(lambda session: webhooks.forget(session, before_ms))
 
     async def nothing_owed(self) -> bool:
         return not await self.rows("SELECT 1 FROM deliveries") and not await self.rows("SELECT 1 FROM webhook_events")
@@ -172,7 +183,8 @@ async def test_what_fails_is_sent_again_with_the_same_id_and_body_until_it_arriv
         await outbox.add("app", receiver.url)
         await outbox.decide(b"a.jpg")
         async with outbox.running():
-            await outbox.until(outbox.nothing_owed)
+            await outbox.until(lambda: outbox.of(facts.WebhookDelivered))
+            assert await outbox.nothing_owed()
     assert len(receiver.requests) == 3
     assert len(set(receiver.ids())) == 1
     assert len({request.body for request in receiver.requests}) == 1
@@ -225,7 +237,7 @@ async def test_one_that_hangs_is_given_up_in_time_and_keeps_no_other_waiting(out
         for name in (b"a.jpg", b"b.jpg", b"c.jpg"):
             await outbox.decide(name)
         async with outbox.running():
-            await outbox.until(lambda: len(well.requests) == 3 and outbox.of(facts.WebhookFailed))
+            await outbox.until(lambda: len(outbox.of(facts.WebhookDelivered)) == 3 and outbox.of(facts.WebhookFailed))
         failed = outbox.of(facts.WebhookFailed)[0]
         assert (failed.webhook, failed.reason) == ("silent", "download-timeout")
         assert len(silent.requests) <= 4
@@ -372,9 +384,85 @@ async def test_a_job_is_kept_until_its_event_is_written_and_an_event_for_thirty_
         await outbox.until(lambda: outbox.rows("SELECT 1 FROM webhook_events WHERE body IS NOT NULL"))
     assert (await outbox.catalog.write(lambda session: queue.prune(session, later_ms, 10))).forgotten == 1
     assert await outbox.rows("SELECT job_id FROM webhook_events") == [(job,)]
-    assert await outbox.catalog.write(lambda session: webhooks.forget(session, CLOCK.now_ms() - DAY_MS)) == 0
-    assert await outbox.catalog.write(lambda session: webhooks.forget(session, CLOCK.now_ms() + 1)) == 1
+    outbox._hooks.clear()
+    await outbox.configure()
+    assert await outbox.forgotten(CLOCK.now_ms() - DAY_MS) == {}
+    assert await outbox.forgotten(CLOCK.now_ms() + 1) == {"app": 1}
     assert await outbox.nothing_owed()
+
+
+async def test_what_is_owed_to_one_that_is_well_is_sent_however_old_it_is(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mill that was off for a month, or whose output was away, or whose clock was set, has its receivers told of all."""
+    monkeypatch.setattr(postman, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(postman, "_FORGET_EVERY_SECONDS", 0.0)
+    with receiving() as receiver:
+        await outbox.add("app", receiver.url)
+        for number in range(30):
+            await outbox.decide(b"%d.jpg" % number)
+        await outbox.age(KEPT_MS + DAY_MS)
+        async with outbox.running():
+            await outbox.until(lambda: len(outbox.of(facts.WebhookDelivered)) == 30)
+    assert len(set(receiver.ids())) == 30
+    assert outbox.of(facts.WebhookExpired) == []
+
+
+async def test_dead_letters_and_what_is_owed_to_one_that_is_gone_are_kept_for_as_long_as_they_are_said_to_be(
+    outbox: Outbox,
+) -> None:
+    """From the last attempt on, and from when it said that it is gone: what is old by then may still be acted upon."""
+    with receiving(lambda number, request: Answer(500)) as broken, receiving(at_first(Answer(410))) as gone:
+        await outbox.add("broken", broken.url, max_attempts=1)
+        await outbox.add("gone", gone.url)
+        await outbox.decide(b"a.jpg")
+        await outbox.age(KEPT_MS + DAY_MS)
+        async with outbox.running():
+            await outbox.until(lambda: outbox.of(facts.WebhookFailed) and outbox.of(facts.WebhookDisabled))
+    now_ms = CLOCK.now_ms()
+    assert await outbox.forgotten(now_ms - KEPT_MS) == {}
+    assert await outbox.forgotten(now_ms + 1) == {"broken": 1, "gone": 1}
+    assert await outbox.nothing_owed()
+
+
+async def test_what_a_receiver_takes_while_the_work_ends_is_not_sent_again(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postman, "GRACE_SECONDS", 30.0)
+    gate = threading.Event()
+
+    def answer(_number: int, _request: Request) -> Answer:
+        gate.wait(60)
+        return Answer()
+
+    async def open_at_the_end() -> None:
+        await outbox.leaving.wait()
+        gate.set()
+
+    with receiving(answer) as receiver:
+        await outbox.add("app", receiver.url)
+        for number in range(AT_ONCE + 1):
+            await outbox.decide(b"%d.jpg" % number)
+        async with anyio.create_task_group() as group:
+            group.start_soon(open_at_the_end)
+            async with outbox.running():
+                await outbox.until(lambda: len(receiver.requests) == AT_ONCE)
+        assert len(outbox.of(facts.WebhookDelivered)) == len(receiver.requests) == AT_ONCE, "and no other is begun"
+        assert await outbox.rows("SELECT attempts FROM deliveries") == [(0,)]
+
+
+async def test_one_that_answers_nothing_holds_up_the_end_for_a_moment_only(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postman, "GRACE_SECONDS", 0.05)
+    with receiving(lambda number, request: Answer(hang=True)) as silent:
+        await outbox.add("silent", silent.url, timeout_seconds=120.0)
+        await outbox.decide(b"a.jpg")
+        with anyio.fail_after(60):
+            async with outbox.running():
+                await outbox.until(lambda: silent.requests)
+    assert await outbox.rows("SELECT attempts FROM deliveries") == [(0,)]
+    assert outbox.of(facts.WebhookFailed) == []
 
 
 async def test_an_event_waits_until_everything_of_its_job_is_visible(outbox: Outbox) -> None:
@@ -513,7 +601,9 @@ async def test_what_a_job_was_told_as_and_to_whom_is_kept_with_it(outbox: Outbox
     assert len(broken.requests) == 3
 
 
-async def test_what_is_owed_to_one_that_was_taken_out_waits_for_it_for_a_month(outbox: Outbox) -> None:
+async def test_what_is_owed_to_one_that_was_taken_out_waits_for_it_for_a_month(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One that is named anew is another one: what was owed to the earlier name stays with that."""
     with receiving(lambda number, request: Answer(500)) as receiver:
         await outbox.add("app", receiver.url, retry_base_seconds=60.0, retry_cap_seconds=60.0)
@@ -547,12 +637,13 @@ async def test_what_is_owed_to_one_that_was_taken_out_waits_for_it_for_a_month(o
         assert await outbox.catalog.read(webhooks.any_left)
         await outbox.catalog.write(lambda session: webhooks.forget_all(session, "app"))
         assert await outbox.rows("SELECT DISTINCT webhook FROM deliveries") == [("renamed",)]
-        month_ago = CLOCK.now_ms() - KEPT_MS - DAY_MS
-        old = f"UPDATE webhook_events SET at_ms = {month_ago}"
-        await outbox.catalog.write(lambda session: session.connection.execute(old).get)
+        await outbox.age(KEPT_MS + DAY_MS)
         # The rounds of nobody: what is kept for those who left is let go.
+        monkeypatch.setattr(postman, "LOOK_SECONDS", 0.05)
         async with outbox.running():
-            await outbox.until(outbox.nothing_owed)
+            await outbox.until(lambda: outbox.of(facts.WebhookExpired))
+        assert await outbox.nothing_owed()
+        assert outbox.of(facts.WebhookExpired) == [facts.WebhookExpired("renamed", 1)]
         assert not await outbox.catalog.read(webhooks.any_left)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from dropmill.control import health
 from dropmill.observe.facts import Beginning
+from dropmill.observe.metrics import OPENMETRICS, PLAIN, Metrics
 from dropmill.settings import Http
 from dropmill.web.listen import Listener
 from dropmill.web.starting import Starting, answering_meanwhile
@@ -78,7 +79,7 @@ async def test_w40_health_answers_while_the_catalog_does_not(tmp_path: Path, mon
 
 @pytest.mark.parametrize("base_path", ["", "/mill"])
 async def test_a_start_answers_probes_and_tells_everybody_else_to_come_again(base_path: str) -> None:
-    app = Starting(base_path)
+    app = Starting(base_path, Metrics("1.2.3", 1.7e9))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://pod{base_path}") as client:
         assert (await client.get("/livez")).status_code == 200
         assert (await client.get("/readyz")).json()["detail"] == "starting"
@@ -87,7 +88,16 @@ async def test_a_start_answers_probes_and_tells_everybody_else_to_come_again(bas
         assert (asked.status_code, asked.json()["detail"]) == (503, "starting: opening the catalog")
         well = await client.get("/healthz")
         assert well.status_code == 200 and well.json().keys() == {"status", "live", "ready", "parts"}
-        for path in ("/", "/metrics", "/api/v1/status"):
+        scraped = await client.get("/metrics")
+        assert (scraped.status_code, scraped.headers["content-type"]) == (200, PLAIN)
+        lines = [line for line in scraped.text.splitlines() if not line.startswith("#")]
+        assert "dropmill_ready 0.0" in lines
+        assert {line.partition("{")[0].partition(" ")[0] for line in lines} == {
+            "dropmill_ready", "dropmill_build_info", "dropmill_start_time_seconds",
+        }  # fmt: skip
+        asked = await client.get("/metrics", headers={"accept": OPENMETRICS})
+        assert asked.headers["content-type"] == OPENMETRICS and asked.text.endswith("# EOF\n")
+        for path in ("/", "/api/v1/status"):
             refused = await client.get(path)
             assert (refused.status_code, refused.json()["reason"], refused.headers["retry-after"]) == (
                 503,
@@ -102,5 +112,5 @@ async def test_a_quick_start_needs_no_server_of_its_own() -> None:
         raise AssertionError("nobody is to listen")
 
     heard: list[Any] = []
-    async with answering_meanwhile(heard, listener, Http()):
+    async with answering_meanwhile(heard, listener, Http(), Metrics("0", 0.0)):
         assert len(heard) == 1

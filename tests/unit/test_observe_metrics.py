@@ -199,6 +199,16 @@ def test_a_refused_configuration_is_told_until_one_is_applied() -> None:
         assert value(text, "dropmill_config_last_reload_success_timestamp_seconds") == 1.7e9
 
 
+def test_what_a_scan_finds_of_files_that_were_met_before_is_nothing_that_the_watcher_missed() -> None:
+    """Their modes were changed, say: the alert for what a scan finds is not for them."""
+    found = facts.Enqueued(1, "camera", b"a", FoundBy.RECONCILE, 100)
+    changed = facts.Enqueued(2, "camera", b"b", FoundBy.RECONCILE, 100, met_before=True)
+    rewritten = facts.Enqueued(3, "camera", b"b", FoundBy.EVENT, 100, met_before=True)
+    text = exposed(told=[found, changed, rewritten])
+    assert value(text, "dropmill_files_found_total", inbox="camera", found_by="reconcile") == 1
+    assert value(text, "dropmill_files_found_total", inbox="camera", found_by="event") == 1
+
+
 def test_the_first_zero_takes_nothing_back() -> None:
     metrics = Metrics("0", 0.0)
 

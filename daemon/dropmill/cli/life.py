@@ -295,7 +295,9 @@ class Life:
             return contextlib.nullcontext()
         from dropmill.web.starting import answering_meanwhile
 
-        return answering_meanwhile(self._bus.subscribers, lambda: self._listeners.of(settings.http), settings.http)
+        return answering_meanwhile(
+            self._bus.subscribers, lambda: self._listeners.of(settings.http), settings.http, self._metrics
+        )
 
     @contextlib.asynccontextmanager
     async def _serve(self, daemon: Daemon) -> AsyncIterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Final, Protocol
 
@@ -24,7 +25,9 @@ LOOK_SECONDS: Final = 60.0
 # Under load what comes about is taken in lots.
 PACE_SECONDS: Final = 0.05
 KEPT_MS: Final = 30 * 86_400_000
-"""What nobody came for is kept so long."""
+"""What nobody came for is kept so long: dead letters, and what is owed to webhooks that are disabled or configured no more."""
+GRACE_SECONDS: Final = 2.0
+"""For requests under way when the work ends: what a receiver takes by then is not sent again."""
 _FORGET_EVERY_SECONDS: Final = 3600.0
 
 
@@ -66,19 +69,21 @@ class Bulletins:
                     await self._catalog.write(lambda session: webhooks.write(session, body_of))
                     for postman in self._postmen:
                         postman.wake()
+                with anyio.move_on_after(LOOK_SECONDS):
+                    await self._wake.wait()
+                    await self._clock.sleep(PACE_SECONDS)
                 if self._clock.monotonic() >= forget_at:
                     forget_at = self._clock.monotonic() + _FORGET_EVERY_SECONDS
                     await self._forget()
             except Exception as error:  # noqa: BLE001  # Nobody else would write anything down.
                 self._emit(StateTrouble("webhooks", f"{type(error).__name__}: {error}"))
                 await self._clock.sleep(1.0)
-            with anyio.move_on_after(LOOK_SECONDS):
-                await self._wake.wait()
-                await self._clock.sleep(PACE_SECONDS)
 
     async def _forget(self) -> None:
         before_ms = self._clock.now_ms() - KEPT_MS
-        while await self._catalog.write(lambda session: webhooks.forget(session, before_ms)) == webhooks.FORGET_LOT:
+        while lot := await self._catalog.write(lambda session: webhooks.forget(session, before_ms)):
+            for webhook, events in lot.items():
+                self._emit(facts.WebhookExpired(webhook, events))
             await self._clock.sleep(PACE_SECONDS)
 
 
@@ -97,6 +102,8 @@ class Postman:
         self._in_hand: set[int] = set()
         self._failures = 0
         """In a row, while anything is in hand."""
+        self._under_way: set[anyio.CancelScope] = set()
+        self._ends_at = math.inf
 
     def wake(self) -> None:
         self._wake.set()
@@ -111,17 +118,25 @@ class Postman:
         return await self._catalog.read(look)
 
     async def run(self) -> None:
-        """For ever."""
+        """Until it is cancelled; then for as long as requests are under way, ``GRACE_SECONDS`` at most."""
         async with anyio.create_task_group() as group:
-            while True:
-                self._wake = anyio.Event()
-                wait_seconds = 0.0
-                try:
-                    wait_seconds = await self._begin(group)
-                except Exception as error:  # noqa: BLE001  # What is owed stays owed, and nobody else would send it.
-                    await self._stumbled(error)
-                with anyio.move_on_after(wait_seconds):
-                    await self._wake.wait()
+            try:
+                await self._rounds(group)
+            finally:
+                self._ends_at = anyio.move_on_after(GRACE_SECONDS).deadline
+                for scope in self._under_way:
+                    scope.deadline = self._ends_at
+
+    async def _rounds(self, group: TaskGroup) -> None:
+        while True:
+            self._wake = anyio.Event()
+            wait_seconds = 0.0
+            try:
+                wait_seconds = await self._begin(group)
+            except Exception as error:  # noqa: BLE001  # What is owed stays owed, and nobody else would send it.
+                await self._stumbled(error)
+            with anyio.move_on_after(wait_seconds):
+                await self._wake.wait()
 
     async def _begin(self, group: TaskGroup) -> float:
         """Begin as much of what is due as there is room for. One that fails is asked one thing at a time.
@@ -153,7 +168,7 @@ class Postman:
 
     async def _deliver(self, delivery: webhooks.Delivery) -> None:
         try:
-            await self._send(delivery)
+            await self._send_to_the_end(delivery)
         except Exception as error:  # noqa: BLE001  # As above.
             await self._stumbled(error)
         finally:
@@ -163,6 +178,16 @@ class Postman:
     async def _stumbled(self, error: Exception) -> None:
         self._emit(StateTrouble("webhooks", f"webhook {self.name}: {type(error).__name__}: {error}"))
         await self._clock.sleep(1.0)
+
+    async def _send_to_the_end(self, delivery: webhooks.Delivery) -> None:
+        if self._ends_at < math.inf:
+            return  # It was about to begin when the work ended.
+        with anyio.CancelScope(shield=True) as scope:
+            self._under_way.add(scope)
+            try:
+                await self._send(delivery)
+            finally:
+                self._under_way.discard(scope)
 
     async def _send(self, delivery: webhooks.Delivery) -> None:
         posted = await self._posts.post(delivery.webhook_id, delivery.body)

@@ -33,7 +33,12 @@ _SIZE_BYTES: Final = tuple(float(4**exponent) for exponent in range(6, 16))
 
 METRICS: Final[tuple[Metric, ...]] = (
     # What comes in.
-    Metric("dropmill_files_found_total", "counter", ("inbox", "found_by"), "Settled files that became jobs."),
+    Metric(
+        "dropmill_files_found_total",
+        "counter",
+        ("inbox", "found_by"),
+        "Settled files that became jobs, but for files met before that a scan found changed.",
+    ),
     Metric("dropmill_files_ignored_total", "counter", ("inbox", "reason"), "Files that are not ours, left in place."),
     Metric("dropmill_source_bytes_total", "counter", ("inbox",), "Size of the originals that were decided."),
     Metric("dropmill_source_size_bytes", "histogram", ("inbox",), "Size of one such original.", _SIZE_BYTES),

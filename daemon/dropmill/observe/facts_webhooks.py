@@ -56,6 +56,14 @@ class WebhookForgot(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookExpired(Fact):
+    """So many events are given up because nobody came for them within the time for which they are kept."""
+
+    webhook: str
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookRetried(Fact):
     """So many dead letters are owed again, as a person asked."""
 

@@ -18,7 +18,9 @@ from prometheus_client import (
     openmetrics,
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
 
+from dropmill.model.job import FoundBy
 from dropmill.observe import beginnings, facts
 from dropmill.observe.beginnings import CATALOGUED, FILE_ACTIONS, OTHER, OWED_KINDS, STATE_STAGES, Series
 from dropmill.observe.catalogue import METRICS, Metric
@@ -29,6 +31,8 @@ from dropmill.observe.facts_http import AUDIT_RESULTS, REFUSALS
 PLAIN: Final = CONTENT_TYPE_PLAIN_0_0_4
 # Version 1.0 of https://openmetrics.io, the only text format that carries exemplars.
 OPENMETRICS: Final = openmetrics.exposition.CONTENT_TYPE_LATEST
+# Gauges that are true before anything is known of the work; ready is 0 until it is set.
+_OF_A_START: Final = ("dropmill_ready", "dropmill_build_info", "dropmill_start_time_seconds")
 WATCH_MODES: Final = ("starting", "events", "poll")
 
 
@@ -92,7 +96,7 @@ class Metrics:
         self._gone: set[str] = set()
         self._begun: set[tuple[str, str]] = set()
         self._on: dict[type[Fact], Callable[[Any], None]] = {
-            facts.Enqueued: lambda fact: self._count("files_found", inbox=fact.inbox, found_by=fact.found_by.value),
+            facts.Enqueued: self._enqueued,
             facts.FileIgnored: lambda fact: self._count("files_ignored", inbox=fact.inbox, reason=fact.reason.value),
             facts.Claimed: self._claimed,
             facts.Completed: self._completed,
@@ -168,9 +172,11 @@ class Metrics:
         lost = self._lost_lines()
         self._metrics["dropmill_log_lines_lost_total"].inc(lost - self._lost_told)
         self._lost_told = lost
-        return (openmetrics.exposition.generate_latest if content_type == OPENMETRICS else generate_latest)(
-            self.registry
-        )
+        return _exposition(self.registry, content_type)
+
+    def while_starting(self, content_type: str = PLAIN) -> bytes:
+        """What can be said before there is a daemon to ask: that it is not ready, and which one it is."""
+        return _exposition(self.registry.restricted_registry(_OF_A_START), content_type)
 
     def _count(self, name: str, amount: float = 1, job_id: int | None = None, **labels: str) -> None:
         self._child(f"dropmill_{name}_total", labels).inc(amount, _exemplar(job_id))
@@ -186,6 +192,11 @@ class Metrics:
             metric = self._metrics[name]
             child = self._children[key] = metric.labels(**labels) if labels else metric
         return child
+
+    def _enqueued(self, fact: facts.Enqueued) -> None:
+        # A scan tells of what the watcher missed; a file that was met before, and has new permissions, say, is none of that.
+        if not (fact.found_by is FoundBy.RECONCILE and fact.met_before):
+            self._count("files_found", inbox=fact.inbox, found_by=fact.found_by.value)
 
     def _claimed(self, fact: facts.Claimed) -> None:
         if fact.attempt == 1:
@@ -296,6 +307,10 @@ class Metrics:
             gauge.clear()
             for labels, value in values.items():
                 gauge.labels(*((labels,) if isinstance(labels, str) else labels)).set(value)
+
+
+def _exposition(registry: Collector, content_type: str) -> bytes:
+    return (openmetrics.exposition.generate_latest if content_type == OPENMETRICS else generate_latest)(registry)
 
 
 def _make(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:

@@ -42,6 +42,12 @@ def _forgot(fact: facts.WebhookForgot) -> Line:
     )
 
 
+@words(facts.WebhookExpired)
+def _expired(fact: facts.WebhookExpired) -> Line:
+    fields: Fields = {"webhook": fact.webhook, "events": fact.events}
+    return Line("warning", "what a webhook could not be told for thirty days is let go", fields)
+
+
 @words(facts.WebhookRetried)
 def _retried(fact: facts.WebhookRetried) -> Line:
     return Line("info", "dead letters are sent again", {"webhook": fact.webhook, "letters": fact.letters})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -73,10 +74,14 @@ def write(session: Session, body_of: Callable[[Event, views.ToldJob], str]) -> i
     return len(events)
 
 
-def forget(session: Session, before_ms: int) -> int:
-    """A lot of what nobody came for since then, and events of jobs that are no more. Returns the size of the lot."""
+def forget(session: Session, before_ms: int) -> Counter[str]:
+    """A lot of what nobody came for since then, and events of jobs that are no more.
+
+    Returns how many of the lot were of which webhook. What is owed to one that is configured and enabled stays.
+    """
     session.run("webhook_events_orphaned")
-    return session.run("webhook_events_forget", before_ms=before_ms, limit=FORGET_LOT)
+    rows = session.all("webhook_events_forget", before_ms=before_ms, limit=FORGET_LOT)
+    return Counter(str(row["webhook"]) for row in rows)
 
 
 @dataclass(frozen=True, slots=True)
