@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -82,6 +82,13 @@ class Tab:
             assert time.monotonic() < deadline, f"in vain: {script}"
             self.page.wait_for_timeout(30)
         return told
+
+    def heed(self, fact: Callable[[], bool]) -> None:
+        """Let the browser go on until the fact holds here."""
+        deadline = time.monotonic() + DEADLINE_MS / 1000
+        while not fact():
+            assert time.monotonic() < deadline, f"in vain; the console says {self.complaints}"
+            self.page.wait_for_timeout(30)
 
     def see(self, selector: str, text: str = "", state: Literal["visible", "detached", "hidden"] = "visible") -> str:
         """What the first such element says, once there is one with that text."""

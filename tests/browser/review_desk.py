@@ -117,7 +117,7 @@ class ReviewDesk(FakeDesk):
             picture.save(path, "JPEG", quality=88)
         return PreviewFile(str(self.folder).encode(), name.encode(), name)
 
-    def told(self, number: int) -> Json:
+    def group_told(self, number: int) -> Json:
         width, height = self._shape(number)
         keeper = self.keepers.get(number, number * 100 + 1)
         rows: list[tuple[Any, ...]] = [("", "exact", (0, 0, 0), lambda w, h: (w, h)), *self._copies(number)]
@@ -180,7 +180,7 @@ class ReviewDesk(FakeDesk):
         numbers, found = range(int(cursor or 0) + 1, self.total + 1), []
         last = 0
         for number in numbers:
-            group = self.told(number) if number not in self.settled else None
+            group = self.group_told(number) if number not in self.settled else None
             if group and (tier in {None, group["tier"]}) and (relation in {None, group["relation"]}):
                 found.append(group)
             last = number
@@ -193,7 +193,7 @@ class ReviewDesk(FakeDesk):
     async def group(self, group_id: int) -> Json:
         if not 0 < group_id <= self.total:
             raise NotFound(f"there is no group {group_id}", hint="it may have been settled, or its files are gone")
-        return self.told(group_id)
+        return self.group_told(group_id)
 
     async def image(self, image_id: int) -> Json:
         width, height = self._shape(image_id // 100)
@@ -241,7 +241,7 @@ class ReviewDesk(FakeDesk):
     ) -> Json:  # fmt: skip
         self.asked.append(("resolve_many", filter, action, dry_run, as_of))
         numbers = [number for number in range(1, self.total + 1) if number not in self.settled]
-        told = [self.told(number) for number in numbers[:200]]
+        told = [self.group_told(number) for number in numbers[:200]]
         by_tier: dict[str, dict[str, int]] = {}
         for group in told:
             of = by_tier.setdefault(group["tier"], {"groups": 0, "members": 0, "bytes": 0})

@@ -18,6 +18,7 @@ from dropmill.observe.metrics import Metrics
 from dropmill.settings import Http
 from dropmill.web import connections as connections_module
 from dropmill.web.server import serve
+from dropmill.web.sessions import Sessions
 from web_support import FakeDesk, job, served
 
 pytestmark = pytest.mark.anyio
@@ -103,8 +104,9 @@ async def test_s06_our_own_page_and_programs_may_change_things() -> None:
 async def test_s06_with_a_token_everything_but_health_and_metrics_needs_it(token_file: str) -> None:
     desk = FakeDesk(jobs=[job(1)])
     async with served(desk, token_file=token_file) as client:
-        wrong = ({"authorization": "Bearer wrong"}, {"authorization": TOKEN}, {"cookie": "dropmill=x"})
-        asked = [(path, headers) for path in READS for headers in ({}, {"cookie": "dropmill=x"})]
+        cookie = {"cookie": f"{Sessions(TOKEN).cookie}=x"}
+        wrong = ({"authorization": "Bearer wrong"}, {"authorization": TOKEN}, cookie)
+        asked = [(path, headers) for path in READS for headers in ({}, cookie)]
         # No more, because who guesses has to wait.
         for path, headers in [*asked, *((path, headers) for path in ("/", "/api/v1/status") for headers in wrong)]:
             answer = await client.get(path, headers=headers)

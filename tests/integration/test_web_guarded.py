@@ -112,7 +112,7 @@ async def test_s06_who_guesses_tokens_has_to_wait_and_nobody_else(token_file: st
                 )
             assert wrong.status_code == 401
         for answer in (
-            await client.get("/api/v1/status", headers=guesser | BEARER | {"cookie": ""}),
+            await client.get("/api/v1/status", headers=guesser | {"authorization": "Bearer guess", "cookie": ""}),
             await client.post("/login", data={"token": TOKEN}, headers=guesser | {"cookie": ""}),
         ):
             assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")

@@ -15,7 +15,7 @@ from dropmill.files.socket_file import obstacle
 from dropmill.settings import Http, TcpAddress, UnixAddress
 from dropmill.settings.findings import Wrong
 from dropmill.web import listen
-from dropmill.web.listen import Listener, require_token
+from dropmill.web.listen import Listener, Listeners, require_token
 
 Pass = Callable[..., dict[str, str]]
 
@@ -207,3 +207,18 @@ def test_a_descriptor_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(listen, "FIRST_PASSED_FD", 900)
     with pytest.raises(ConfigurationError, match="descriptor 900 is not open"):
         Listener.passed({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}, os.getpid())
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "localhost"])
+def test_of_a_port_that_is_our_own_already_we_accuse_nobody_else(host: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    listeners = Listeners(None)
+    try:
+        listeners.of(Http(bind=f"127.0.0.1:{port}"))
+        with pytest.raises(ConfigurationError, match=f"this dropmill itself listens on 127.0.0.1:{port}") as caught:
+            listeners.of(Http(bind=f"{host}:{port}", token_file="/dev/null"))
+        assert "restart" in caught.value.hint and "another" not in str(caught.value)
+    finally:
+        listeners.close()

@@ -70,7 +70,7 @@ def test_only_this_machine_itself_is_local_and_strangers_share_no_limit_with_it(
     assert not behind.local and not behind.unnamed_proxy and behind.key == "198.51.100.1"
     claimed = client("127.0.0.1", "127.0.0.1", trusted=())
     assert claimed.unnamed_proxy and not claimed.local and claimed.key != client("127.0.0.1").key
-    assert client("unix uid=1 pid=2").key == client("unix uid=3 pid=4").key
+    assert client("unix uid=1 pid=2").key == client("unix uid=1 pid=4").key != client("unix uid=3 pid=4").key
 
 
 def test_ipv6_clients_are_counted_by_their_network() -> None:

@@ -16,6 +16,7 @@ from dropmill.observe.facts_batches import BatchHeldUp as BatchHeldUp
 from dropmill.observe.facts_batches import BatchProgressed as BatchProgressed
 from dropmill.observe.facts_batches import DeedEnded as DeedEnded
 from dropmill.observe.facts_batches import PreferencesChanged as PreferencesChanged
+from dropmill.observe.facts_http import AuditCutShort as AuditCutShort
 from dropmill.observe.facts_http import Audited as Audited
 from dropmill.observe.facts_http import ClientHasty as ClientHasty
 from dropmill.observe.facts_http import HttpRefused as HttpRefused
@@ -57,6 +58,7 @@ from dropmill.observe.facts_urls import ResultsTold as ResultsTold
 from dropmill.observe.facts_webhooks import WebhookDelivered as WebhookDelivered
 from dropmill.observe.facts_webhooks import WebhookDisabled as WebhookDisabled
 from dropmill.observe.facts_webhooks import WebhookEnabled as WebhookEnabled
+from dropmill.observe.facts_webhooks import WebhookExpired as WebhookExpired
 from dropmill.observe.facts_webhooks import WebhookFailed as WebhookFailed
 from dropmill.observe.facts_webhooks import WebhookForgot as WebhookForgot
 from dropmill.observe.facts_webhooks import WebhookRetried as WebhookRetried

@@ -9,7 +9,7 @@ from dropmill.observe.fact import Fact
 
 # Results of ``Audited``, and causes of ``HttpRefused``: the labels of metrics.
 AUDIT_RESULTS = frozenset({"done", "refused", "failed"})
-REFUSALS = frozenset({"host", "token", "attempts", "origin", "rate", "crowd", "size"})
+REFUSALS = frozenset({"host", "token", "attempts", "origin", "rate", "crowd", "size", "left"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,14 @@ class Audited(Fact):
     """The problem's, where there was one."""
     left_out: int = 0
     """So many refusals before this one were not told, because there were too many."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditCutShort(Fact):
+    """At the end of a run, or of a configuration, the disk had not taken the last ``lines`` of the file."""
+
+    path: str
+    lines: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,13 +44,15 @@ class Sink:
         except queue.Full:
             self._lose()
 
-    def close(self) -> None:
-        """Write what waits, for a moment at most."""
+    def close(self, patience_seconds: float = FLUSH_SECONDS) -> int:
+        """Write what waits, for a moment at most. How many lines were not written, of all that are not told of yet."""
         try:
-            self._lines.put(self._end, timeout=FLUSH_SECONDS)
+            self._lines.put(self._end, timeout=patience_seconds)
         except queue.Full:
-            return  # The destination is stuck; the thread dies with the process.
-        self._thread.join(FLUSH_SECONDS)
+            return self._lost + MOST_WAITING  # The destination is stuck; the thread dies with the process.
+        self._thread.join(patience_seconds)
+        # The mark of the end is no line; the one that is being written is.
+        return self._lost + (self._lines.qsize() if self._thread.is_alive() else 0)
 
     def _lose(self) -> None:
         with self._counting:

@@ -20,6 +20,13 @@ def _audited(fact: facts.Audited) -> Line:
     return Line("info" if fact.result == "done" else "warning", "audit", fields)
 
 
+@words(facts.AuditCutShort)
+def _cut_short(fact: facts.AuditCutShort) -> Line:
+    fields: Fields = {"path": shown(fact.path), "lines": fact.lines}
+    remedy = "they stand in the log itself (event audit); look after the disk that http.audit_file is on"
+    return Line("error", "the last lines of the audit file were lost", {**fields, "remedy": remedy})
+
+
 @words(facts.HttpRefused, detail=True)
 def _refused(fact: facts.HttpRefused) -> Line:
     fields: Fields = {"client": shown(fact.client), "by": fact.cause, "route": shown(fact.path)}

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from dropmill.settings import Http, TcpAddress
 from dropmill.web.sessions import Sessions, same
 
-COOKIE: Final = "dropmill"
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 API: Final = "/api/"
@@ -94,6 +93,11 @@ class Access:
             return True
         # A proxy in front may give us another Host than the browser sees; a configured name is trusted.
         return name in self.allowed_hosts
+
+    @property
+    def token_is_long(self) -> bool:
+        """Whether it cannot be found by trying, at whatever speed."""
+        return len(self.token) >= LEAST_TOKEN_CHARACTERS
 
     def token_matches(self, given: str) -> bool:
         return bool(self.token) and same(given, self.token)

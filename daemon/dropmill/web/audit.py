@@ -28,7 +28,9 @@ MOST_ITEMS: Final = 3
 MOST_KEYS: Final = 30
 DEEPEST: Final = 4
 _SECRET_WORDS: Final = ("token", "secret", "password", "passwd", "authorization", "cookie", "credential")
-# Refusals cost whoever asks nothing, so they are not to fill the disk either.
+# Whoever has shown no token, or could not.
+NOBODY: Final = "nobody"
+# Refusals cost whoever asks nothing, so they are not to fill the disk either; nor is anything else that strangers cause.
 REFUSALS_PER_SECOND: Final = 2.0
 REFUSALS_AT_ONCE: Final = 100.0
 
@@ -45,7 +47,7 @@ class Audit:
     ) -> None:
         """``body``: of the request, as far as it was read; ``reason``: of the problem that it was answered with."""
         result = "done" if status < 400 else "refused" if status < 500 else "failed"
-        if result == "refused" and self._room.take(self._clock.monotonic()):
+        if (result == "refused" or by == NOBODY) and self._room.take(self._clock.monotonic()):
             self._left_out += 1
             return
         left_out, self._left_out = self._left_out, 0

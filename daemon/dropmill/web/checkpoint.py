@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Scope
 
 from dropmill.ports import Clock
 from dropmill.settings import Http
-from dropmill.web.access import API, COOKIE, SAFE_METHODS, Access, bare_host, bearer
+from dropmill.web.access import API, SAFE_METHODS, Access, bare_host, bearer
 from dropmill.web.clients import Client
 from dropmill.web.limits import Attempts, Rates
 from dropmill.web.problem import problem
@@ -24,6 +24,8 @@ OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 # Whether the daemon lives is answered whatever else its prober asks for.
 NEVER_COUNTED: Final = "/livez"
 LOGIN_PATH: Final = "/login"
+# Who is let in to sign in, and is nobody until then.
+FORM: Final = "form"
 NO_PAGES: Final = (API, "/static/")
 MOST_BODY_BYTES: Final = 2 << 20
 # The page's forms have one field or two.
@@ -97,19 +99,24 @@ class Checkpoint:
             return Entry("open")
         # A cookie goes along with whatever a site has the browser ask; that counts for our own pages alone.
         if not self.access.named_origin(scope["path"], headers):
-            session = self.access.sessions.known(cookies(headers).get(COOKIE, ""), self._clock.now_ms())
+            session = self.access.sessions.known(
+                cookies(headers).get(self.access.sessions.cookie, ""), self._clock.now_ms()
+            )
             if session:
                 return Entry(f"session {session[:8]}")
         given = bearer(headers)
+        right = given is not None and self.access.token_matches(given)
+        if right and self.access.token_is_long:
+            return Entry("token")  # No pause is needed to protect what nobody guesses.
         guesses = given is not None or (scope["path"] == LOGIN_PATH and scope["method"] == "POST")
         if guesses and (wait := self.attempts.wait(client.key, now)):
             return Refusal("attempts", self._too_many(wait, scope["path"], headers), guessed=True)
-        if given is not None and self.access.token_matches(given):
+        if right:
             return Entry("token")
         if given is not None:
             self.attempts.failed(client.key, now)
         if scope["path"] == LOGIN_PATH:
-            return Entry("form")
+            return Entry(FORM)
         return Refusal("token", self._unauthorised(scope, headers), guessed=given is not None)
 
     def _too_many(self, wait: float, path: str, headers: Mapping[str, str]) -> Response:

@@ -103,4 +103,5 @@ def _key(peer: str) -> str:
     address = _address(peer)
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, IPV6_PREFIX), strict=False))
-    return UNIX if peer.startswith(UNIX) else str(address or peer)
+    # Users of a socket file are told apart; the processes of one are not.
+    return peer.partition(" pid=")[0] if peer.startswith(UNIX) else str(address or peer)

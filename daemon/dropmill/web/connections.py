@@ -17,6 +17,8 @@ from dropmill.web.clients import UNIX, is_local
 from dropmill.web.problem import MEDIA_TYPE, body_of
 
 MOST_CONNECTIONS: Final = 256
+# Strangers leave one place in so many to this machine and to proxies that are trusted: probes come from there.
+KEPT_PART: Final = 8
 # Of one address that stands for one client.
 MOST_OF_ONE: Final = 64
 # A connection that makes no progress is ended between one and two of these periods.
@@ -70,6 +72,11 @@ class Connection(H11Protocol):
         """No request of it is being answered."""
         return self.cycle is None or self.cycle.response_complete
 
+    @property
+    def waits_for_client(self) -> bool:
+        """The request that came in on it is not all there yet."""
+        return self.cycle is not None and self.cycle.more_body and not self.cycle.response_complete
+
     def end(self) -> None:
         self._room.leave(self)
         if self.transport is not None:
@@ -104,14 +111,19 @@ class Room:
         self._present: dict[Connection, None] = {}
 
     def enter(self, new: Connection) -> bool:
-        """Whoever waits longest makes room, so that a crowd of idle connections locks nobody out."""
-        its_own = [one for one in self._present if one.whose == new.whose] if new.whose else []
-        for crowd, most in ((its_own, self._most_of_one), (list(self._present), self._most)):
+        """Whoever waits longest makes room, so that a crowd of idle connections, or of requests that never end, locks
+        nobody out."""
+        crowds: list[tuple[Callable[[Connection], bool], int]] = [(lambda _: True, self._most)]
+        if new.whose:
+            crowds.append((lambda one: bool(one.whose), self._most - self._most // KEPT_PART))
+            crowds.append((lambda one: one.whose == new.whose, self._most_of_one))
+        for belongs, most in reversed(crowds):
+            crowd = [one for one in self._present if belongs(one)]
             if len(crowd) >= most:
-                victim = next((one for one in crowd if one.idle), None)
-                if victim is None:
+                waiting = [one for one in crowd if one.idle] or [one for one in crowd if one.waits_for_client]
+                if not waiting:
                     return False
-                victim.end()
+                waiting[0].end()
         self._present[new] = None
         return True
 

@@ -7,21 +7,34 @@ from dataclasses import dataclass
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dropmill.observe.facts import ClientHasty, Emit, HttpRefused, ProxyUnnamed
 from dropmill.ports import Clock
 from dropmill.settings import Http
-from dropmill.web.access import API, SAFE_METHODS
+from dropmill.web.access import API
 from dropmill.web.audit import MOST_TOLD_BYTES, Audit, is_audited, reason_of
-from dropmill.web.checkpoint import LOGIN_PATH, Checkpoint, Entry, Refusal, counts, crowded, most_body_bytes, too_large
+from dropmill.web.checkpoint import (
+    FORM,
+    LOGIN_PATH,
+    Checkpoint,
+    Entry,
+    Refusal,
+    counts,
+    crowded,
+    most_body_bytes,
+    too_large,
+)
 from dropmill.web.clients import CLIENT, Client, Clients
 from dropmill.web.limits import Crowd
 from dropmill.web.problem import MEDIA_TYPE
 
 # Requests of one client that are being answered at a time, streams of events among them. Browsers hold six connections.
 MOST_AT_ONCE: Final = 24
+# How the request of a client is recorded that left before it had said all; nobody is there to be answered.
+LEFT_STATUS: Final = 499
 
 _HEADERS: Final = {
     "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -107,15 +120,21 @@ class Gate:
     async def _let_in(self, visit: _Visit) -> None:
         scope, body, answer = visit.scope, visit.body, visit.answer
 
-        async def send_unless_too_large(message: Message) -> None:
+        async def send_unless_over(message: Message) -> None:
             # The application makes an answer of its own out of a body that broke off.
-            if not body.too_large or answer.status:
+            if not (body.too_large or body.broke_off) or answer.status:
                 await answer.send(message)
 
         try:
-            await self._app(scope, body.receive, send_unless_too_large)
+            await self._app(scope, body.receive, send_unless_over)
         except _TooLarge:
             pass  # Answered below.
+        except ClientDisconnect:
+            if not body.broke_off:
+                raise
+        if body.broke_off and not answer.status:
+            answer.status = LEFT_STATUS
+            self._emit(HttpRefused(visit.client.name, "left", scope["path"]))
         if body.too_large and not answer.status:
             await too_large(scope["path"])(scope, body.receive, answer.send)
 
@@ -136,11 +155,13 @@ class Gate:
     def _record(self, visit: _Visit, found: Entry | Refusal) -> None:
         scope, status = visit.scope, visit.answer.status or 500
         by, guessed = ("nobody", found.guessed) if isinstance(found, Refusal) else (found.by, False)
-        if scope["path"] == LOGIN_PATH and scope["method"] not in SAFE_METHODS and by != "nobody":
+        if scope["path"] == LOGIN_PATH and scope["method"] == "POST" and by != "nobody":
             # What stands in the form is looked at by the page.
             if status == 401:
                 self._checkpoint.failed(visit.client)
-            by = "nobody" if status == 401 else "token"
+            by = "token" if status == 303 else "nobody"
+        elif by == FORM:
+            by = "nobody"
         if guessed or is_audited(scope):
             reason = reason_of(visit.answer.problem)
             self._audit.record(scope, visit.headers, visit.client, by, visit.body.begun, status, reason)
@@ -190,12 +211,19 @@ class _Body:
         self._receive = receive
         self._most_bytes = most_bytes
         self._size_bytes = 0
+        self._complete = False
         self.too_large = False
+        self.broke_off = False
+        """The client left before it had sent all."""
         self.begun = b""
         """Its beginning, longer than what is told of where there is more."""
 
     async def receive(self) -> Message:
         message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.broke_off = not self._complete
+            return message
+        self._complete = not message.get("more_body", False)
         piece: bytes = message.get("body", b"")
         self._size_bytes += len(piece)
         if len(self.begun) <= MOST_TOLD_BYTES:

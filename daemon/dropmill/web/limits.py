@@ -86,7 +86,8 @@ class _Failures:
 class Attempts:
     """Wrong tokens. A client's pauses double; who has never failed waits for nobody else's failures.
 
-    A right token that comes during a pause is not looked at, or guessing would cost nothing.
+    A right token that comes during a pause is not looked at, or guessing would cost nothing; one that is too long to be
+    guessed is let through before anybody asks here.
     """
 
     def __init__(self, now: float, most: int = MOST_CLIENTS) -> None:

@@ -15,6 +15,8 @@ from dropmill.settings import Http, TcpAddress, UnixAddress
 FIRST_PASSED_FD: Final = 3
 # What the unit calls the socket of the page where it passes on several (FileDescriptorName= in systemd.socket(5)).
 PASSED_NAME: Final = "http"
+# Connections that wait for a daemon that they have had started.
+MOST_HELD: Final = 64
 _ON_SOCKETS: Final = "dropmill takes one listening stream socket, at an address or a path: see systemd/dropmill.socket"
 
 
@@ -25,6 +27,8 @@ class Listener:
         """``mode``: permission bits of a socket file. Raises ``ConfigurationError`` naming an address that cannot be had."""
         self.address = address
         self._mode = mode
+        self.is_passed = False
+        self._held: list[socket.socket] = []
         self._sock = _bind_tcp(address) if isinstance(address, TcpAddress) else _bind_unix(address.path, mode)
         self._file = _identity(address.path) if isinstance(address, UnixAddress) else None
 
@@ -39,6 +43,7 @@ class Listener:
             return None
         self = cls.__new__(cls)
         self.address, self._sock, self._file, self._mode = _address_of(sock), sock, None, 0
+        self.is_passed, self._held = True, []
         sock.setblocking(False)
         return self
 
@@ -47,12 +52,23 @@ class Listener:
         """The address as ``http.bind`` has it."""
         if isinstance(self.address, UnixAddress):
             return f"unix:{self.address.path}"
-        host = self.address.host
-        return f"{f'[{host}]' if ':' in host else host}:{self.address.port}"
+        return _shown(self.address)
 
     def share(self) -> socket.socket:
         """The same socket under another descriptor, for a server to close."""
         return self._sock.dup()
+
+    def hold(self, connection: socket.socket) -> bool:
+        """Keep an accepted connection for the next server; False where so many are kept already."""
+        if len(self._held) >= MOST_HELD:
+            return False
+        self._held.append(connection)
+        return True
+
+    def let_go(self) -> list[socket.socket]:
+        """Those that were kept, in the order in which they came. They are the caller's."""
+        held, self._held = self._held, []
+        return held
 
     def settle(self, settings: Http) -> Http:
         """Give a socket file that was made here the mode in ``settings``; returns these with the address that is really
@@ -65,6 +81,8 @@ class Listener:
 
     def close(self) -> None:
         """Listen no more. A socket file goes where it is still the one that was made here."""
+        for connection in self.let_go():
+            connection.close()
         if isinstance(self.address, UnixAddress) and self._is_ours(self.address.path):
             os.unlink(self.address.path)
         self._sock.close()
@@ -88,8 +106,22 @@ class Listeners:
             return self._passed
         address = settings.address
         if address not in self._bound:
-            self._bound[address] = Listener(address, settings.socket_mode_bits)
+            try:
+                self._bound[address] = Listener(address, settings.socket_mode_bits)
+            except ConfigurationError as error:
+                raise self._in_our_own_way(address, error) from None
         return self._bound[address]
+
+    def _in_our_own_way(self, address: TcpAddress | UnixAddress, error: ConfigurationError) -> ConfigurationError:
+        """The same error, or one that says that it is ourselves who have the port, at an address that is part of this one."""
+        taken = isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE
+        for ours in self._bound:
+            if taken and isinstance(address, TcpAddress) and isinstance(ours, TcpAddress) and ours.port == address.port:
+                return ConfigurationError(
+                    f"http.bind: {_shown(address)} cannot be taken while this dropmill itself listens on {_shown(ours)}",
+                    hint="restart dropmill to listen there; a reload keeps the earlier address until the new one is taken",
+                )
+        return error
 
     def keep(self, address: TcpAddress | UnixAddress) -> None:
         """Close all but this one."""
@@ -160,7 +192,6 @@ def _address_of(sock: socket.socket) -> TcpAddress | UnixAddress:
 
 
 def _bind_tcp(address: TcpAddress) -> socket.socket:
-    shown = f"{address.host}:{address.port}"
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
@@ -176,9 +207,15 @@ def _bind_tcp(address: TcpAddress) -> socket.socket:
         sock.listen()  # Another listener is met here, not later.
     except OSError as error:
         sock.close()
-        raise ConfigurationError(f"http.bind: {shown} cannot be taken: {error.strerror}", hint=_hint(error)) from None
+        raise ConfigurationError(
+            f"http.bind: {_shown(address)} cannot be taken: {error.strerror}", hint=_hint(error)
+        ) from error
     sock.setblocking(False)
     return sock
+
+
+def _shown(address: TcpAddress) -> str:
+    return f"{f'[{address.host}]' if ':' in address.host else address.host}:{address.port}"
 
 
 def _hint(error: OSError) -> str:

@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from dropmill.control.desk import Desk
 from dropmill.errors import DropmillError
 from dropmill.web import view
-from dropmill.web.access import COOKIE, Access
+from dropmill.web.access import Access
 from dropmill.web.checkpoint import cookies
 from dropmill.web.clients import CLIENT, Client
 from dropmill.web.problem import status_of
@@ -206,7 +206,7 @@ class Pages:
         response = RedirectResponse(f"{self._base_path}{wanted}", 303)
         client: Client = request.scope[CLIENT]
         response.set_cookie(
-            COOKIE,
+            self._access.sessions.cookie,
             self._access.sessions.begin(self._desk.house.clock.now_ms()),
             max_age=SESSION_SECONDS,
             path=self._base_path or "/",
@@ -219,9 +219,10 @@ class Pages:
 
     async def _sign_out(self, request: Request) -> Response:
         now_ms = self._desk.house.clock.now_ms()
-        session = self._access.sessions.known(cookies(request.headers).get(COOKIE, ""), now_ms)
+        sessions = self._access.sessions
+        session = sessions.known(cookies(request.headers).get(sessions.cookie, ""), now_ms)
         if session:
-            self._access.sessions.end(session)
+            sessions.end(session)
         response = RedirectResponse(f"{self._base_path}/", 303)
-        response.delete_cookie(COOKIE, path=self._base_path or "/", httponly=True, samesite="strict")
+        response.delete_cookie(sessions.cookie, path=self._base_path or "/", httponly=True, samesite="strict")
         return response

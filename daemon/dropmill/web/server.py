@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -14,7 +15,7 @@ from dropmill.control.desk import Desk
 from dropmill.control.house import running
 from dropmill.control.reporter import Reporter
 from dropmill.observe.audit import AuditFile
-from dropmill.observe.facts import Audited, Emit, Fact, TokenExposed
+from dropmill.observe.facts import AuditCutShort, Audited, Emit, Fact, TokenExposed
 from dropmill.observe.metrics import Metrics
 from dropmill.ports import Clock
 from dropmill.settings import Http
@@ -47,6 +48,19 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         self.up.set()
 
+    async def take(self, connection: socket.socket) -> None:
+        """Serve a connection that somebody else accepted; to be called once it is ``up``."""
+
+        def make() -> asyncio.Protocol:
+            # As uvicorn itself does it for those that it accepts.
+            made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return made
+
+        with contextlib.suppress(OSError):  # Who connected has left meanwhile.
+            await asyncio.get_running_loop().connect_accepted_socket(make, connection)
+
     async def main_loop(self) -> None:
         while not self._stop.is_set():
             await self.on_tick(0)  # Sets the Date header.
@@ -67,10 +81,10 @@ async def serve(desk: Desk, metrics: Metrics, settings: Http, listener: Listener
     """
     access = Access.of(settings)
     clients = Clients(settings.trusted_proxies)
-    with contextlib.ExitStack() as closing:
+    async with contextlib.AsyncExitStack() as closing:
+        emit = await closing.enter_async_context(_also_written(desk.house.emit, settings.audit_file, desk.house.clock))
         if access.doubt is not None:
             desk.house.emit(TokenExposed(settings.token_file, *access.doubt))
-        emit = _also_written(desk.house.emit, settings.audit_file, desk.house.clock, closing)
         if listener is None:
             listener = Listener(settings.address, settings.socket_mode_bits)
             closing.callback(listener.close)
@@ -85,6 +99,8 @@ async def serve(desk: Desk, metrics: Metrics, settings: Http, listener: Listener
             async with anyio.create_task_group() as group:
                 group.start_soon(server.serve, [sock])
                 await server.up.wait()
+                for connection in listener.let_go():
+                    await server.take(connection)
                 try:
                     yield url_of(sock, settings.base_path)
                 finally:
@@ -105,19 +121,25 @@ async def _telling(desk: Desk) -> AsyncIterator[Events]:
         group.cancel_scope.cancel()
 
 
-def _also_written(emit: Emit, path: str, clock: Clock, closing: contextlib.ExitStack) -> Emit:
+@contextlib.asynccontextmanager
+async def _also_written(emit: Emit, path: str, clock: Clock) -> AsyncIterator[Emit]:
     """Facts that are to be kept are put into the file too, if one is named. Raises ``ConfigurationError``."""
     if not path:
-        return emit
-    file = AuditFile(path, clock)
-    closing.callback(file.close)
+        yield emit
+        return
+    file = await AuditFile.opened(path, clock)
 
     def both(fact: Fact) -> None:
         emit(fact)
         if isinstance(fact, Audited):
             file(fact)
 
-    return both
+    try:
+        yield both
+    finally:
+        lost = await file.close()
+        if lost:
+            emit(AuditCutShort(path, lost))
 
 
 def config(app: object, clients: Clients) -> uvicorn.Config:

@@ -20,6 +20,9 @@ _SHAPE: Final = re.compile(r"([0-9a-f]{16})\.([0-9]{1,12})\.([0-9a-f]{64})")
 class Sessions:
     def __init__(self, token: str) -> None:
         self._key = hmac.digest(token.encode(), b"dropmill sessions", "sha256")
+        # Browsers keep one cookie of a name for all ports of a host, and another dropmill there has another token.
+        self.cookie = f"dropmill-{hmac.digest(self._key, b'cookie', 'sha256').hex()[:8]}"
+        """The name of its cookie."""
         self._ended: OrderedDict[str, None] = OrderedDict()
 
     def begin(self, now_ms: int) -> str:
