@@ -72,6 +72,8 @@ def install(folder: Path, patience_seconds: float) -> None:
         return (folder / part).exists
 
     pulse.STILL_SECONDS = pulse.PATIENCE_SECONDS = patience_seconds
+    # A call that hangs is known by the second look at it, which has to come before patience is over.
+    pulse.BEAT_SECONDS = patience_seconds / 3
     claim.IDLE_SECONDS = 1.0
     freeze_loop(frozen("loop"))
     freeze_coroutine(EmbeddedEngine, "claim", frozen("claimer"))

@@ -367,3 +367,36 @@ def find_mount(path: Path) -> Path:
     while not path.is_mount():
         path = path.parent
     return path
+
+
+def test_w27_a_folder_that_a_sandbox_mounts_onto_itself_lies_where_it_lay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ReadWritePaths does it: the bare place of a disk would look as if that were mounted."""
+    place = tmp_path / "disk"
+    (place / "out").mkdir(parents=True)
+    root, sandboxed = "21 1 0:1 /@ / rw - ext4 /dev/a rw\n", f"30 21 0:1 /@{place} {place} rw - ext4 /dev/a rw\n"
+    disk = f"31 21 0:2 / {place} rw - ext4 /dev/b rw\n"
+    mounts = tmp_path / "mountinfo"
+    monkeypatch.setattr(standing_module, "_MOUNTS", str(mounts))
+    at: dict[str, bytes] = {}
+    tables = {
+        "bare": root,
+        "sandboxed": root + sandboxed,
+        "disk": root + disk,
+        "disk in a sandbox": root + disk + disk.replace("31 21", "32 31"),
+        "disk that came later": root + sandboxed + disk.replace("31 21", "33 30"),
+        "another folder of it": root + f"34 21 0:1 /@/other {place} rw - ext4 /dev/a rw\n",
+    }
+    for name, table in tables.items():
+        mounts.write_text(table, "utf-8")
+        seen = standing(os.fsencode(place / "out"))
+        assert seen is not None
+        at[name] = seen.mount
+    there = os.fsencode(place)
+    assert at == {name: b"/" if name in {"bare", "sandboxed"} else there for name in tables}
+    # What was recorded by a service with another sandbox is known again by what it is.
+    mounts.write_text(root, "utf-8")
+    seen = standing(os.fsencode(place / "out"))
+    assert seen is not None and not disk_is_missing(seen.identity + os.fsdecode(there), seen, empty=True)
+    assert disk_is_missing(f"ef53:7:1@{place}", seen, empty=True)

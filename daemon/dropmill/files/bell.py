@@ -10,13 +10,14 @@ from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyEv
 
 _ID: Final = CallbackId(0)
 _NO_FILE: Final = -1
+_NO_WATCH: Final = WatchDescriptor(-1)
 
 
 class Bell:
     """A file in memory that is watched beside the folders: to change it is the question, the event of that the answer.
 
-    No disk takes part in it. It takes one of the user's watches; where there is none left, nobody is asked. ``on_…`` are
-    called by the reader.
+    No disk takes part in it. It takes one of the user's watches; where there is none left, or none allowed, nobody is
+    asked. ``on_…`` are called by the reader.
     """
 
     def __init__(self, reader: InotifyFD) -> None:
@@ -25,7 +26,11 @@ class Bell:
         self._fd = _NO_FILE
         try:
             self._fd = os.memfd_create("dropmill-bell", os.MFD_CLOEXEC)
-            reader.add_callback(b"/proc/self/fd/%d" % self._fd, Mask(InotifyConstants.IN_ATTRIB), self, _ID)
+            path = b"/proc/self/fd/%d" % self._fd
+            if reader.add_callback(path, Mask(InotifyConstants.IN_ATTRIB), self, _ID) == _NO_WATCH:
+                # watchdog keeps silent about EACCES, as of a security policy.
+                reader.remove_callbacks([(_NO_WATCH, _ID)])
+                self.close()
         except OSError:
             self.close()  # The limit of watches, or of open files, is reached, or there is no /proc.
 

@@ -47,6 +47,8 @@ class Pulse:
     draining: bool = False
     _asked: dict[str, tuple[float, asyncio.Task[str]]] = field(default_factory=dict)
     _beat_at: float | None = None
+    _ran_at: float | None = None
+    _lenient_until: float | None = None
     _trouble: str = ""
 
     @property
@@ -70,20 +72,25 @@ class Pulse:
     async def _beat(self) -> None:
         found = await self.look()
         if found and not self._trouble:
+            if self._lenient_until is not None and self.clock.monotonic() < self._lenient_until:
+                return
             self.emit(Stuck(found))
         self._trouble = found
         if not found and not self._asked:
             self._beat_at = self.clock.monotonic()
+            self._lenient_until = None
             self.emit(Alive())
 
     async def look(self) -> str:
         """Ask every part, and wait for the answers for a while; what is wrong with the first that is not well."""
+        self._awake()
         for name, check in {**self.checks, **({} if self.draining else self.of_intake)}.items():
             if name not in self._asked:
                 self._asked[name] = (self.clock.monotonic(), asyncio.ensure_future(check()))
         # A question that is not answered stays asked: cancelled, it would wait for what is stuck all the same.
         if self._asked:
             await asyncio.wait([task for _, task in self._asked.values()], timeout=self.every_seconds)
+        self._awake()
         found = ""
         for name, (at, task) in list(self._asked.items()):
             waited = self.clock.monotonic() - at
@@ -96,6 +103,19 @@ class Pulse:
             elif waited > PATIENCE_SECONDS:
                 found = found or f"the {name} has not answered for {waited:.0f} s"
         return found
+
+    def _awake(self) -> None:
+        """Where we did not run ourselves, as after SIGSTOP, the others did not either: they have their patience anew.
+
+        Once between two beats, so that what comes too late for ever is found.
+        """
+        now = self.clock.monotonic()
+        # What is waited for between two of these takes a beat; who is late by more than another did not run.
+        late = self._ran_at is not None and now - self._ran_at > 2 * self.every_seconds
+        if late and self._lenient_until is None:
+            self._lenient_until = now + PATIENCE_SECONDS
+            self._beat_at = now if self._beat_at is not None else None
+        self._ran_at = now
 
 
 def _told(name: str, task: asyncio.Task[str]) -> str:
@@ -148,6 +168,28 @@ class Hanging:
         return self._seen != 0 and self._seen == before
 
 
+class Behind:
+    """Whether a lane has yet to do what it was asked for at the time before: so long whoever asks the disk has to wait.
+
+    Its disk hangs, or is slow and has much to do. A part that waits for it is excused; one that stands still although its
+    lane answers is not.
+    """
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._asked: asyncio.Future[None] | None = None
+
+    def __call__(self) -> bool:
+        behind = self._asked is not None and not self._asked.done()
+        if not behind:
+            self._asked = self._lane.send(_nothing)
+        return behind
+
+
+def _nothing() -> None:
+    """Done once all that was asked before is."""
+
+
 class InboxCheck:
     """The watcher of one inbox: the stage that looks after it, who reads its events, and what lets its files settle."""
 
@@ -155,25 +197,25 @@ class InboxCheck:
         """``lane``: the inbox's, where everything waits that touches its disk."""
         self._watch = watch
         self._settling = settling
-        self._hanging = Hanging(lambda: lane.turn)
+        self._behind = Behind(lane)
         self._looking = Turns(watch, clock)
         self._settled = Turns(settling, clock)
         self._clock = clock
         self._heard_at = clock.monotonic()
 
     def __call__(self) -> str:
-        hanging = self._hanging()
+        behind = self._behind()
         # Who reads the events has to wait for a watch that is just being set, which is a call to the disk.
-        if self._watch.ask_reader() or hanging:
+        if self._watch.ask_reader() or behind:
             self._heard_at = self._clock.monotonic()
         self._settling.nudge()
         name = self._watch.inbox.name
         deaf = self._clock.monotonic() - self._heard_at
         if deaf > PATIENCE_SECONDS:
             return f"who reads the events of {name} has not answered for {deaf:.0f} s"
-        if missed := self._looking.missed_seconds(excused=hanging):
+        if missed := self._looking.missed_seconds(excused=behind):
             return f"inbox {name} has not been looked after for {missed:.0f} s"
-        if missed := self._settled.missed_seconds(excused=hanging or self._settling.hands_on):
+        if missed := self._settled.missed_seconds(excused=behind or self._settling.hands_on):
             return f"nothing of {name} settles for {missed:.0f} s"
         return ""
 

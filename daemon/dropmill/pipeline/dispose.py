@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import anyio
 
@@ -33,8 +33,13 @@ from dropmill.store.catalog import Catalog
 
 MOST_NAMES: Final = 50
 ANSWER_SECONDS: Final = 5.0
+# So many calls keep a lane busy; with all of a lot in it, whoever looks after the inbox would come after hundreds of them.
+MOST_IN_LANE: Final = 4
 # A share over a poor line still gets the rendition of an anchor read.
 SLOWEST_BYTES_PER_SECOND: Final = 100_000
+
+
+T = TypeVar("T")
 
 
 class Disposer:
@@ -60,6 +65,7 @@ class Disposer:
         self._flight = flight
         self._hint = hint
         self._reopened = reopened
+        self._room = {path: anyio.Semaphore(MOST_IN_LANE) for path in lanes}
 
     async def drain(self, inboxes: Collection[str]) -> bool:
         """Do what is due in some inboxes once over; True if anything was done, so that more may be due."""
@@ -83,7 +89,7 @@ class Disposer:
         names = [name for disposal in downloads for name in (disposal.rel, private_name(str(disposal.job_id)))]
         with self._flight.stage("dispose"):
             try:
-                await self._lanes[root].call(remove, root, names)
+                await self._call(root, remove, root, names)
                 await self._done(downloads, "deleted", None)
             except OSError as error:
                 for disposal in downloads:
@@ -117,7 +123,7 @@ class Disposer:
             return
         name = disposal.target_name or await self._record_target(disposal, disposal.rel)
         for number in range(1, MOST_NAMES):
-            result = await self._lanes[disposal.root].call(take_out, disposal, name, inbox)
+            result = await self._call(disposal.root, take_out, disposal, name, inbox)
             if not isinstance(result, files.TargetTaken):
                 break
             # A name of its own, recorded before it is used (PROTOCOL 12).
@@ -125,11 +131,16 @@ class Disposer:
             name = await self._record_target(disposal, with_suffix(disposal.target_name or disposal.rel, suffix))
         await self._conclude(disposal, result)
 
+    async def _call(self, root: bytes, function: Callable[..., T], *args: Any) -> T:
+        async with self._room[root]:
+            return await self._lanes[root].call(function, *args)
+
     async def _is_finished(self, disposal: Disposal) -> bool:
         """Whether an interrupted run has moved it already, so that what it leans on need not be there any more."""
         if disposal.target is None or disposal.target_name is None:
             return False
-        return await self._lanes[disposal.root].call(
+        return await self._call(
+            disposal.root,
             files.already_moved,
             disposal.root,
             disposal.rel,
