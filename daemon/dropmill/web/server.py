@@ -53,7 +53,7 @@ class Server(uvicorn.Server):
 
         def make() -> asyncio.Protocol:
             # As uvicorn itself does it for those that it accepts.
-            made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]  # Declared as any Protocol.
                 config=self.config, server_state=self.server_state, app_state=self.lifespan.state
             )
             return made

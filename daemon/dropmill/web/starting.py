@@ -128,7 +128,8 @@ async def _sort(listener: Listener, sock: socket.socket, server: Server, base_pa
                 try:
                     connection, _ = sock.accept()
                 except OSError:  # It has left already, or there are no more descriptors.
-                    await anyio.sleep(REST_SECONDS)
+                    with anyio.move_on_after(REST_SECONDS):
+                        await over.wait()
                     continue
                 connection.setblocking(False)
                 group.start_soon(look_at, connection)
