@@ -91,6 +91,7 @@ def test_q18_the_end_of_the_zygote_is_an_interruption_and_the_pool_refills(tmp_p
     assert mill.stop() == 0
 
 
+@pytest.mark.timeout(900)
 def test_q18_a_daemon_killed_twenty_times_under_an_innocent_job_completes_it(tmp_path: Path) -> None:
     mill = slow(tmp_path)
     mill.start()
