@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # systemd is one more; it is compiled, against libsystemd.
 EXTRAS ?= heif,dev
 
-.PHONY: run test test-wheel test-long simulate ledger check format bench clean help
+.PHONY: run test test-wheel test-long test-kills test-slow simulate ledger check format bench clean help
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -27,8 +27,12 @@ test: $(STAMP) ## All tests but the long ones (minutes)
 test-wheel: ## The tests of `make test` on the built wheel, with the sources absent; PYTHON=python3.13
 	.ci/test-wheel $(PYTHON) $(TESTS)
 
-test-long: $(STAMP) ## The long ones: crash, burst, fuzz
+test-long: test-kills test-slow ## The long ones: crash, burst, fuzz
+
+test-kills: $(STAMP) ## Hundreds of kills under load, by themselves
 	$(BIN)/python -m pytest -m long -s tests/crash/test_sigkill.py
+
+test-slow: $(STAMP) ## The other long ones
 	$(BIN)/python -m pytest -m long -n auto --dist worksteal -rP --ignore tests/crash/test_sigkill.py
 
 ledger: $(STAMP) ## Each row of docs/ledger.md, its tests, and how they last ended; those never run are run first (15 min)
