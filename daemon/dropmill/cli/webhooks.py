@@ -66,7 +66,10 @@ def enable(name: NameArgument, config: ConfigOption = None, as_json: JsonOption 
 
 @guarded
 def retry(name: NameArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Send the dead letters of a webhook again."""
+    """Send the dead letters of a webhook again.
+
+    What waits for its next try is left to that; enable sends it at once.
+    """
     told = _ask(config, "retry_webhook", name, change=True)
     _say(told, as_json, f"{told['retried']} of {name} sent again")
 

@@ -181,11 +181,13 @@ def _on_loopback(url: str) -> bool:
 
 
 def _notes(settings: Settings, found: Sequence[Place]) -> Iterator[str]:
-    for place in found:
-        if not os.path.isdir(place.path):
-            yield f"Make this first, or mount its disk: install -d -o {USER} -g {USER} {shlex.quote(place.path)}"
-        if temporary(place.path):
-            yield f"{place.path} is out of reach, since the unit has a /tmp of its own (PrivateTmp): choose another folder."
+    # An inbox has to be there at a start, also where the drop-in names a folder above it.
+    inboxes = (os.path.abspath(inbox.path) for inbox in settings.inboxes)
+    for path in dict.fromkeys((*(place.path for place in found), *inboxes)):
+        if temporary(path):
+            yield f"{path} is out of reach, since the unit has a /tmp of its own (PrivateTmp): choose another folder."
+        elif not os.path.isdir(path):
+            yield f"Make this first, or mount its disk: install -d -o {USER} -g {USER} {shlex.quote(path)}"
     for name, folders in copied(settings, found):
         told = ", ".join(folders)
         yield f"A move of an original of {name} is a copy, since none holds these folders and nothing else: {told}"
