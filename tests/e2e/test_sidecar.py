@@ -65,11 +65,19 @@ def volumes(bed: Bed) -> Iterator[str]:
         bed.podman("volume", "rm", "--force", f"{prefix}-{name}", check=False)
 
 
+def short(volume: str | dict[str, Any]) -> str:
+    """As the command line has it; podman knows ``nocopy`` as well."""
+    if isinstance(volume, str):
+        return volume
+    said = [word for word, so in {"ro": volume.get("read_only"), "nocopy": volume["volume"]["nocopy"]}.items() if so]
+    return ":".join([volume["source"], volume["target"], ",".join(said)])
+
+
 def options(service: dict[str, Any], volumes: str, token: Path) -> list[str]:
     """A service as options of ``podman run``; what the bed does by itself (read-only, no capabilities) is left out."""
     told = ["--user", service["user"]]
     told += [f"--env={name}={value}" for name, value in service.get("environment", {}).items()]
-    told += [f"--volume={volumes}-{volume}" for volume in service["volumes"]]
+    told += [f"--volume={volumes}-{short(volume)}" for volume in service["volumes"]]
     told += [f"--tmpfs={path}" for path in service["tmpfs"]]
     # Secrets of files are mounted there, as the specification of Compose says.
     told += [f"--volume={token}:/run/secrets/{name}:ro" for name in service.get("secrets", [])]
